@@ -1,0 +1,1 @@
+//! Foreign keys for a live MySQL: staged, proven and reversible.
