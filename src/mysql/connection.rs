@@ -1,0 +1,198 @@
+//! Connections to one server: how they are opened, and what is checked on every one of them before it is used. Each is
+//! dedicated to one purpose; none comes from a pool, because session settings and locks must not leak.
+
+use std::time::Duration;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Row};
+
+use super::error::{Cause, Error};
+
+/// How the connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Encrypted; the certificate is signed by the authority and carries the host's name.
+    VerifyIdentity,
+    /// Encrypted; the certificate is signed by the authority.
+    VerifyCa,
+    /// Encrypted; the certificate is not checked.
+    Required,
+    /// Not encrypted.
+    Disabled,
+}
+
+/// Where the server is and how to log in. `Debug` shows no password.
+#[derive(Clone)]
+pub struct Target {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+    /// Protection of the connection.
+    pub tls: TlsMode,
+    /// Certificate authority in PEM form, for the two modes that verify; without one the system's authorities count.
+    pub certificate_authority: Option<Vec<u8>>,
+    /// How long opening a connection may take.
+    pub connect_timeout: Duration,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Target")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("username", &self.username)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Session settings that every connection gets.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// `lock_wait_timeout`, in whole seconds of at least 1: how long a statement waits for a metadata lock.
+    pub metadata_lock_wait: Duration,
+    /// `innodb_lock_wait_timeout`, in whole seconds of at least 1: how long it waits for a row lock.
+    pub row_lock_wait: Duration,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self { metadata_lock_wait: Duration::from_secs(1), row_lock_wait: Duration::from_secs(1) }
+    }
+}
+
+/// An open connection whose server is known.
+#[derive(Debug)]
+pub struct Connection {
+    inner: MySqlConnection,
+    /// `CONNECTION_ID()`: what KILL QUERY and the process list name.
+    pub id: u64,
+    /// `@@server_uuid` of the server that answered (MariaDB: `@@server_id` and `@@hostname`).
+    pub server_uuid: String,
+}
+
+/// Marks SQL text as checked: its identifiers come quoted from [`crate::plan::identifier`], its values are bound or literals of
+/// ours. Every statement that is not a constant passes through here.
+#[must_use]
+pub(crate) fn sql(text: impl Into<String>) -> AssertSqlSafe<String> {
+    AssertSqlSafe(text.into())
+}
+
+impl Target {
+    /// Opens a connection, sets its session up and learns which server answered.
+    ///
+    /// # Errors
+    /// When the server cannot be reached in time, refuses the login or the TLS mode, or is read-only.
+    pub async fn connect(&self, limits: SessionLimits) -> Result<Connection, Error> {
+        let place = format!("{}:{}", self.host, self.port);
+        let opening = async {
+            let inner = self.options().connect().await?;
+            Connection::prepare(inner, limits).await
+        };
+        match tokio::time::timeout(self.connect_timeout, opening).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(error.while_doing(format!("connecting to {place} as {:?}", self.username))),
+            Err(_) => Err(Error::new(
+                Cause::Unreachable,
+                format!(
+                    "no answer from {place} within {} s: check database.host, the Service and its endpoints",
+                    self.connect_timeout.as_secs()
+                ),
+            )),
+        }
+    }
+
+    fn options(&self) -> MySqlConnectOptions {
+        let mode = match self.tls {
+            TlsMode::VerifyIdentity => MySqlSslMode::VerifyIdentity,
+            TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
+            TlsMode::Required => MySqlSslMode::Required,
+            TlsMode::Disabled => MySqlSslMode::Disabled,
+        };
+        // sqlx's own session settings would leak into stored routines and change how rows are counted: all off.
+        let options = MySqlConnectOptions::new()
+            .host(&self.host)
+            .port(self.port)
+            .username(&self.username)
+            .password(&self.password)
+            .ssl_mode(mode)
+            .pipes_as_concat(false)
+            .no_engine_substitution(false)
+            .timezone(None)
+            .charset("utf8mb4")
+            .disable_statement_logging();
+        match &self.certificate_authority {
+            Some(pem) => options.ssl_ca_from_pem(pem.clone()),
+            None => options,
+        }
+    }
+}
+
+impl Connection {
+    async fn prepare(mut inner: MySqlConnection, limits: SessionLimits) -> Result<Self, Error> {
+        let row = sqlx::raw_sql("SELECT CONNECTION_ID(), CAST(@@version AS CHAR), @@global.read_only")
+            .fetch_one(&mut inner)
+            .await?;
+        let id: u64 = row.try_get(0)?;
+        let version: String = row.try_get(1)?;
+        let read_only: i64 = row.try_get(2)?;
+        if read_only != 0 {
+            return Err(Error::new(
+                Cause::ServerUnsupported,
+                "the server is read-only (@@global.read_only): name the writable primary in database.host",
+            ));
+        }
+        let identity = if version.contains("MariaDB") {
+            "SELECT CAST(CONCAT(@@server_id, '@', @@hostname) AS CHAR)"
+        } else {
+            "SELECT CAST(@@server_uuid AS CHAR)"
+        };
+        let server_uuid: String = sqlx::raw_sql(identity).fetch_one(&mut inner).await?.try_get(0)?;
+        let mut connection = Self { inner, id, server_uuid };
+        connection.set_limits(limits).await?;
+        Ok(connection)
+    }
+
+    /// Sets how long statements wait for locks.
+    ///
+    /// # Errors
+    /// When the server refuses or the connection is gone.
+    pub async fn set_limits(&mut self, limits: SessionLimits) -> Result<(), Error> {
+        let seconds = |duration: Duration| duration.as_secs().max(1);
+        self.run(&format!(
+            "SET SESSION lock_wait_timeout = {}, innodb_lock_wait_timeout = {}",
+            seconds(limits.metadata_lock_wait),
+            seconds(limits.row_lock_wait)
+        ))
+        .await?;
+        Ok(())
+    }
+
+    /// Runs one statement as text (the protocol that accepts every statement) and returns the affected rows.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub async fn run(&mut self, statement: &str) -> Result<u64, Error> {
+        Ok(sqlx::raw_sql(sql(statement)).execute(&mut self.inner).await?.rows_affected())
+    }
+
+    /// The connection itself, for statements with bound values.
+    pub fn raw(&mut self) -> &mut MySqlConnection {
+        &mut self.inner
+    }
+
+    /// Says goodbye to the server, so that locks of the session are free when this returns.
+    ///
+    /// # Errors
+    /// When the connection is gone already.
+    pub async fn close(self) -> Result<(), Error> {
+        self.inner.close().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! What can go wrong between Holdfast and a server, sorted by what the caller has to do about it. Messages are read by people
+//! in conditions and events: they name the object and the way out, and never hold a credential.
+
+use sqlx::mysql::MySqlDatabaseError;
+
+/// Server error numbers that decisions depend on
+/// (<https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>).
+pub mod code {
+    /// ER_DBACCESS_DENIED_ERROR
+    pub const DATABASE_ACCESS_DENIED: u16 = 1044;
+    /// ER_ACCESS_DENIED_ERROR
+    pub const ACCESS_DENIED: u16 = 1045;
+    /// ER_DUP_ENTRY
+    pub const DUPLICATE_ENTRY: u16 = 1062;
+    /// ER_TABLEACCESS_DENIED_ERROR
+    pub const TABLE_ACCESS_DENIED: u16 = 1142;
+    /// ER_LOCK_WAIT_TIMEOUT
+    pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
+    /// ER_LOCK_DEADLOCK
+    pub const DEADLOCK: u16 = 1213;
+    /// ER_SPECIFIC_ACCESS_DENIED_ERROR
+    pub const SPECIFIC_ACCESS_DENIED: u16 = 1227;
+    /// ER_QUERY_INTERRUPTED
+    pub const QUERY_INTERRUPTED: u16 = 1317;
+    /// ER_ROW_IS_REFERENCED_2
+    pub const ROW_IS_REFERENCED: u16 = 1451;
+    /// ER_NO_REFERENCED_ROW_2
+    pub const NO_REFERENCED_ROW: u16 = 1452;
+    /// ER_INNODB_ONLINE_LOG_TOO_BIG
+    pub const ONLINE_LOG_TOO_BIG: u16 = 1799;
+    /// ER_ALTER_OPERATION_NOT_SUPPORTED
+    pub const ALGORITHM_NOT_SUPPORTED: u16 = 1845;
+    /// ER_ALTER_OPERATION_NOT_SUPPORTED_REASON
+    pub const ALGORITHM_NOT_SUPPORTED_REASON: u16 = 1846;
+}
+
+/// What an error means for the migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// No connection, or it broke: worth trying again.
+    Unreachable,
+    /// The server refused the user or its password.
+    AccessDenied,
+    /// TLS could not be set up as the specification asks.
+    TlsFailed,
+    /// Flavour, version or topology that Holdfast does not support.
+    ServerUnsupported,
+    /// A privilege that the migration needs is missing.
+    PrivilegeMissing,
+    /// The surroundings are not fit to begin: too many sessions, an old transaction.
+    NotReady,
+    /// The specification names something that does not exist or does not fit.
+    InvalidSpec,
+    /// Children without a parent, under the policy Fail.
+    OrphansFound,
+    /// Duplicate rows under the policy Fail.
+    DuplicatesFound,
+    /// Rows that a backfill could not map.
+    UnmappedRows,
+    /// More rows would be removed or changed than the approval allows.
+    ApprovalExceeded,
+    /// Another migration or controller holds the fence of this schema.
+    LockHeld,
+    /// A lock on a table could not be had within the limits.
+    LockWaitTimeout,
+    /// Retries are used up.
+    RetriesExhausted,
+    /// Transactions older than a key did not end in time.
+    BarrierTimeout,
+    /// The catalogue is not what plan and journal say.
+    Drifted,
+    /// This controller lost the fence: somebody else may be at work.
+    FenceLost,
+    /// The caller asked for a stop; everything done so far is recorded.
+    Stopped,
+    /// A proof did not hold.
+    VerificationFailed,
+    /// A test scenario or probe did not behave as expected.
+    TestFailed,
+    /// The rollback could not put everything back.
+    RollbackIncomplete,
+    /// The stored plan or journal has a format that this version does not know.
+    UnknownFormat,
+    /// Any other answer of the server.
+    Server,
+}
+
+/// An error of the engine.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What it means.
+    pub cause: Cause,
+    /// For people: object, value and way out.
+    pub message: String,
+    /// The server's error number, where a server answered.
+    pub code: Option<u16>,
+}
+
+impl Error {
+    /// Makes an error of a cause.
+    pub fn new(cause: Cause, message: impl Into<String>) -> Self {
+        Self { cause, message: message.into(), code: None }
+    }
+
+    /// Puts before the message what was being done.
+    #[must_use]
+    pub fn while_doing(mut self, what: impl std::fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// Whether the same step may succeed when it is tried again, nothing else changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.cause, Cause::Unreachable | Cause::NotReady | Cause::LockHeld | Cause::LockWaitTimeout)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::Database(database) = &error
+            && let Some(answer) = database.try_downcast_ref::<MySqlDatabaseError>()
+        {
+            let number = answer.number();
+            let cause = match number {
+                code::ACCESS_DENIED | code::DATABASE_ACCESS_DENIED => Cause::AccessDenied,
+                code::TABLE_ACCESS_DENIED | code::SPECIFIC_ACCESS_DENIED => Cause::PrivilegeMissing,
+                code::LOCK_WAIT_TIMEOUT => Cause::LockWaitTimeout,
+                _ => Cause::Server,
+            };
+            return Self { cause, message: format!("MySQL error {number}: {}", answer.message()), code: Some(number) };
+        }
+        match error {
+            sqlx::Error::Tls(cause) => Self::new(Cause::TlsFailed, format!("TLS: {cause}")),
+            sqlx::Error::Io(cause) => Self::new(Cause::Unreachable, format!("connection: {cause}")),
+            sqlx::Error::Protocol(cause) => Self::new(Cause::Unreachable, format!("protocol: {cause}")),
+            other => Self::new(Cause::Server, other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What every piece of the engine's work is given: limits, what the approval allows, a place to report progress, and the sign to stop.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{Cause, Error};
+
+/// How hard the engine may press, from `spec.execution`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Longest time that one try may hold up the application's statements, in total.
+    pub lock_timeout: Duration,
+    /// Tries of one schema change before giving up.
+    pub max_retries: u32,
+    /// How long to wait for transactions older than a new key.
+    pub barrier_timeout: Duration,
+    /// Rows in the first batch; later ones follow `target_batch_time`.
+    pub batch_rows: u64,
+    /// How long one batch should take.
+    pub target_batch_time: Duration,
+    /// Batches wait while more threads than this run.
+    pub max_threads_running: u64,
+    /// The schema that holds journal and quarantine.
+    pub journal: JournalLocation,
+}
+
+/// Where journal and quarantine tables lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalLocation {
+    /// A schema of their own.
+    Schema(crate::plan::Identifier),
+    /// In the migrated schema, their names beginning with this prefix.
+    Prefix(crate::plan::Identifier),
+}
+
+/// What people have allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allowance {
+    /// Rows that cleanup may remove or change over the whole migration; `None`: no approval limits it.
+    pub max_rows: Option<u64>,
+    /// Whether operations of class Copy may run.
+    pub copy: bool,
+}
+
+/// A reading of how far the work is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What is being done, for people: `adding fk_bookmarks_user`.
+    pub activity: String,
+    /// Operations of the section that are done.
+    pub operations_done: u64,
+    /// Operations of the section.
+    pub operations_total: u64,
+    /// What the work waits for, with the blocker named; `None` while it advances.
+    pub waiting: Option<String>,
+}
+
+/// Where work reports its progress; cheap to clone, read by whoever holds the other end.
+#[derive(Debug, Clone)]
+pub struct Progress(watch::Sender<Reading>);
+
+impl Progress {
+    /// A new one with the end to read it from.
+    #[must_use]
+    pub fn new() -> (Self, watch::Receiver<Reading>) {
+        let (sender, receiver) = watch::channel(Reading::default());
+        (Self(sender), receiver)
+    }
+
+    /// Changes the reading.
+    pub fn update(&self, change: impl FnOnce(&mut Reading)) {
+        self.0.send_modify(change);
+    }
+}
+
+/// The sign to stop at the next safe point.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(pub CancellationToken);
+
+impl Stop {
+    /// An error once a stop was asked for.
+    ///
+    /// # Errors
+    /// [`Cause::Stopped`].
+    pub fn check(&self) -> Result<(), Error> {
+        if self.0.is_cancelled() {
+            return Err(Error::new(Cause::Stopped, "stopped at a safe point, as asked; what was done is recorded"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! The plan: ordered operations, each with its statement forward and back, what must hold before and after it, and what it
+//! costs. It is what a person approves, what the journal refers to, and what an operator of a later version still executes,
+//! hence plain serializable data with a format number.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::catalogue::{Column, ForeignKey, Server};
+use super::identifier::{Identifier, TableName};
+
+/// The format that this version writes and executes; any other one holds the migration.
+pub const PLAN_FORMAT: u32 = 1;
+
+/// A whole plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Always [`PLAN_FORMAT`] in plans of this version.
+    pub format: u32,
+    /// `sha256:` and 64 hex digits over the content, the statements and the before-images: what an approval names.
+    pub digest: String,
+    /// Digest of the content part of the specification.
+    pub content_digest: String,
+    /// The server that was planned for.
+    pub server: Server,
+    /// The schema that is migrated.
+    pub schema: Identifier,
+    /// Before-images of every touched table, by `schema.table`: SHOW CREATE TABLE without its AUTO_INCREMENT value.
+    pub tables: BTreeMap<String, String>,
+    /// What to do, in order.
+    pub operations: Vec<Operation>,
+    /// Foreign keys that exist already exactly as wanted: not added, only proven; never undone.
+    pub adopted: Vec<ForeignKey>,
+    /// Names of the stages, in order; [`Section::Stage`] counts into it.
+    pub stages: Vec<StagePlan>,
+    /// What a reader should know before approving: one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// One stage's name and what its end must show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagePlan {
+    /// Name from the specification.
+    pub name: String,
+    /// Keys of the whole schema that must exist after the stage.
+    pub expect: Vec<Expectation>,
+}
+
+/// A lower bound on foreign keys after a stage, those there before included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// Count only keys that refer to this table; `None` counts all of the schema.
+    pub referenced_table: Option<Identifier>,
+    /// How many at least.
+    pub at_least: u64,
+}
+
+/// The part of the rollout that an operation belongs to, in the order of execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Section {
+    /// Orphans and duplicates go to quarantine.
+    CleanUp,
+    /// Columns are added, filled and changed.
+    FixTypes,
+    /// Unique constraints are added.
+    AddUniques,
+    /// Foreign keys of one stage, by its place in [`Plan::stages`].
+    Stage(usize),
+}
+
+/// How an operation meets the application's traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LockClass {
+    /// A change of metadata: an exclusive lock for an instant.
+    Metadata,
+    /// A build that lets readers and writers go on, with an exclusive lock for an instant at its end.
+    OnlineBuild,
+    /// Rows are changed in short transactions.
+    Batched,
+    /// The table is copied: writers wait for the whole of it. Needs an approval that says so.
+    Copy,
+}
+
+/// What an operation is expected to cost. Not part of the digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Rows that are read or written, by the server's statistics.
+    pub rows: u64,
+    /// Bytes that are read or written, by the server's statistics.
+    pub bytes: u64,
+    /// Expected duration in milliseconds.
+    pub milliseconds: u64,
+}
+
+/// One step of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Unique within the plan and stable for the same content: place and subject, for example `017-add-key-fk_bookmarks_user`.
+    pub id: String,
+    /// When it runs.
+    pub section: Section,
+    /// What it does.
+    pub action: Action,
+    /// The statement, for schema changes: exactly what is executed, ALGORITHM and LOCK stated. `None` where rows are changed in batches.
+    pub forward: Option<String>,
+    /// The statement that undoes it exactly; `None` where quarantine is what undoes it.
+    pub inverse: Option<String>,
+    /// How it meets the traffic.
+    pub lock: LockClass,
+    /// What it costs.
+    pub estimate: Estimate,
+    /// Where the specification asks for it, for messages: `spec.stages[0].foreignKeys[3]`.
+    pub path: String,
+}
+
+/// What to do with children without a parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrphanPolicy {
+    /// Stop the migration.
+    Fail,
+    /// Move the rows to quarantine.
+    Delete,
+    /// Set the referring columns to NULL, their values to quarantine.
+    SetNull,
+}
+
+/// Which one of several equal rows stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DuplicatePolicy {
+    /// Stop the migration.
+    Fail,
+    /// The row with the greatest value of the ordering column stays.
+    KeepNewest,
+    /// The row with the least value of the ordering column stays.
+    KeepOldest,
+}
+
+/// What an operation does, with everything that its execution needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Finds children without a parent and treats them by the policy. Planned in [`Section::CleanUp`] (children before
+    /// their parents) and again in the stage, where columns that were added meanwhile exist.
+    RemoveOrphans {
+        /// The key that is going to be added.
+        key: ForeignKey,
+        /// What to do with orphans.
+        policy: OrphanPolicy,
+    },
+    /// Finds rows that a unique constraint would refuse and treats them by the policy.
+    RemoveDuplicates {
+        /// The table.
+        table: TableName,
+        /// The columns that must be unique together.
+        columns: Vec<Identifier>,
+        /// Which row stays.
+        policy: DuplicatePolicy,
+        /// The column that says which row is newest.
+        order_by: Identifier,
+        /// Keys (wanted or existing) whose children are pointed to the row that stays.
+        dependents: Vec<ForeignKey>,
+    },
+    /// Adds a column.
+    AddColumn {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: Identifier,
+    },
+    /// Fills a column from another table, in batches by key range.
+    Backfill {
+        /// The table to fill.
+        table: TableName,
+        /// The column to fill; only its NULLs are filled.
+        column: Identifier,
+        /// Where values come from.
+        lookup_table: TableName,
+        /// Pairs of columns that must be equal: of `table`, of `lookup_table`.
+        matches: Vec<(Identifier, Identifier)>,
+        /// The column of `lookup_table` whose value is taken.
+        take: Identifier,
+        /// More rows than this without exactly one match fail the operation.
+        max_unmapped: u64,
+    },
+    /// Changes a column's type, all other attributes restated.
+    ModifyColumn {
+        /// The table.
+        table: TableName,
+        /// The column before.
+        before: Column,
+        /// The type after, as the catalogue will spell it.
+        after_type: String,
+    },
+    /// Adds an index for a foreign key.
+    AddIndex {
+        /// The table.
+        table: TableName,
+        /// Name of the index.
+        index: Identifier,
+        /// Its columns.
+        columns: Vec<Identifier>,
+    },
+    /// Adds a unique constraint.
+    AddUnique {
+        /// The table.
+        table: TableName,
+        /// Name of the constraint and its index.
+        index: Identifier,
+        /// Its columns.
+        columns: Vec<Identifier>,
+    },
+    /// Adds a foreign key online, then proves it: catalogue, barrier, no orphan on a fresh snapshot.
+    AddForeignKey {
+        /// The key.
+        key: ForeignKey,
+        /// What to do with orphans that the barrier brings to light.
+        policy: OrphanPolicy,
+    },
+}
+
+impl Action {
+    /// The table that the operation changes.
+    #[must_use]
+    pub fn table(&self) -> &TableName {
+        match self {
+            Self::RemoveOrphans { key, .. } | Self::AddForeignKey { key, .. } => &key.child,
+            Self::RemoveDuplicates { table, .. }
+            | Self::AddColumn { table, .. }
+            | Self::Backfill { table, .. }
+            | Self::ModifyColumn { table, .. }
+            | Self::AddIndex { table, .. }
+            | Self::AddUnique { table, .. } => table,
+        }
+    }
+}
