@@ -3,5 +3,6 @@
 //! `api` holds the resources, `plan` turns a specification and the catalogue into operations, `mysql` carries them out, and
 //! `controller` joins them. `api` and `plan` do no I/O; `mysql` knows nothing of Kubernetes.
 
+pub mod api;
 pub mod mysql;
 pub mod plan;

@@ -1,0 +1,153 @@
+//! The application's side of a migration: its schema update, its tests and the watch over it afterwards.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Duration, reference::LocalReference};
+
+/// Jobs that bring the application's own schema file up to date, and back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaUpdate {
+    /// PodTemplate (core/v1) of this namespace that is run as a Job after the last stage.
+    pub pod_template_ref: LocalReference,
+    /// PodTemplate that is run when the migration is undone after the update. Left out: the application's schema file is not put back, which the message of the rollback says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_pod_template_ref: Option<LocalReference>,
+}
+
+/// How the result is tested before the migration is complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tests {
+    /// Derived (default): the delete action of every key is exercised on synthetic rows in a transaction that is rolled back. None: no probes.
+    #[serde(default)]
+    pub probes: Probes,
+    /// Statements of your own, each scenario in a transaction that is rolled back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub scenarios: Vec<Scenario>,
+    /// The application's tests, as Jobs that run one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub jobs: Vec<TestJob>,
+}
+
+/// Where the probes come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Probes {
+    /// From the catalogue: one for every key of the spec.
+    #[default]
+    Derived,
+    /// No probes.
+    None,
+}
+
+/// DML statements that are run in order in one transaction that is rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scenario {
+    /// What the scenario shows, in words; unique among the scenarios.
+    #[schemars(length(min = 1, max = 128))]
+    pub name: String,
+    /// The statements.
+    #[schemars(length(min = 1, max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub steps: Vec<ScenarioStep>,
+}
+
+/// One statement of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScenarioStep {
+    /// One INSERT, UPDATE, DELETE, REPLACE or SELECT on InnoDB tables.
+    #[schemars(length(min = 1, max = 8192))]
+    pub sql: String,
+    /// The error that the statement must meet. Left out: it must succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_error: Option<ExpectedError>,
+}
+
+/// Errors that a scenario may expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ExpectedError {
+    /// A foreign key refuses the statement (1451, 1452).
+    ForeignKeyViolation,
+    /// A unique constraint refuses it (1062).
+    UniqueViolation,
+    /// A NOT NULL column refuses it (1048).
+    NotNullViolation,
+    /// A CHECK constraint refuses it (3819).
+    CheckViolation,
+}
+
+/// A Job of the application's tests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestJob {
+    /// Name, unique among the test Jobs.
+    #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// PodTemplate (core/v1) of this namespace that is run.
+    pub pod_template_ref: LocalReference,
+}
+
+/// A watch over the application after the last change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Soak {
+    /// How long the application is watched.
+    pub duration: Duration,
+    /// Most foreign-key errors that the server may count in a minute. Default 5.
+    #[serde(default = "default_max_foreign_key_errors")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub max_foreign_key_errors_per_minute: i32,
+    /// How much slower statements on the touched tables may be than before.
+    #[serde(default)]
+    pub max_added_latency: AddedLatency,
+    /// What the application's log may say. Left out: logs are not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<SoakLogs>,
+}
+
+/// How much slower statements may become.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AddedLatency {
+    /// SELECT. Default 0ms: not measurably slower.
+    pub read: Duration,
+    /// INSERT and UPDATE. Default 5ms.
+    pub write: Duration,
+    /// DELETE. Default 10ms.
+    pub delete: Duration,
+}
+
+impl Default for AddedLatency {
+    fn default() -> Self {
+        Self { read: Duration::from_millis(0), write: Duration::from_millis(5), delete: Duration::from_millis(10) }
+    }
+}
+
+/// Which log lines count as trouble.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SoakLogs {
+    /// Labels of the application's pods.
+    #[schemars(length(min = 1, max = 16))]
+    pub selector: BTreeMap<String, String>,
+    /// Regular expression that a line of trouble matches.
+    #[schemars(length(min = 1, max = 512))]
+    pub pattern: String,
+    /// Most lines that may match. Default 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub max_matches: i32,
+}
+
+fn default_max_foreign_key_errors() -> i32 {
+    5
+}

@@ -1,0 +1,256 @@
+//! `spec.backup` and `spec.rehearsal`: the copy that is made before anything changes, and what is done with it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Duration,
+    duration::Retention,
+    reference::{LocalReference, UnionError},
+};
+
+/// The copy that is made before anything changes. `type` says which member is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Backup {
+    /// Job: a dump by a Job of the operator. VolumeSnapshot: a CSI snapshot of the server's volume. External: a backup made elsewhere, named in the approval.
+    #[serde(rename = "type")]
+    pub backup_type: BackupType,
+    /// With type Job: the dump.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<BackupJob>,
+    /// With type VolumeSnapshot: the snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_snapshot: Option<VolumeSnapshotBackup>,
+    /// The server on which the backup is restored and the migration rehearsed. Required with verification Restore and with the rehearsal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<Scratch>,
+    /// How the backup is proven; a choice that has no default. Restore: restored into the scratch server and compared. Inspect: exit code, error output, trailer, size, checksum and row counts. None: taken on trust.
+    pub verification: Verification,
+    /// Keep (default), or how long after the migration's end the backup is kept before the operator deletes what it made.
+    #[serde(default)]
+    pub retention: Retention,
+    /// Greatest age of the backup when the first change is made; an older one is made again. Default 1h.
+    #[serde(default = "default_max_age")]
+    pub max_age: Duration,
+}
+
+/// The kind of backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BackupType {
+    /// A dump by a Job.
+    Job,
+    /// A CSI snapshot.
+    VolumeSnapshot,
+    /// Made elsewhere.
+    External,
+}
+
+/// How the backup is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum BackupMethod<'a> {
+    /// A dump by a Job.
+    Job(&'a BackupJob),
+    /// A CSI snapshot.
+    VolumeSnapshot(&'a VolumeSnapshotBackup),
+    /// Made elsewhere.
+    External,
+}
+
+impl Backup {
+    /// How the backup is made.
+    ///
+    /// # Errors
+    /// When the member that `type` names is missing or another is set. The API server refuses such an object.
+    pub fn method(&self) -> Result<BackupMethod<'_>, UnionError> {
+        match (self.backup_type, &self.job, &self.volume_snapshot) {
+            (BackupType::Job, Some(job), None) => Ok(BackupMethod::Job(job)),
+            (BackupType::VolumeSnapshot, None, Some(snapshot)) => Ok(BackupMethod::VolumeSnapshot(snapshot)),
+            (BackupType::External, None, None) => Ok(BackupMethod::External),
+            _ => Err(UnionError {
+                members: "job (type Job), volumeSnapshot (type VolumeSnapshot) or neither (type External)",
+            }),
+        }
+    }
+}
+
+/// A dump by a Job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupJob {
+    /// The tool: Mysqldump, or Mydumper for large databases.
+    pub tool: BackupTool,
+    /// Image that holds the tool and a shell.
+    #[schemars(length(min = 1, max = 512))]
+    pub image: String,
+    /// What the Job's container asks for and is limited to. Left out: the namespace's defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// Where the dump goes.
+    pub destination: BackupDestination,
+}
+
+/// The tool that makes the dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BackupTool {
+    /// MySQL's own.
+    Mysqldump,
+    /// Parallel.
+    Mydumper,
+}
+
+/// Where the dump goes. `type` says which member is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupDestination {
+    /// PersistentVolumeClaim or S3.
+    #[serde(rename = "type")]
+    pub destination_type: DestinationType,
+    /// With type PersistentVolumeClaim: the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistent_volume_claim: Option<ClaimDestination>,
+    /// With type S3: the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Destination>,
+}
+
+/// The kind of destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DestinationType {
+    /// A volume of the migration's namespace.
+    PersistentVolumeClaim,
+    /// An S3 bucket.
+    S3,
+}
+
+/// Where the dump goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Destination<'a> {
+    /// A volume of the migration's namespace.
+    PersistentVolumeClaim(&'a ClaimDestination),
+    /// An S3 bucket.
+    S3(&'a S3Destination),
+}
+
+impl BackupDestination {
+    /// Where the dump goes.
+    ///
+    /// # Errors
+    /// When the member that `type` names is missing or another is set. The API server refuses such an object.
+    pub fn destination(&self) -> Result<Destination<'_>, UnionError> {
+        match (self.destination_type, &self.persistent_volume_claim, &self.s3) {
+            (DestinationType::PersistentVolumeClaim, Some(claim), None) => {
+                Ok(Destination::PersistentVolumeClaim(claim))
+            }
+            (DestinationType::S3, None, Some(s3)) => Ok(Destination::S3(s3)),
+            _ => Err(UnionError { members: "persistentVolumeClaim (type PersistentVolumeClaim) or s3 (type S3)" }),
+        }
+    }
+}
+
+/// A volume that takes the dump.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimDestination {
+    /// Name of a PersistentVolumeClaim of this namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub claim_name: String,
+}
+
+/// A bucket that takes the dump.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct S3Destination {
+    /// Name of the bucket.
+    #[schemars(length(min = 3, max = 63))]
+    pub bucket: String,
+    /// Prefix of the objects' keys. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub prefix: Option<String>,
+    /// Region of the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub region: Option<String>,
+    /// URL of the service, for servers other than Amazon's. Left out: Amazon's for the region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub endpoint: Option<String>,
+    /// Secret of this namespace with the keys `accessKeyId` and `secretAccessKey`.
+    pub credentials_secret_ref: LocalReference,
+}
+
+/// A CSI snapshot of the server's volume.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeSnapshotBackup {
+    /// VolumeSnapshotClass. Left out: the cluster's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub class_name: Option<String>,
+    /// PersistentVolumeClaim of the server's data, in this namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub claim_name: String,
+}
+
+/// The server that restores and rehearses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scratch {
+    /// Image of a MySQL server of the same major version.
+    #[schemars(length(min = 1, max = 512))]
+    pub image: String,
+    /// Size of its volume. Left out: an emptyDir without a limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Quantity>,
+    /// What its container asks for and is limited to. Left out: the namespace's defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+/// What a container asks for and is limited to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Resources {
+    /// What is reserved, by resource name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 8))]
+    pub requests: BTreeMap<String, Quantity>,
+    /// What is not exceeded, by resource name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 8))]
+    pub limits: BTreeMap<String, Quantity>,
+}
+
+impl From<&Resources> for ResourceRequirements {
+    fn from(resources: &Resources) -> Self {
+        let some = |map: &BTreeMap<String, Quantity>| (!map.is_empty()).then(|| map.clone());
+        Self { requests: some(&resources.requests), limits: some(&resources.limits), claims: None }
+    }
+}
+
+/// How the backup is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Verification {
+    /// Restored and compared.
+    Restore,
+    /// Looked at without restoring.
+    Inspect,
+    /// Taken on trust.
+    None,
+}
+
+/// Whether the whole plan is run on the restored copy first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rehearsal {
+    /// A choice that has no default.
+    pub enabled: bool,
+}
+
+fn default_max_age() -> Duration {
+    Duration::from_millis(3_600_000)
+}

@@ -1,0 +1,55 @@
+//! The resources `SchemaMigration` and `MigrationApproval` as Rust types.
+//!
+//! Everything here is data and pure functions over it: the custom resource definitions, what the API
+//! server checks, what a status says. No connection is opened, so that planning and deciding can be tested alone.
+
+pub mod application;
+pub mod approval;
+pub mod backup;
+pub mod conditions;
+pub mod constraints;
+pub mod database;
+pub mod duration;
+pub mod execution;
+pub mod gates;
+pub mod promotion;
+pub mod reference;
+pub mod spec;
+pub mod status;
+pub mod type_fixes;
+
+pub use approval::{MigrationApproval, MigrationApprovalSpec};
+pub use conditions::{ConditionType, Reason};
+pub use duration::Duration;
+pub use spec::{SchemaMigration, SchemaMigrationSpec};
+pub use status::{Phase, SchemaMigrationStatus};
+
+/// API group of both resources.
+pub const GROUP: &str = "holdfast.dev";
+/// API version of both resources; changes to it are additive only.
+pub const VERSION: &str = "v1alpha1";
+/// The verb on `schemamigrations` that allows changing gates, suspension, the rollback strategy and the steering annotations.
+pub const APPROVE_VERB: &str = "approve";
+/// The finalizer held while a Job or the database's lock is live.
+pub const FINALIZER: &str = "holdfast.dev/release";
+/// Field manager of the operator.
+pub const FIELD_MANAGER: &str = "holdfast";
+/// Field manager of the command line plugin.
+pub const CLI_FIELD_MANAGER: &str = "holdfast-cli";
+
+/// Annotations by which a person steers a migration. A new value is a new request; the handled value is
+/// acknowledged in `status.lastHandled`.
+pub mod annotations {
+    /// Try again what failed.
+    pub const RETRY_AT: &str = "holdfast.dev/retry-at";
+    /// Stop now, then follow `spec.rollback.onFailure`.
+    pub const ABORT_AT: &str = "holdfast.dev/abort-at";
+    /// Undo a migration, whatever `spec.rollback.onFailure` says.
+    pub const ROLLBACK_AT: &str = "holdfast.dev/rollback-at";
+    /// Compute the plan anew from the catalogue.
+    pub const REPLAN_AT: &str = "holdfast.dev/replan-at";
+    /// Delete the quarantined rows for good.
+    pub const PURGE_AT: &str = "holdfast.dev/purge-at";
+    /// All steering annotations.
+    pub const ALL: [&str; 5] = [RETRY_AT, ABORT_AT, ROLLBACK_AT, REPLAN_AT, PURGE_AT];
+}

@@ -1,0 +1,49 @@
+//! `spec.promotion`: evidence from other environments without which this one does not begin.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Duration, reference::KeyReference};
+
+/// Which environment this is, and what must have been shown elsewhere first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Promotion {
+    /// Name of this environment, such as `production`. It is written into this migration's own evidence.
+    #[schemars(length(min = 1, max = 63))]
+    pub environment: String,
+    /// Evidence without which the migration does not begin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["environment"]))]
+    pub requires: Vec<RequiredEvidence>,
+}
+
+/// Evidence that the same content completed in another environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequiredEvidence {
+    /// The environment that the evidence must come from.
+    #[schemars(length(min = 1, max = 63))]
+    pub environment: String,
+    /// Greatest age of the evidence. Left out: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Duration>,
+    /// Key of a Secret of this namespace that holds the ed25519 public key of that environment.
+    pub public_key_secret_ref: KeyReference,
+    /// Where the evidence is.
+    pub evidence: EvidenceSource,
+}
+
+/// Where evidence is. Exactly one of `configMapRef` and `inline` is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceSource {
+    /// Key of a ConfigMap of this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_ref: Option<KeyReference>,
+    /// The signed document itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65536))]
+    pub inline: Option<String>,
+}

@@ -1,0 +1,581 @@
+//! The status of a SchemaMigration: what people see and what the controller needs to go on after a restart.
+//!
+//! The journal in the database is the other durable truth; where the two differ, the catalogue decides.
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::gates::Before;
+
+/// What was seen and done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaMigrationStatus {
+    /// Generation of the spec that this status speaks of; -1 before the operator has seen the object.
+    #[serde(default = "default_observed_generation")]
+    pub observed_generation: i64,
+    /// Where the migration stands, for people to read; tools read the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// What is done or waited for just now, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The stage or step that is worked on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<String>,
+    /// The state, one condition for each phase and for the whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Digest of the content part of the spec and of the pod templates it names; equal in environments that roll out the same content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_digest: Option<String>,
+    /// When the first change was made. From then on only gates, suspend, rollback and contact may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When the migration ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// The `@@server_uuid` of the server that was planned for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_uuid: Option<String>,
+    /// The plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    /// The gates that came up, and why they are open or closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub gates: Vec<GateStatus>,
+    /// Operations of the plan that are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<StepCount>,
+    /// The phases that began, with their times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub phases: Vec<PhaseStatus>,
+    /// The backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
+    /// The run on the restored copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<RehearsalStatus>,
+    /// The validation report: how many of each kind were found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["issueType"]))]
+    pub validation: Vec<ValidationCount>,
+    /// What is in quarantine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<QuarantineStatus>,
+    /// The stages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub stages: Vec<StageStatus>,
+    /// The Jobs that were started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub jobs: Vec<JobStatus>,
+    /// The rollback, once one was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackStatus>,
+    /// The values of the steering annotations that were handled.
+    #[serde(default, skip_serializing_if = "LastHandled::is_empty")]
+    pub last_handled: LastHandled,
+    /// The evidence document of a completed migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceStatus>,
+}
+
+impl Default for SchemaMigrationStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: default_observed_generation(),
+            phase: None,
+            message: None,
+            current: None,
+            conditions: Vec::new(),
+            content_digest: None,
+            started_at: None,
+            finished_at: None,
+            server_uuid: None,
+            plan: None,
+            gates: Vec::new(),
+            steps: None,
+            phases: Vec::new(),
+            backup: None,
+            rehearsal: None,
+            validation: Vec::new(),
+            quarantine: None,
+            stages: Vec::new(),
+            jobs: Vec::new(),
+            rollback: None,
+            last_handled: LastHandled::default(),
+            evidence: None,
+        }
+    }
+}
+
+fn default_observed_generation() -> i64 {
+    -1
+}
+
+/// Where a migration stands. The three last are the ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// The server is looked at.
+    Preflight,
+    /// The plan is computed.
+    Plan,
+    /// The backup is made.
+    BackUp,
+    /// The plan runs on the restored copy.
+    Rehearse,
+    /// Orphans and duplicates are counted.
+    Validate,
+    /// They go to quarantine.
+    CleanUp,
+    /// Columns are added and changed.
+    FixTypes,
+    /// Unique constraints are added.
+    AddUniques,
+    /// Foreign keys are added, stage by stage.
+    AddForeignKeys,
+    /// The application's schema file is brought up to date.
+    UpdateSchema,
+    /// Probes, scenarios and test Jobs run.
+    Test,
+    /// The application is watched.
+    Soak,
+    /// Changes are taken back.
+    RollBack,
+    /// Done and proven; with `mode: Plan`, planned.
+    Complete,
+    /// Everything is as it was before.
+    RolledBack,
+    /// Ended otherwise; the conditions say how and what to do.
+    Failed,
+}
+
+impl Phase {
+    /// The name as it is written in the status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preflight => "Preflight",
+            Self::Plan => "Plan",
+            Self::BackUp => "BackUp",
+            Self::Rehearse => "Rehearse",
+            Self::Validate => "Validate",
+            Self::CleanUp => "CleanUp",
+            Self::FixTypes => "FixTypes",
+            Self::AddUniques => "AddUniques",
+            Self::AddForeignKeys => "AddForeignKeys",
+            Self::UpdateSchema => "UpdateSchema",
+            Self::Test => "Test",
+            Self::Soak => "Soak",
+            Self::RollBack => "RollBack",
+            Self::Complete => "Complete",
+            Self::RolledBack => "RolledBack",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// Whether nothing follows without a person's token or a new spec.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::Complete | Self::RolledBack | Self::Failed)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// Digest of content, statements and the touched tables' definitions; what an approval names.
+    pub digest: String,
+    /// Immutable ConfigMaps of this namespace that hold the plan, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub config_maps: Vec<String>,
+    /// Generation of the spec that was planned.
+    pub generation: i64,
+    /// When it was computed.
+    pub computed_at: Time,
+    /// How much there is to do.
+    pub counts: PlanCounts,
+    /// What it will take.
+    pub estimates: PlanEstimates,
+    /// What a person should know before approving.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub warnings: Vec<String>,
+}
+
+/// How much there is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PlanCounts {
+    /// Operations in all.
+    pub operations: i64,
+    /// Tables that are changed.
+    pub tables: i64,
+    /// Columns added or changed.
+    pub type_fixes: i64,
+    /// Unique constraints to add.
+    pub unique_constraints: i64,
+    /// Indexes to build.
+    pub indexes: i64,
+    /// Foreign keys to add.
+    pub foreign_keys: i64,
+    /// Foreign keys that are there already and are only proven.
+    pub adopted: i64,
+    /// Operations that copy a table and need an approval of their own.
+    pub copies: i64,
+}
+
+/// What the plan will take, as far as the catalogue and earlier measurements tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PlanEstimates {
+    /// Rows that are read or written.
+    pub rows: i64,
+    /// Bytes that are read or written.
+    pub bytes: i64,
+    /// Seconds from the first change to the end.
+    pub duration_seconds: i64,
+    /// Rows that one deletion of a parent can take along at worst.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst_cascade_rows: Option<i64>,
+}
+
+/// One gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GateStatus {
+    /// What it stands before.
+    pub before: Before,
+    /// Open or Closed.
+    pub state: GateState,
+    /// Why, as in conditions.
+    pub reason: String,
+    /// Why, in words, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The approval that opened it, or the denial that keeps it closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalRecord>,
+}
+
+/// Whether a gate lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum GateState {
+    /// It does.
+    Open,
+    /// It does not.
+    Closed,
+}
+
+/// What was decided by whom. Kept here because the MigrationApproval may be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalRecord {
+    /// Name of the MigrationApproval.
+    pub name: String,
+    /// Approve or Deny.
+    pub decision: super::approval::ApprovalDecision,
+    /// Who decided.
+    pub approved_by: String,
+    /// Why, in the person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The plan that was decided.
+    pub plan_digest: String,
+    /// Rows that cleanup may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rows: Option<i64>,
+    /// When it was decided.
+    pub at: Time,
+}
+
+/// Operations that are done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepCount {
+    /// Done.
+    pub done: i64,
+    /// In all.
+    pub total: i64,
+    /// Both, as people read them: `12/64`.
+    #[serde(default)]
+    pub progress: String,
+}
+
+impl StepCount {
+    /// So many of so many.
+    #[must_use]
+    pub fn new(done: i64, total: i64) -> Self {
+        Self { done, total, progress: format!("{done}/{total}") }
+    }
+}
+
+/// When a phase began and ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PhaseStatus {
+    /// The phase.
+    pub name: Phase,
+    /// When it began.
+    pub started: Time,
+    /// When it ended. Left out while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Time>,
+    /// Whether the application works as usual meanwhile.
+    #[serde(default)]
+    pub background: bool,
+}
+
+/// The backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupStatus {
+    /// The Job that makes or made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// How many were begun for this migration.
+    #[serde(default)]
+    pub attempt: i32,
+    /// The moment whose data it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<Time>,
+    /// When it was ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// Where it lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+    /// SHA-256 of its content, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Tables in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<i64>,
+    /// Rows in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<i64>,
+    /// How it was proven. Left out until it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<super::backup::Verification>,
+}
+
+/// The run on the restored copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RehearsalStatus {
+    /// When it began.
+    pub started_at: Time,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// Whether it passed. Left out until it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<bool>,
+    /// Rows that went to quarantine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined_rows: Option<i64>,
+    /// What happened, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A line of the validation report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidationCount {
+    /// What was counted, such as `orphans: bookmarks.user_id -> users.id`.
+    pub issue_type: String,
+    /// How many there are.
+    pub count: i64,
+}
+
+/// What is in quarantine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct QuarantineStatus {
+    /// Orphaned rows and values.
+    pub orphans: i64,
+    /// Duplicate rows.
+    pub duplicates: i64,
+    /// Rows that existing Cascade keys took along.
+    pub cascaded: i64,
+    /// Values of columns that were dropped or narrowed.
+    pub values: i64,
+    /// When it was purged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purged_at: Option<Time>,
+}
+
+/// One stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StageStatus {
+    /// Its name.
+    pub name: String,
+    /// Pending, Running, Complete or Failed.
+    pub state: StageState,
+    /// Keys in it.
+    pub foreign_keys: i64,
+    /// Keys that are there.
+    pub added: i64,
+    /// Keys that are there and proven.
+    pub verified: i64,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Time>,
+}
+
+/// How far a stage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StageState {
+    /// Its turn has not come.
+    Pending,
+    /// It is worked on.
+    Running,
+    /// All its keys are proven.
+    Complete,
+    /// It failed.
+    Failed,
+}
+
+/// One Job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatus {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub purpose: JobPurpose,
+    /// The name of the test, for a test Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    /// Which try this is, from 1.
+    pub attempt: i32,
+    /// Its uid, so that another Job of the same name is noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Running, Succeeded or Failed.
+    pub state: JobState,
+    /// When it was created.
+    pub started: Time,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Time>,
+    /// What it said last, when it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What a Job is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum JobPurpose {
+    /// The backup.
+    Backup,
+    /// The application's schema update.
+    SchemaUpdate,
+    /// The way back of the application's schema update.
+    UndoSchemaUpdate,
+    /// One of the application's tests.
+    Test,
+}
+
+/// How far a Job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum JobState {
+    /// It was created and has not ended.
+    Running,
+    /// Its condition Complete is True.
+    Succeeded,
+    /// Its condition Failed is True, or it is gone.
+    Failed,
+}
+
+/// The rollback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackStatus {
+    /// Why it was decided, as in conditions.
+    pub reason: String,
+    /// What failed, in words.
+    pub message: String,
+    /// The phase in which it failed.
+    pub failed_phase: Phase,
+    /// The strategy that is followed.
+    pub strategy: super::gates::OnFailure,
+    /// When it was decided.
+    pub started_at: Time,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// Changes that are taken back.
+    #[serde(default)]
+    pub undone: i64,
+    /// Tables whose definition equals the one before.
+    #[serde(default)]
+    pub tables_identical: i64,
+    /// What could not be taken back, with the statement that finishes it by hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub remaining: Vec<String>,
+}
+
+/// Values of the steering annotations that were handled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LastHandled {
+    /// Of `holdfast.dev/retry-at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<String>,
+    /// Of `holdfast.dev/abort-at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abort_at: Option<String>,
+    /// Of `holdfast.dev/rollback-at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback_at: Option<String>,
+    /// Of `holdfast.dev/replan-at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replan_at: Option<String>,
+    /// Of `holdfast.dev/purge-at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purge_at: Option<String>,
+}
+
+impl LastHandled {
+    /// Whether nothing was handled yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The evidence document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceStatus {
+    /// ConfigMap of this namespace that holds it.
+    pub config_map: String,
+    /// Its SHA-256.
+    pub digest: String,
+}
