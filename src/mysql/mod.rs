@@ -2,7 +2,12 @@
 //! and the way back.
 
 pub mod connection;
+mod deadline;
 pub mod error;
+mod journal;
+mod journal_tables;
+pub mod report;
+mod session;
 pub mod work;
 
 pub use connection::{Connection, SessionLimits, Target, TlsMode};

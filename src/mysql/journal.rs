@@ -1,0 +1,390 @@
+//! The journal: what a migration is about to do and has done, in the same server as the data. An intent is committed before the
+//! change it announces, so that after any crash the journal and the catalogue together say where the work stands. Every write
+//! checks the epoch, so that a controller that lost the fence can write nothing more.
+
+use sqlx::Row;
+
+use super::connection::{Connection, SessionLimits, Target, sql};
+use super::deadline::{SHORT_STATEMENT, within};
+use super::error::{Cause, Error};
+use super::journal_tables;
+use super::report::MigrationOutcome;
+use super::work::JournalLocation;
+use crate::plan::identifier::{Identifier, TableName};
+use crate::plan::{Operation, Plan};
+
+/// Distance between the sequence numbers of operations, which leaves room for one that must be undone after an older one.
+pub(crate) const SEQUENCE_STEP: u64 = 10;
+
+/// Where an operation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OperationState {
+    /// Announced; the catalogue says whether it happened.
+    Intended,
+    /// Happened and verified.
+    Done,
+    /// Taken back.
+    Undone,
+}
+
+impl OperationState {
+    fn parse(text: &str) -> Result<Self, Error> {
+        match text {
+            "Intended" => Ok(Self::Intended),
+            "Done" => Ok(Self::Done),
+            "Undone" => Ok(Self::Undone),
+            other => Err(Error::new(
+                Cause::UnknownFormat,
+                format!("the journal holds the operation state {other:?}, which this version does not know"),
+            )),
+        }
+    }
+}
+
+/// One operation as the journal has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    /// The operation, as it was when it was announced.
+    pub(crate) operation: Operation,
+    /// Its place: undoing goes from the greatest to the least.
+    pub(crate) sequence: u64,
+    /// Where it stands.
+    pub(crate) state: OperationState,
+    /// SHOW CREATE TABLE of its table just before, without the AUTO_INCREMENT value.
+    pub(crate) before_image: Option<String>,
+    /// Its report as JSON, once done.
+    pub(crate) report: Option<String>,
+}
+
+/// The journal of one migration, opened by the holder of the fence.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    target: Target,
+    location: JournalLocation,
+    schema: Identifier,
+    server_uuid: String,
+    migration: String,
+    epoch: u64,
+    resumed: bool,
+}
+
+/// The name of a table of Holdfast's own: in the journal's schema, or with its prefix in the migrated one.
+///
+/// # Errors
+/// When prefix and name together are too long.
+pub(crate) fn table_in(location: &JournalLocation, schema: &Identifier, name: &str) -> Result<TableName, Error> {
+    let (schema, table) = match location {
+        JournalLocation::Schema(journal) => (journal.clone(), name.to_owned()),
+        JournalLocation::Prefix(prefix) => (schema.clone(), format!("{prefix}{name}")),
+    };
+    let table =
+        Identifier::new(table).map_err(|error| Error::new(Cause::InvalidSpec, format!("spec.journal: {error}")))?;
+    Ok(TableName::new(schema, table))
+}
+
+impl Journal {
+    /// Opens the journal for a plan: creates its tables where they are missing, finds the unfinished migration of the same plan or
+    /// starts one, and takes it over by raising its epoch. The caller holds the fence.
+    ///
+    /// # Errors
+    /// [`Cause::LockHeld`] when another migration of this schema is unfinished, [`Cause::UnknownFormat`] when the journal was
+    /// written by a version that this one does not know.
+    pub(crate) async fn open(
+        target: &Target,
+        location: &JournalLocation,
+        plan: &Plan,
+        owner: &str,
+        connection: &mut Connection,
+    ) -> Result<Self, Error> {
+        journal_tables::ensure(location, &plan.schema, connection).await?;
+        let mut journal = Self {
+            target: target.clone(),
+            location: location.clone(),
+            schema: plan.schema.clone(),
+            server_uuid: connection.server_uuid.clone(),
+            migration: String::new(),
+            epoch: 0,
+            resumed: false,
+        };
+        within(SHORT_STATEMENT, "opening the journal", journal.take_over(plan, owner, connection)).await?;
+        Ok(journal)
+    }
+
+    async fn take_over(&mut self, plan: &Plan, owner: &str, connection: &mut Connection) -> Result<(), Error> {
+        let migrations = self.table("migrations")?.quoted();
+        connection.run("START TRANSACTION").await?;
+        let unfinished = sqlx::query(sql(format!(
+            "SELECT id, owner, plan_digest, epoch, state FROM {migrations} WHERE target_schema = ? AND \
+             (state = 'Running' OR (state = 'Failed' AND plan_digest = ?)) ORDER BY started_at FOR UPDATE"
+        )))
+        .bind(plan.schema.as_str())
+        .bind(&plan.digest)
+        .fetch_all(connection.raw())
+        .await?;
+        let mut own = None;
+        for row in unfinished {
+            let (id, other, digest): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            if digest == plan.digest {
+                own = Some((id, row.try_get::<u64, _>(3)?));
+            } else {
+                connection.run("ROLLBACK").await?;
+                return Err(Error::new(
+                    Cause::LockHeld,
+                    format!(
+                        "migration {id} of {other} (plan {digest}) on schema {} is not finished: let it end, or roll it back, before \
+                         another one begins",
+                        plan.schema
+                    ),
+                ));
+            }
+        }
+        if let Some((id, epoch)) = own {
+            self.epoch = epoch + 1;
+            self.migration = id;
+            self.resumed = true;
+            sqlx::query(sql(format!(
+                "UPDATE {migrations} SET epoch = ?, owner = ?, server_uuid = ?, state = 'Running', finished_at = NULL WHERE id = ?"
+            )))
+            .bind(self.epoch)
+            .bind(owner)
+            .bind(&self.server_uuid)
+            .bind(&self.migration)
+            .execute(connection.raw())
+            .await?;
+        } else {
+            self.epoch = 1;
+            self.migration =
+                sqlx::raw_sql("SELECT CAST(UUID() AS CHAR)").fetch_one(connection.raw()).await?.try_get(0)?;
+            sqlx::query(sql(format!(
+                "INSERT INTO {migrations} (id, target_schema, content_digest, plan_digest, owner, state, epoch, server_uuid, started_at) \
+                 VALUES (?, ?, ?, ?, ?, 'Running', ?, ?, UTC_TIMESTAMP(6))"
+            )))
+            .bind(&self.migration)
+            .bind(plan.schema.as_str())
+            .bind(&plan.content_digest)
+            .bind(&plan.digest)
+            .bind(owner)
+            .bind(self.epoch)
+            .bind(&self.server_uuid)
+            .execute(connection.raw())
+            .await?;
+        }
+        connection.run("COMMIT").await?;
+        Ok(())
+    }
+
+    /// The migration's id, which quarantine tables carry too.
+    pub(crate) fn migration(&self) -> &str {
+        &self.migration
+    }
+
+    /// Whether an unfinished migration was taken over.
+    pub(crate) fn resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// The server that the fence was taken on.
+    pub(crate) fn server_uuid(&self) -> &str {
+        &self.server_uuid
+    }
+
+    /// The name of a table of Holdfast's own beside the journal, `quarantine_1` for example.
+    ///
+    /// # Errors
+    /// When prefix and name together are too long.
+    pub(crate) fn table(&self, name: &str) -> Result<TableName, Error> {
+        table_in(&self.location, &self.schema, name)
+    }
+
+    /// Opens a connection to the server that holds the fence.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or another server answers.
+    pub(crate) async fn connect(&self, limits: SessionLimits) -> Result<Connection, Error> {
+        let connection = self.target.connect(limits).await?;
+        if connection.server_uuid != self.server_uuid {
+            return Err(Error::new(
+                Cause::FenceLost,
+                format!(
+                    "{} is now server {}, the fence was taken on {}: after a failover the migration has to be taken over anew",
+                    self.target.host, connection.server_uuid, self.server_uuid
+                ),
+            ));
+        }
+        Ok(connection)
+    }
+
+    /// Checks, inside the caller's transaction, that this migration is still ours, and keeps it ours until the transaction ends.
+    ///
+    /// # Errors
+    /// [`Cause::FenceLost`] when another session took the migration over or ended it.
+    pub(crate) async fn assert_epoch(&self, connection: &mut Connection) -> Result<(), Error> {
+        let migrations = self.table("migrations")?.quoted();
+        let row = sqlx::query(sql(format!("SELECT epoch, state FROM {migrations} WHERE id = ? FOR SHARE")))
+            .bind(&self.migration)
+            .fetch_optional(connection.raw())
+            .await?;
+        let lost = match row {
+            None => "is gone from the journal".to_owned(),
+            Some(row) => {
+                let (epoch, state): (u64, String) = (row.try_get(0)?, row.try_get(1)?);
+                if epoch == self.epoch && state == "Running" {
+                    return Ok(());
+                }
+                format!("is in state {state} and epoch {epoch}, this session holds epoch {}", self.epoch)
+            }
+        };
+        Err(Error::new(
+            Cause::FenceLost,
+            format!("migration {} {lost}: another session has taken over", self.migration),
+        ))
+    }
+
+    async fn write(&self, what: String, statement: String, values: &[Option<&str>]) -> Result<(), Error> {
+        within(SHORT_STATEMENT, what, async {
+            let mut connection = self.connect(SessionLimits::default()).await?;
+            connection.run("START TRANSACTION").await?;
+            self.assert_epoch(&mut connection).await?;
+            let mut query = sqlx::query(sql(statement));
+            for value in values {
+                query = query.bind(*value);
+            }
+            let changed = query.execute(connection.raw()).await?.rows_affected();
+            if changed != 1 {
+                return Err(Error::new(
+                    Cause::Drifted,
+                    format!("{changed} rows of the journal changed where 1 should have"),
+                ));
+            }
+            connection.run("COMMIT").await?;
+            connection.close().await
+        })
+        .await
+    }
+
+    /// Announces an operation. Announcing it again, after a crash or after it was undone, keeps its place.
+    ///
+    /// # Errors
+    /// [`Cause::FenceLost`], or what the server answers.
+    pub(crate) async fn intend(
+        &self,
+        operation: &Operation,
+        sequence: u64,
+        before_image: Option<&str>,
+    ) -> Result<(), Error> {
+        let table = self.table("operations")?.quoted();
+        let definition = serde_json::to_string(operation).map_err(|error| {
+            Error::new(Cause::UnknownFormat, format!("operation {} cannot be written down: {error}", operation.id))
+        })?;
+        let known = self.read_operations().await?;
+        let what = format!("announcing {} in the journal", operation.id);
+        if let Some(record) = known.iter().find(|record| record.operation.id == operation.id) {
+            if record.state == OperationState::Intended {
+                return Ok(());
+            }
+            let statement = format!(
+                "UPDATE {table} SET state = 'Intended', before_image = ?, report = NULL, intended_at = UTC_TIMESTAMP(6), completed_at = NULL, \
+                 undone_at = NULL WHERE migration = ? AND operation = ?"
+            );
+            return self.write(what, statement, &[before_image, Some(&self.migration), Some(&operation.id)]).await;
+        }
+        let sequence = sequence.to_string();
+        let statement = format!(
+            "INSERT INTO {table} (migration, operation, sequence, state, definition, forward_statement, inverse_statement, before_image, \
+             intended_at) VALUES (?, ?, ?, 'Intended', ?, ?, ?, ?, UTC_TIMESTAMP(6))"
+        );
+        let values = [
+            Some(self.migration.as_str()),
+            Some(operation.id.as_str()),
+            Some(sequence.as_str()),
+            Some(definition.as_str()),
+            operation.forward.as_deref(),
+            operation.inverse.as_deref(),
+            before_image,
+        ];
+        self.write(what, statement, &values).await
+    }
+
+    /// Records that an announced operation happened and was verified.
+    ///
+    /// # Errors
+    /// [`Cause::FenceLost`], or what the server answers.
+    pub(crate) async fn complete(&self, operation: &str, report_json: &str) -> Result<(), Error> {
+        let table = self.table("operations")?.quoted();
+        let statement = format!(
+            "UPDATE {table} SET state = 'Done', report = ?, completed_at = UTC_TIMESTAMP(6) WHERE migration = ? AND operation = ?"
+        );
+        self.write(
+            format!("recording {operation}"),
+            statement,
+            &[Some(report_json), Some(&self.migration), Some(operation)],
+        )
+        .await
+    }
+
+    /// Records that an operation was taken back.
+    ///
+    /// # Errors
+    /// [`Cause::FenceLost`], or what the server answers.
+    pub(crate) async fn undone(&self, operation: &str) -> Result<(), Error> {
+        let table = self.table("operations")?.quoted();
+        let statement = format!(
+            "UPDATE {table} SET state = 'Undone', undone_at = UTC_TIMESTAMP(6) WHERE migration = ? AND operation = ?"
+        );
+        self.write(
+            format!("recording the undoing of {operation}"),
+            statement,
+            &[Some(&self.migration), Some(operation)],
+        )
+        .await
+    }
+
+    /// Records how the migration ended.
+    ///
+    /// # Errors
+    /// [`Cause::FenceLost`], or what the server answers.
+    pub(crate) async fn finish(&self, outcome: MigrationOutcome) -> Result<(), Error> {
+        let table = self.table("migrations")?.quoted();
+        let state = match outcome {
+            MigrationOutcome::Complete => "Complete",
+            MigrationOutcome::RolledBack => "RolledBack",
+            MigrationOutcome::Failed => "Failed",
+        };
+        let statement = format!("UPDATE {table} SET state = ?, finished_at = UTC_TIMESTAMP(6) WHERE id = ?");
+        self.write("recording the end of the migration".to_owned(), statement, &[Some(state), Some(&self.migration)])
+            .await
+    }
+
+    /// All operations of this migration that were ever announced, oldest first.
+    ///
+    /// # Errors
+    /// [`Cause::UnknownFormat`] when one cannot be read.
+    pub(crate) async fn read_operations(&self) -> Result<Vec<Record>, Error> {
+        let table = self.table("operations")?.quoted();
+        within(SHORT_STATEMENT, "reading the journal", async {
+            let mut connection = self.connect(SessionLimits::default()).await?;
+            let rows = sqlx::query(sql(format!(
+                "SELECT definition, sequence, state, before_image, report FROM {table} WHERE migration = ? ORDER BY sequence"
+            )))
+            .bind(&self.migration)
+            .fetch_all(connection.raw())
+            .await?;
+            connection.close().await?;
+            rows.iter()
+                .map(|row| {
+                    let definition: String = row.try_get(0)?;
+                    Ok(Record {
+                        operation: serde_json::from_str(&definition).map_err(|error| {
+                            Error::new(Cause::UnknownFormat, format!("an operation in {table} cannot be read by this version: {error}"))
+                        })?,
+                        sequence: row.try_get(1)?,
+                        state: OperationState::parse(&row.try_get::<String, _>(2)?)?,
+                        before_image: row.try_get(3)?,
+                        report: row.try_get(4)?,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+}

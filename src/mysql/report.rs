@@ -1,0 +1,153 @@
+//! What the engine hands back about finished work: plain data that goes to status, events, evidence and reports.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::catalogue::ForeignKey;
+use crate::plan::identifier::{Identifier, TableName};
+use crate::plan::model::Section;
+
+/// What an operation on rows did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RowsReport {
+    /// Rows that were moved to quarantine.
+    pub rows_removed: u64,
+    /// Values that were changed, their old ones in quarantine.
+    pub values_changed: u64,
+    /// Passes over the table until one found nothing.
+    pub rounds: u64,
+    /// Backfills: rows whose column had no value.
+    pub total: Option<u64>,
+    /// Backfills: rows that got a value.
+    pub mapped: Option<u64>,
+    /// Backfills: rows for which no value was found.
+    pub unmapped: Option<u64>,
+    /// Backfills: rows for which several values were found; they count as unmapped too.
+    pub ambiguous: Option<u64>,
+}
+
+/// What putting rows back did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RestoreReport {
+    /// Rows that are back in their table.
+    pub rows_restored: u64,
+    /// Values that are back in their rows.
+    pub values_restored: u64,
+    /// Rows and values that stay in quarantine, each with the reason.
+    pub conflicts: Vec<String>,
+}
+
+/// What one operation took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationReport {
+    /// [`crate::plan::Operation::id`].
+    pub operation: String,
+    /// Duration in milliseconds.
+    pub milliseconds: u64,
+    /// Tries of its statement; 0 where the operation was done before or needs no schema change.
+    pub tries: u32,
+    /// Longest time in milliseconds that its statement waited for, or held, locks in one try, as far as it was seen.
+    pub longest_try_milliseconds: u64,
+    /// What happened to rows, for operations that change rows.
+    pub rows: Option<RowsReport>,
+    /// Operations that were found done: verified in the catalogue and not repeated.
+    pub found_done: bool,
+}
+
+/// What one section took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SectionReport {
+    /// Which section.
+    pub section: Section,
+    /// Its operations, in order.
+    pub operations: Vec<OperationReport>,
+}
+
+impl SectionReport {
+    /// Rows removed and values changed by all operations.
+    #[must_use]
+    pub fn rows_touched(&self) -> u64 {
+        self.operations
+            .iter()
+            .filter_map(|operation| operation.rows.as_ref())
+            .map(|rows| rows.rows_removed + rows.values_changed)
+            .sum()
+    }
+}
+
+/// The proof of one foreign key. It exists only for a key that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyProof {
+    /// The key, as the catalogue has it.
+    pub key: ForeignKey,
+    /// Children without a parent on a snapshot taken after every older transaction had ended: always 0.
+    pub orphans: u64,
+    /// How long the check took, in milliseconds.
+    pub milliseconds: u64,
+}
+
+/// The proof of one unique constraint: the engine keeps it, so its row in the catalogue is the proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UniqueProof {
+    /// The table.
+    pub table: TableName,
+    /// Name of the constraint.
+    pub name: Identifier,
+    /// Its columns.
+    pub columns: Vec<Identifier>,
+}
+
+/// The proof of one expectation of a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectationProof {
+    /// The stage.
+    pub stage: String,
+    /// The table referred to; `None`: keys of the whole schema.
+    pub referenced_table: Option<Identifier>,
+    /// How many keys were expected at least.
+    pub at_least: u64,
+    /// How many there are.
+    pub found: u64,
+}
+
+/// The proof that a migration reached what its plan says. It exists only where everything in it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The server that was asked.
+    pub server_uuid: String,
+    /// The server's time (UTC) at the end of the proof.
+    pub proven_at: String,
+    /// Every key of the plan, those that existed before included.
+    pub keys: Vec<KeyProof>,
+    /// Every unique constraint of the plan.
+    pub uniques: Vec<UniqueProof>,
+    /// Every expectation of the stages.
+    pub expectations: Vec<ExpectationProof>,
+    /// Sessions that run with `foreign_key_checks = 0` and can write past the keys; `None` where it cannot be read.
+    pub sessions_without_checks: Option<u64>,
+    /// Whether new sessions begin with `foreign_key_checks = 0`.
+    pub checks_off_globally: bool,
+}
+
+/// What a rollback did. It exists only where everything is back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UndoReport {
+    /// Ids of the operations that were undone, in the order of undoing.
+    pub undone: Vec<String>,
+    /// What became of quarantined rows, by operation id.
+    pub restored: BTreeMap<String, RestoreReport>,
+    /// Tables whose SHOW CREATE TABLE equals their before-image.
+    pub tables_compared: Vec<String>,
+}
+
+/// How a migration ended, for the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MigrationOutcome {
+    /// Everything is in place and proven.
+    Complete,
+    /// Everything is as it was.
+    RolledBack,
+    /// It stopped in between; the journal keeps what was done.
+    Failed,
+}
