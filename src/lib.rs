@@ -4,5 +4,7 @@
 //! `controller` joins them. `api` and `plan` do no I/O; `mysql` knows nothing of Kubernetes.
 
 pub mod api;
+pub mod backup;
+
 pub mod mysql;
 pub mod plan;

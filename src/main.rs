@@ -1,2 +1,42 @@
-//! Entry point.
-fn main() {}
+//! Entry point: the operator itself, and what its Jobs run.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use holdfast::backup;
+
+/// Foreign keys for a live MySQL: staged, proven and reversible.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a backup with mysqldump and prove it; what the backup Job runs.
+    Backup(backup::dump::Arguments),
+    /// Copy this program to a path, for a container whose image lacks it.
+    InstallSelf {
+        /// Where to.
+        destination: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Backup(arguments) => backup::dump::run(&arguments),
+        Command::InstallSelf { destination } => {
+            backup::install::install_self(&destination).map_err(|error| error.to_string())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("holdfast: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
