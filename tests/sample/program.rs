@@ -1,0 +1,21 @@
+//! The program `sample`: the sample application's schema, data, traffic, tests and comparisons on the command line.
+
+#![allow(dead_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[path = "mod.rs"]
+mod sample;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match sample::run(sample::Arguments::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("sample: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The sample application: its own unit tests, its manifests against the resource's types, and its data and traffic on a real server.
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
+
+#[path = "sample/mod.rs"]
+mod sample;
+
+mod manifest {
+    use std::collections::BTreeSet;
+
+    use holdfast::api::SchemaMigration;
+    use holdfast::api::constraints::{ForeignKey, OrphanPolicy, ReferentialAction};
+    use serde::Deserialize;
+
+    use super::sample::relations::{self, OnDelete, Orphans, Relation};
+
+    const MIGRATION: &str = include_str!("../deploy/sample/migration.yaml");
+    const JOB_TEMPLATES: &str = include_str!("../deploy/sample/job-templates.yaml");
+    const FAILING: &str = include_str!("../deploy/sample/failing/kustomization.yaml");
+
+    fn migration() -> SchemaMigration {
+        serde_yaml::from_str(MIGRATION).unwrap()
+    }
+
+    fn templates() -> BTreeSet<String> {
+        serde_yaml::Deserializer::from_str(JOB_TEMPLATES)
+            .map(|document| serde_json::Value::deserialize(document).unwrap())
+            .map(|template| {
+                assert_eq!(template["kind"], "PodTemplate");
+                template["metadata"]["name"].as_str().unwrap().to_owned()
+            })
+            .collect()
+    }
+
+    fn is_wanted(key: &ForeignKey, relation: &Relation) -> bool {
+        let on_delete = match relation.on_delete {
+            OnDelete::Restrict => ReferentialAction::Restrict,
+            OnDelete::Cascade => ReferentialAction::Cascade,
+            OnDelete::SetNull => ReferentialAction::SetNull,
+        };
+        let orphans = match relation.orphans {
+            Orphans::None => OrphanPolicy::Fail,
+            Orphans::Delete => OrphanPolicy::Delete,
+            Orphans::SetNull => OrphanPolicy::SetNull,
+        };
+        key.name == relation.name
+            && key.table == relation.child
+            && key.columns == relation.columns
+            && key.references.table == relation.parent
+            && key.references.columns == relation.parent_columns
+            && key.on_delete == on_delete
+            && key.orphans == orphans
+    }
+
+    #[test]
+    fn no_field_of_the_migration_is_unknown_to_the_resource() {
+        let written: serde_json::Value = serde_yaml::from_str(MIGRATION).unwrap();
+        let read = serde_json::to_value(migration()).unwrap();
+        fn missing(written: &serde_json::Value, read: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+            match (written, read) {
+                (serde_json::Value::Object(written), serde_json::Value::Object(read)) => {
+                    for (name, value) in written {
+                        match read.get(name) {
+                            Some(other) => missing(value, other, &format!("{path}.{name}"), found),
+                            None => found.push(format!("{path}.{name}")),
+                        }
+                    }
+                }
+                (serde_json::Value::Array(written), serde_json::Value::Array(read)) if written.len() == read.len() => {
+                    for (place, (value, other)) in written.iter().zip(read).enumerate() {
+                        missing(value, other, &format!("{path}[{place}]"), found);
+                    }
+                }
+                _ if written == read => {}
+                _ => found.push(path.to_owned()),
+            }
+        }
+        let mut found = Vec::new();
+        missing(&written, &read, "", &mut found);
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn the_migration_asks_for_every_relation_of_the_application_and_for_no_other() {
+        let migration = migration();
+        for (stage, wanted) in migration.spec.stages.iter().zip([relations::TO_USERS, relations::REMAINING]) {
+            assert_eq!(stage.foreign_keys.len(), wanted.len(), "stage {}", stage.name);
+            for (key, relation) in stage.foreign_keys.iter().zip(wanted) {
+                assert!(is_wanted(key, relation), "{key:?} is not {relation:?}");
+            }
+        }
+        let all = relations::all().count();
+        let to_users = relations::TO_USERS.len();
+        assert!(all >= 36 && to_users >= 18, "{all} relations, {to_users} of them to users");
+        let expected = |stage: usize, place: usize| &migration.spec.stages[stage].expect[place];
+        assert_eq!(expected(0, 0).at_least, i32::try_from(to_users).unwrap());
+        assert_eq!(expected(1, 1).at_least, i32::try_from(all).unwrap());
+        assert!(relations::TO_USERS.iter().all(|relation| relation.parent == "users"));
+        assert!(relations::REMAINING.iter().all(|relation| relation.parent != "users"));
+    }
+
+    #[test]
+    fn the_migration_asks_for_every_unique_constraint_and_fails_on_duplicates_only_where_there_are_none() {
+        let migration = migration();
+        assert_eq!(migration.spec.unique_constraints.len(), relations::UNIQUES.len());
+        for (constraint, wanted) in migration.spec.unique_constraints.iter().zip(relations::UNIQUES) {
+            assert_eq!((constraint.name.as_str(), constraint.table.as_str()), (wanted.name, wanted.table));
+            assert_eq!(constraint.columns, wanted.columns);
+            assert_eq!(constraint.duplicates.order_by.is_some(), wanted.has_duplicates, "{}", wanted.name);
+        }
+    }
+
+    #[test]
+    fn every_job_template_that_the_migrations_name_is_there() {
+        let templates = templates();
+        let migration = migration();
+        let update = migration.spec.schema_update.unwrap();
+        assert!(templates.contains(&update.pod_template_ref.name));
+        assert!(templates.contains(&update.undo_pod_template_ref.unwrap().name));
+        for job in &migration.spec.tests.jobs {
+            assert!(templates.contains(&job.pod_template_ref.name), "{}", job.name);
+        }
+    }
+
+    #[test]
+    fn the_failing_migration_patches_what_is_there_and_names_a_template_that_is_there() {
+        let kustomization: serde_json::Value = serde_yaml::from_str(FAILING).unwrap();
+        let patch: serde_json::Value =
+            serde_yaml::from_str(kustomization["patches"][0]["patch"].as_str().unwrap()).unwrap();
+        let target: serde_json::Value = serde_yaml::from_str(MIGRATION).unwrap();
+        for operation in patch.as_array().unwrap() {
+            let path = operation["path"].as_str().unwrap();
+            let before = target.pointer(path).unwrap_or_else(|| panic!("{path} is not in the migration"));
+            assert_ne!(before, &operation["value"], "{path} stays the same");
+        }
+        assert!(templates().contains(patch[1]["value"].as_str().unwrap()));
+    }
+}
