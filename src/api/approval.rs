@@ -17,9 +17,19 @@ use super::gates::Before;
     namespaced,
     derive = "PartialEq",
     category = "holdfast",
+    printcolumn(name = "Migration", type_ = "string", json_path = ".spec.migrationRef.name"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".spec.before.phase"),
+    printcolumn(name = "Stage", type_ = "string", json_path = ".spec.before.stage"),
+    printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
+    printcolumn(name = "Approved By", type_ = "string", json_path = ".spec.approvedBy"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Max Rows", type_ = "integer", json_path = ".spec.maxRows", priority = 1),
+    printcolumn(name = "Plan", type_ = "string", json_path = ".spec.planDigest", priority = 1),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason", priority = 1),
     doc = "A person's decision about one plan of a SchemaMigration. It cannot be changed: delete it and create another."
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "a MigrationApproval cannot be changed: delete it and create another"}]))]
 pub struct MigrationApprovalSpec {
     /// The migration, in this namespace.
     pub migration_ref: MigrationReference,
@@ -30,7 +40,7 @@ pub struct MigrationApprovalSpec {
     /// Digest of the plan that is decided, from the migration's `status.plan.digest`. It is of no use for another plan.
     #[schemars(length(max = 71), regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     pub plan_digest: String,
-    /// Most rows that cleanup may move to quarantine; if it finds more, the gate closes again. Left out: no rows are allowed for a gate before CleanUp beyond those that the status showed.
+    /// Most rows that cleanup may move to quarantine; if it finds more, the gate closes again. Left out: none, so the gate stays closed if rows were found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max_rows: Option<i64>,

@@ -15,6 +15,7 @@ use super::{
 /// The copy that is made before anything changes. `type` says which member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.job) == (self.type == 'Job')", "message": "job must be set with type Job, and only then"}, {"rule": "has(self.volumeSnapshot) == (self.type == 'VolumeSnapshot')", "message": "volumeSnapshot must be set with type VolumeSnapshot, and only then"}, {"rule": "self.verification != 'Restore' || has(self.scratch)", "message": "verification Restore needs scratch: the server that the backup is restored into"}]))]
 pub struct Backup {
     /// Job: a dump by a Job of the operator. VolumeSnapshot: a CSI snapshot of the server's volume. External: a backup made elsewhere, named in the approval.
     #[serde(rename = "type")]
@@ -35,6 +36,7 @@ pub struct Backup {
     pub retention: Retention,
     /// Greatest age of the backup when the first change is made; an older one is made again. Default 1h.
     #[serde(default = "default_max_age")]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1m') && duration(self) <= duration('168h')", "message": "must be between 1m and 168h"}]))]
     pub max_age: Duration,
 }
 
@@ -105,6 +107,7 @@ pub enum BackupTool {
 /// Where the dump goes. `type` says which member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.persistentVolumeClaim) == (self.type == 'PersistentVolumeClaim')", "message": "persistentVolumeClaim must be set with type PersistentVolumeClaim, and only then"}, {"rule": "has(self.s3) == (self.type == 'S3')", "message": "s3 must be set with type S3, and only then"}]))]
 pub struct BackupDestination {
     /// PersistentVolumeClaim or S3.
     #[serde(rename = "type")]

@@ -25,6 +25,7 @@ pub struct UniqueConstraint {
 /// What happens to duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.orderBy) || self.policy == 'Fail'", "message": "orderBy must be set with policy KeepNewest or KeepOldest: the column that says which row is newer"}]))]
 pub struct Duplicates {
     /// Fail (default): the migration stops and changes nothing. KeepNewest, KeepOldest: of the rows with the same values the one with
     /// the greatest, or the smallest, `orderBy` stays, the others go to quarantine, and their children are repointed to the one that stays.
@@ -69,6 +70,7 @@ pub struct Stage {
 /// A foreign key to add.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "size(self.columns) == size(self.references.columns)", "message": "columns and references.columns must have the same number of columns"}]))]
 pub struct ForeignKey {
     /// Name of the constraint. MySQL wants it unique in the schema.
     #[schemars(length(min = 1, max = 64))]

@@ -47,6 +47,7 @@ pub struct Replica {
 /// How the connection to MySQL is protected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.caSecretRef) || self.mode in ['VerifyIdentity', 'VerifyCA']", "message": "caSecretRef is of no use with mode Required or Disabled, which check no certificate: remove it, or use VerifyIdentity or VerifyCA"}]))]
 pub struct Tls {
     /// VerifyIdentity (default) checks the certificate and the host name in it; VerifyCA the certificate only; Required encrypts
     /// without checking; Disabled sends everything, the password included, in the clear. Anything less than VerifyIdentity is said in the message of condition Planned.

@@ -22,8 +22,10 @@ pub struct Preflight {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_threads_running: i32,
     /// Greatest age of an open transaction. Default 30s.
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1s') && duration(self) <= duration('24h')", "message": "must be between 1s and 24h"}]))]
     pub max_transaction_age: Duration,
     /// Greatest lag of a replica listed in `database.replicas`; lag that cannot be read counts as too much. Default 10s.
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('100ms') && duration(self) <= duration('24h')", "message": "must be between 100ms and 24h"}]))]
     pub max_replica_lag: Duration,
 }
 
@@ -44,11 +46,13 @@ impl Default for Preflight {
 #[serde(rename_all = "camelCase", default)]
 pub struct Execution {
     /// Longest time that one statement may keep other sessions of a table waiting, all its locks together; then it is killed and tried again. Default 500ms.
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('10ms') && duration(self) <= duration('30s')", "message": "must be between 10ms and 30s"}]))]
     pub lock_timeout: Duration,
     /// How often a statement that met `lockTimeout` is tried again before the migration fails with RetriesExhausted. Default 20.
     #[schemars(range(min = 0, max = 1000))]
     pub max_retries: i32,
     /// Longest wait for transactions that were open when a key was added. Default 10m.
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1s') && duration(self) <= duration('24h')", "message": "must be between 1s and 24h"}]))]
     pub barrier_timeout: Duration,
     /// Whether sessions that stand in the way are killed. Never (default): they are named in the message and waited for. IdleTransactions: sessions with an open transaction and no running statement.
     pub kill_blockers: KillBlockers,
@@ -56,6 +60,7 @@ pub struct Execution {
     #[schemars(range(min = 1, max = 100_000))]
     pub batch_rows: i32,
     /// Time that one such transaction should take; batches shrink to meet it. Default 100ms.
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms') && duration(self) <= duration('10s')", "message": "must be between 1ms and 10s"}]))]
     pub target_batch_time: Duration,
 }
 
@@ -85,6 +90,7 @@ pub enum KillBlockers {
 /// A danger that the planner found, or will find, and that the author accepts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.table) == (self.hazard != 'FlushTables')", "message": "table must be set, and must be left out with hazard FlushTables, which concerns the whole server"}]))]
 pub struct Acknowledgement {
     /// Triggers: the table has triggers that cleanup fires. ReplaceOnCascadeParent: the application uses REPLACE on a table whose
     /// children are deleted with it. OfflineInverse: a step whose way back blocks writers. FlushTables: the backup runs FLUSH TABLES WITH READ LOCK.
@@ -111,6 +117,7 @@ pub enum Hazard {
 /// Where the journal and the quarantine are kept: on the same server, in a schema of their own or beside the application's tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.schema) != has(self.tablePrefix)", "message": "exactly one of schema and tablePrefix must be set"}]))]
 pub struct Journal {
     /// Schema of the journal, made if it is missing. `holdfast` when `journal` is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use super::{Duration, duration::Retention, reference::UnionError};
 /// A condition that must be met before a phase begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.approval) || has(self.window)", "message": "a gate needs approval or window, else it is always open"}]))]
 pub struct Gate {
     /// What the gate stands before.
     pub before: Before,
@@ -31,6 +32,7 @@ pub enum Approval {
 /// What a gate stands before. Exactly one of `phase` and `stage` is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.phase) != has(self.stage)", "message": "exactly one of phase and stage must be set"}]))]
 pub struct Before {
     /// A phase, or one of the steps that are gated wherever they come up: Copy (a change that copies a table), RestoreBackup and Purge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +156,7 @@ pub struct Window {
     #[schemars(length(max = 5), regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
     pub start: String,
     /// How long it stays open.
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1m') && duration(self) <= duration('168h')", "message": "must be between 1m and 168h"}]))]
     pub duration: Duration,
     /// IANA name of the time zone, such as America/Los_Angeles. Default UTC.
     #[serde(default = "default_time_zone")]

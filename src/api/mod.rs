@@ -3,20 +3,27 @@
 //! Everything here is data and pure functions over it: the custom resource definitions, what the API
 //! server checks, what a status says. No connection is opened, so that planning and deciding can be tested alone.
 
+pub mod admission;
 pub mod application;
 pub mod approval;
 pub mod backup;
 pub mod conditions;
 pub mod constraints;
+pub mod crd;
 pub mod database;
+pub mod digest;
 pub mod duration;
+#[cfg(test)]
+pub(crate) mod example;
 pub mod execution;
 pub mod gates;
 pub mod promotion;
 pub mod reference;
+pub mod refusals;
 pub mod spec;
 pub mod status;
 pub mod type_fixes;
+pub mod unknown_fields;
 
 pub use approval::{MigrationApproval, MigrationApprovalSpec};
 pub use conditions::{ConditionType, Reason};

@@ -38,6 +38,7 @@ pub struct RequiredEvidence {
 /// Where evidence is. Exactly one of `configMapRef` and `inline` is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.configMapRef) != has(self.inline)", "message": "exactly one of configMapRef and inline must be set"}]))]
 pub struct EvidenceSource {
     /// Key of a ConfigMap of this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! The resource `SchemaMigration` and its spec.
 
+use std::collections::BTreeSet;
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,9 +30,22 @@ use super::{
     namespaced,
     status = "SchemaMigrationStatus",
     derive = "PartialEq",
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Steps", type_ = "string", json_path = ".status.steps.progress"),
+    printcolumn(name = "Current", type_ = "string", json_path = ".status.current"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        priority = 1
+    ),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
     doc = "Foreign keys, unique constraints and type fixes for a live MySQL, rolled out in stages, proven, and reversible."
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.typeFixes) && size(self.typeFixes) > 0 || has(self.uniqueConstraints) && size(self.uniqueConstraints) > 0 || has(self.stages) && size(self.stages) > 0", "message": "there is nothing to do: set typeFixes, uniqueConstraints or stages"}, {"rule": "self.gates.all(gate, self.gates.exists_one(other, other.before == gate.before))", "message": "two gates stand before the same phase or stage: make them one", "fieldPath": ".gates"}, {"rule": "self.gates.all(gate, !has(gate.before.stage) || has(self.stages) && self.stages.exists(stage, stage.name == gate.before.stage))", "message": "a gate names a stage that is not in spec.stages", "fieldPath": ".gates"}, {"rule": "!has(self.jobs.credentialsSecretRef) || self.jobs.credentialsSecretRef.name != self.database.credentialsSecretRef.name", "message": "the user's own Jobs must not get the migrator's credentials: name another Secret, or leave credentialsSecretRef out", "fieldPath": ".jobs.credentialsSecretRef"}, {"rule": "!self.rehearsal.enabled || has(self.backup.scratch)", "message": "a rehearsal needs backup.scratch: the server that it runs on"}]))]
 pub struct SchemaMigrationSpec {
     /// Apply (default): the whole migration. Plan: everything read-only up to the plan, then stop.
     #[serde(default)]
@@ -102,6 +117,19 @@ pub struct SchemaMigrationSpec {
     /// What happens when a step after the first change fails. Left out: Undo.
     #[serde(default)]
     pub rollback: Rollback,
+}
+
+impl SchemaMigrationSpec {
+    /// Names of the PodTemplates that the spec names.
+    #[must_use]
+    pub fn pod_templates(&self) -> BTreeSet<&str> {
+        let update = self.schema_update.iter();
+        update
+            .flat_map(|update| std::iter::once(&update.pod_template_ref).chain(&update.undo_pod_template_ref))
+            .chain(self.tests.jobs.iter().map(|job| &job.pod_template_ref))
+            .map(|reference| reference.name.as_str())
+            .collect()
+    }
 }
 
 /// How far a migration goes.

@@ -8,6 +8,7 @@ use super::reference::UnionError;
 /// One column to add or change. Exactly one of `addColumn`, `modifyColumn` and `sql` is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "(has(self.addColumn) ? 1 : 0) + (has(self.modifyColumn) ? 1 : 0) + (has(self.sql) ? 1 : 0) == 1", "message": "exactly one of addColumn, modifyColumn and sql must be set"}, {"rule": "has(self.table) || has(self.sql)", "message": "table must be set with addColumn and modifyColumn"}, {"rule": "!has(self.backfill) || has(self.addColumn)", "message": "backfill fills an added column: it can be set only with addColumn"}]))]
 pub struct TypeFix {
     /// Name of this step, unique among the type fixes.
     #[schemars(length(min = 1, max = 63))]

@@ -1,0 +1,193 @@
+//! What the schema offers and this version does not do yet. Nothing of it is accepted and ignored: planning stops with these messages.
+
+use super::{
+    SchemaMigrationSpec,
+    backup::{BackupTool, BackupType, DestinationType, Verification},
+    duration::Retention,
+    execution::KillBlockers,
+    gates::{GatedPhase, OnFailure},
+};
+
+/// A field whose value this version cannot honour.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct Refusal {
+    /// Path of the field.
+    pub path: String,
+    /// What is not done, and the way out.
+    pub message: &'static str,
+}
+
+/// Everything in the spec that this version does not do yet.
+#[must_use]
+pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    let mut refuse = |refused: bool, path: &str, message: &'static str| {
+        if refused {
+            found.push(Refusal { path: path.to_owned(), message });
+        }
+    };
+
+    refuse(
+        !spec.database.replicas.is_empty(),
+        "spec.database.replicas",
+        "replicas are not watched in this version: remove the list, and migrate a server without replicas",
+    );
+    refuse(
+        spec.execution.kill_blockers != KillBlockers::Never,
+        "spec.execution.killBlockers",
+        "sessions that stand in the way are not killed in this version: use Never, and end them yourself when the message names them",
+    );
+    for (index, fix) in spec.type_fixes.iter().enumerate() {
+        refuse(
+            fix.sql.is_some(),
+            &format!("spec.typeFixes[{index}].sql"),
+            "statements of your own are not run in this version: use addColumn or modifyColumn, or run them before the migration",
+        );
+    }
+    backup(spec, &mut refuse);
+    refuse(
+        spec.rehearsal.enabled,
+        "spec.rehearsal.enabled",
+        "rehearsals are not run in this version: use false, and rehearse on a copy of the database with a migration of its own",
+    );
+    refuse(
+        spec.soak.is_some(),
+        "spec.soak",
+        "the application is not watched after the last change in this version: remove soak, and put a gate before phase Complete to watch it yourself",
+    );
+    for (index, gate) in spec.gates.iter().enumerate() {
+        refuse(
+            gate.window.is_some(),
+            &format!("spec.gates[{index}].window"),
+            "windows are not kept in this version: remove the window, and use approval Required to choose the time yourself",
+        );
+        refuse(
+            gate.before.stage.is_some(),
+            &format!("spec.gates[{index}].before.stage"),
+            "gates before a stage are not kept in this version: use a gate before phase AddForeignKeys, or a migration for each stage",
+        );
+        refuse(
+            gate.before.phase == Some(GatedPhase::RestoreBackup),
+            &format!("spec.gates[{index}].before.phase"),
+            "backups are not put back in this version, so there is nothing to gate: remove the gate before RestoreBackup",
+        );
+    }
+    refuse(
+        spec.promotion.is_some(),
+        "spec.promotion",
+        "evidence is neither written nor asked for in this version: remove promotion, and compare status.contentDigest yourself",
+    );
+    refuse(
+        spec.rollback.on_failure == OnFailure::Hold,
+        "spec.rollback.onFailure",
+        "Hold is not done in this version: use Undo",
+    );
+    refuse(
+        spec.rollback.on_failure == OnFailure::RestoreBackup,
+        "spec.rollback.onFailure",
+        "RestoreBackup is not done in this version: use Undo",
+    );
+    refuse(
+        spec.quarantine.retention != Retention::Keep,
+        "spec.quarantine.retention",
+        "quarantined rows are not removed by time in this version: use Keep",
+    );
+    found
+}
+
+fn backup(spec: &SchemaMigrationSpec, refuse: &mut impl FnMut(bool, &str, &'static str)) {
+    let backup = &spec.backup;
+    refuse(
+        backup.backup_type == BackupType::VolumeSnapshot,
+        "spec.backup.type",
+        "VolumeSnapshot is not done in this version: use type Job",
+    );
+    refuse(
+        backup.backup_type == BackupType::External,
+        "spec.backup.type",
+        "External is not done in this version: use type Job",
+    );
+    if let Some(job) = &backup.job {
+        refuse(
+            job.tool == BackupTool::Mydumper,
+            "spec.backup.job.tool",
+            "Mydumper is not used in this version: use Mysqldump",
+        );
+        refuse(
+            job.destination.destination_type == DestinationType::S3,
+            "spec.backup.job.destination.type",
+            "S3 is not written in this version: use type PersistentVolumeClaim",
+        );
+    }
+    refuse(
+        backup.verification == Verification::Restore,
+        "spec.backup.verification",
+        "backups are not restored for proof in this version: use Inspect",
+    );
+    refuse(
+        backup.scratch.is_some(),
+        "spec.backup.scratch",
+        "no scratch server is started in this version: remove scratch",
+    );
+    refuse(
+        backup.retention != Retention::Keep,
+        "spec.backup.retention",
+        "backups are not removed by time in this version: use Keep",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::example;
+
+    #[test]
+    fn what_this_version_does_is_not_refused() {
+        assert_eq!(refusals(&example::spec()), []);
+    }
+
+    #[test]
+    fn each_thing_that_is_not_done_yet_is_refused_by_its_path() {
+        let scratch = json!({"image": "mysql:9.7"});
+        let cases = [
+            ("spec.database.replicas", "/database/replicas", json!([{"host": "replica", "port": 3306}])),
+            ("spec.execution.killBlockers", "/execution/killBlockers", json!("IdleTransactions")),
+            (
+                "spec.typeFixes[0].sql",
+                "/typeFixes/0",
+                json!({"name": "x", "sql": {"up": "a", "down": "b", "verify": "c"}}),
+            ),
+            ("spec.backup.type", "/backup/type", json!("VolumeSnapshot")),
+            ("spec.backup.type", "/backup/type", json!("External")),
+            ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
+            ("spec.backup.job.destination.type", "/backup/job/destination/type", json!("S3")),
+            ("spec.backup.verification", "/backup/verification", json!("Restore")),
+            ("spec.backup.scratch", "/backup/scratch", scratch),
+            ("spec.backup.retention", "/backup/retention", json!("72h")),
+            ("spec.rehearsal.enabled", "/rehearsal/enabled", json!(true)),
+            ("spec.soak", "/soak", json!({"duration": "15m"})),
+            ("spec.gates[0].window", "/gates/0/window", json!({"start": "02:00", "duration": "2h"})),
+            ("spec.gates[0].before.stage", "/gates/0/before", json!({"stage": "users"})),
+            ("spec.gates[0].before.phase", "/gates/0/before", json!({"phase": "RestoreBackup"})),
+            ("spec.promotion", "/promotion", json!({"environment": "production"})),
+            ("spec.rollback.onFailure", "/rollback/onFailure", json!("Hold")),
+            ("spec.rollback.onFailure", "/rollback/onFailure", json!("RestoreBackup")),
+            ("spec.quarantine.retention", "/quarantine/retention", json!("72h")),
+        ];
+        for (path, pointer, value) in cases {
+            let mut spec = serde_json::to_value(example::spec()).unwrap();
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            match spec.pointer_mut(parent).unwrap() {
+                Value::Array(items) => items[name.parse::<usize>().unwrap()] = value.clone(),
+                parent => parent[name] = value.clone(),
+            }
+            let found = refusals(&serde_json::from_value(spec).unwrap());
+            assert_eq!(found.iter().map(|each| each.path.as_str()).collect::<Vec<_>>(), [path], "{value}");
+            assert!(found[0].message.contains("in this version"), "{}", found[0]);
+        }
+    }
+}
