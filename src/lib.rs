@@ -5,6 +5,6 @@
 
 pub mod api;
 pub mod backup;
-
+pub mod definitions;
 pub mod mysql;
 pub mod plan;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use holdfast::backup;
+use holdfast::{backup, definitions};
 
 /// Foreign keys for a live MySQL: staged, proven and reversible.
 #[derive(Debug, Parser)]
@@ -18,6 +18,8 @@ struct Cli {
 enum Command {
     /// Make a backup with mysqldump and prove it; what the backup Job runs.
     Backup(backup::dump::Arguments),
+    /// Print the custom resource definitions, or write them to files.
+    Crds(definitions::Arguments),
     /// Copy this program to a path, for a container whose image lacks it.
     InstallSelf {
         /// Where to.
@@ -28,6 +30,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Backup(arguments) => backup::dump::run(&arguments),
+        Command::Crds(arguments) => definitions::run(&arguments),
         Command::InstallSelf { destination } => {
             backup::install::install_self(&destination).map_err(|error| error.to_string())
         }

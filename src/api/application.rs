@@ -138,7 +138,11 @@ impl Default for AddedLatency {
 #[serde(rename_all = "camelCase")]
 pub struct SoakLogs {
     /// Labels of the application's pods.
-    #[schemars(length(min = 1, max = 16))]
+    #[schemars(extend(
+        "minProperties" = 1,
+        "maxProperties" = 16,
+        "additionalProperties" = {"type": "string", "maxLength": 63}
+    ))]
     pub selector: BTreeMap<String, String>,
     /// Regular expression that a line of trouble matches.
     #[schemars(length(min = 1, max = 512))]

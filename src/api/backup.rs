@@ -220,11 +220,11 @@ pub struct Scratch {
 pub struct Resources {
     /// What is reserved, by resource name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(extend("maxProperties" = 8))]
     pub requests: BTreeMap<String, Quantity>,
     /// What is not exceeded, by resource name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(extend("maxProperties" = 8))]
     pub limits: BTreeMap<String, Quantity>,
 }
 

@@ -70,6 +70,12 @@ pub fn migration_approval() -> Result<CustomResourceDefinition, CrdError> {
     finished("MigrationApproval", MigrationApproval::crd(), |_| {})
 }
 
+/// Name of the file that holds a definition.
+#[must_use]
+pub fn file_name(definition: &CustomResourceDefinition) -> String {
+    format!("{}.yaml", definition.metadata.name.as_deref().unwrap_or_default())
+}
+
 /// A definition as a YAML document.
 ///
 /// # Errors
@@ -158,7 +164,10 @@ fn bound_conditions(conditions: &mut Value) {
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
-            map.remove("nullable");
+            // A field of that name has a schema there, which is no boolean.
+            if map.get("nullable").is_some_and(Value::is_boolean) {
+                map.remove("nullable");
+            }
             if map.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
                 map.insert("pattern".to_owned(), json!(QUANTITY));
                 map.insert("maxLength".to_owned(), json!(32));
@@ -205,7 +214,7 @@ mod tests {
     #[test]
     fn files_are_what_the_program_generates() {
         for definition in definitions().unwrap() {
-            let name = format!("{}.yaml", definition.metadata.name.as_deref().unwrap());
+            let name = file_name(&definition);
             let generated = yaml(&definition).unwrap();
             let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds").join(&name);
             let written = fs::read_to_string(&crds).unwrap_or_default();
@@ -217,7 +226,7 @@ mod tests {
     fn the_chart_carries_the_same_definitions_and_keeps_them_on_uninstall() {
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/holdfast-crds/templates");
         for definition in definitions().unwrap() {
-            let name = format!("{}.yaml", definition.metadata.name.as_deref().unwrap());
+            let name = file_name(&definition);
             let text = fs::read_to_string(chart.join(&name)).unwrap_or_default();
             assert!(
                 text == chart_template(&definition).unwrap(),
@@ -275,6 +284,33 @@ mod tests {
             }
         });
         assert!(wrong.is_empty(), "not bounded: {wrong:?}");
+    }
+
+    #[test]
+    fn the_definition_knows_every_field_of_the_types() {
+        let example = serde_json::to_value(crate::api::example::spec()).unwrap();
+        let mut missing = Vec::new();
+        unknown("spec", &example, &schema()["properties"]["spec"], &mut missing);
+        assert!(missing.is_empty(), "not in the definition: {missing:?}");
+    }
+
+    fn unknown(path: &str, value: &Value, schema: &Value, missing: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                for (name, value) in map {
+                    let path = format!("{path}.{name}");
+                    let property = schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
+                    match property {
+                        Some(property) => unknown(&path, value, property, missing),
+                        None => missing.push(path),
+                    }
+                }
+            }
+            Value::Array(items) => {
+                items.iter().for_each(|item| unknown(&format!("{path}[]"), item, &schema["items"], missing))
+            }
+            _ => {}
+        }
     }
 
     #[test]
