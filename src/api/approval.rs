@@ -1,5 +1,8 @@
 //! The resource `MigrationApproval`: one person's decision about one plan. It cannot be changed, only made and deleted.
 
+// Each printer column is an attribute of its own, with the same type as others.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;

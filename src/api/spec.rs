@@ -1,5 +1,8 @@
 //! The resource `SchemaMigration` and its spec.
 
+// Each printer column is an attribute of its own, with the same type as others.
+#![allow(clippy::duplicated_attributes)]
+
 use std::collections::BTreeSet;
 
 use kube::CustomResource;
