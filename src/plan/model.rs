@@ -33,6 +33,9 @@ pub struct Plan {
     pub adopted: Vec<ForeignKey>,
     /// Names of the stages, in order; [`Section::Stage`] counts into it.
     pub stages: Vec<StagePlan>,
+    /// Tables whose triggers may fire when their rows are cleaned up or put back, as the specification acknowledges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acknowledged_triggers: Vec<TableName>,
     /// What a reader should know before approving: one sentence each.
     pub warnings: Vec<String>,
 }
