@@ -6,6 +6,7 @@ mod deadline;
 pub mod error;
 mod journal;
 mod journal_tables;
+pub(crate) mod orphan_query;
 pub mod report;
 mod session;
 pub mod work;
