@@ -15,3 +15,8 @@ test: lint ## Run the tests
 lint: ## Check formatting and run clippy with warnings denied
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- --deny warnings
+
+.PHONY: crds
+crds: ## Write the custom resource definitions and their chart anew from the types
+	cargo run --locked -- crds --directory crds
+	cargo run --locked -- crds --helm --directory charts/holdfast-crds/templates

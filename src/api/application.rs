@@ -101,7 +101,7 @@ pub struct TestJob {
 #[serde(rename_all = "camelCase")]
 pub struct Soak {
     /// How long the application is watched.
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('10s') && duration(self) <= duration('168h')", "message": "must be between 10s and 168h"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('10s') && duration(self) <= duration('168h')", "message": "must be between 10s and 168h"}]))]
     pub duration: Duration,
     /// Most foreign-key errors that the server may count in a minute. Default 5.
     #[serde(default = "default_max_foreign_key_errors")]

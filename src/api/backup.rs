@@ -36,7 +36,7 @@ pub struct Backup {
     pub retention: Retention,
     /// Greatest age of the backup when the first change is made; an older one is made again. Default 1h.
     #[serde(default = "default_max_age")]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1m') && duration(self) <= duration('168h')", "message": "must be between 1m and 168h"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('1m') && duration(self) <= duration('168h')", "message": "must be between 1m and 168h"}]))]
     pub max_age: Duration,
 }
 

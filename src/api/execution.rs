@@ -22,10 +22,10 @@ pub struct Preflight {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_threads_running: i32,
     /// Greatest age of an open transaction. Default 30s.
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1s') && duration(self) <= duration('24h')", "message": "must be between 1s and 24h"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('1s') && duration(self) <= duration('24h')", "message": "must be between 1s and 24h"}]))]
     pub max_transaction_age: Duration,
     /// Greatest lag of a replica listed in `database.replicas`; lag that cannot be read counts as too much. Default 10s.
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('100ms') && duration(self) <= duration('24h')", "message": "must be between 100ms and 24h"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('100ms') && duration(self) <= duration('24h')", "message": "must be between 100ms and 24h"}]))]
     pub max_replica_lag: Duration,
 }
 
@@ -46,13 +46,13 @@ impl Default for Preflight {
 #[serde(rename_all = "camelCase", default)]
 pub struct Execution {
     /// Longest time that one statement may keep other sessions of a table waiting, all its locks together; then it is killed and tried again. Default 500ms.
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('10ms') && duration(self) <= duration('30s')", "message": "must be between 10ms and 30s"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('10ms') && duration(self) <= duration('30s')", "message": "must be between 10ms and 30s"}]))]
     pub lock_timeout: Duration,
     /// How often a statement that met `lockTimeout` is tried again before the migration fails with RetriesExhausted. Default 20.
     #[schemars(range(min = 0, max = 1000))]
     pub max_retries: i32,
     /// Longest wait for transactions that were open when a key was added. Default 10m.
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1s') && duration(self) <= duration('24h')", "message": "must be between 1s and 24h"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('1s') && duration(self) <= duration('24h')", "message": "must be between 1s and 24h"}]))]
     pub barrier_timeout: Duration,
     /// Whether sessions that stand in the way are killed. Never (default): they are named in the message and waited for. IdleTransactions: sessions with an open transaction and no running statement.
     pub kill_blockers: KillBlockers,
@@ -60,7 +60,7 @@ pub struct Execution {
     #[schemars(range(min = 1, max = 100_000))]
     pub batch_rows: i32,
     /// Time that one such transaction should take; batches shrink to meet it. Default 100ms.
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms') && duration(self) <= duration('10s')", "message": "must be between 1ms and 10s"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('1ms') && duration(self) <= duration('10s')", "message": "must be between 1ms and 10s"}]))]
     pub target_batch_time: Duration,
 }
 

@@ -156,7 +156,7 @@ pub struct Window {
     #[schemars(length(max = 5), regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
     pub start: String,
     /// How long it stays open.
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1m') && duration(self) <= duration('168h')", "message": "must be between 1m and 168h"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('1m') && duration(self) <= duration('168h')", "message": "must be between 1m and 168h"}]))]
     pub duration: Duration,
     /// IANA name of the time zone, such as America/Los_Angeles. Default UTC.
     #[serde(default = "default_time_zone")]

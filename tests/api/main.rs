@@ -1,0 +1,13 @@
+//! What a real API server makes of the resources: manifests good and bad with the messages that users read, defaults, what cannot
+//! change once a migration has begun, and the admission policies with users who have a right and users who have not.
+//!
+//! It needs a control plane (no node), `helm` on the PATH, and the kubeconfig of an administrator in HOLDFAST_TEST_KUBECONFIG.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod admission;
+mod cluster;
+mod lifecycle;
+mod manifests;
+mod schema;
+mod steering;
+mod users;
