@@ -1,0 +1,85 @@
+//! A fresh schema for every test, gone when it ends, on the server that HOLDFAST_TEST_MYSQL names.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use holdfast::mysql::{Connection, SessionLimits, Target, TlsMode};
+use holdfast::plan::{Identifier, TableName};
+
+static SERIAL: AtomicU32 = AtomicU32::new(0);
+
+/// One test's schema.
+#[derive(Clone)]
+pub struct Fresh {
+    /// The server.
+    pub target: Target,
+    /// The schema, empty at first.
+    pub schema: Identifier,
+}
+
+impl Fresh {
+    /// A connection whose default schema is the test's.
+    pub async fn connect(&self) -> Connection {
+        let mut connection = self.target.connect(SessionLimits::default()).await.unwrap();
+        connection.run(&format!("USE {}", self.schema.quoted())).await.unwrap();
+        connection
+    }
+
+    /// Runs statements, separated by semicolons, in the test's schema.
+    pub async fn run(&self, statements: &str) {
+        let mut connection = self.connect().await;
+        connection.run(statements).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// A table of the test's schema.
+    pub fn table(&self, name: &str) -> TableName {
+        TableName::new(self.schema.clone(), identifier(name))
+    }
+}
+
+/// A name that is valid.
+pub fn identifier(name: &str) -> Identifier {
+    Identifier::new(name).unwrap()
+}
+
+/// The server of the tests.
+pub fn target() -> Target {
+    let url = std::env::var("HOLDFAST_TEST_MYSQL").expect(
+        "HOLDFAST_TEST_MYSQL must name a MySQL server that tests may use, such as mysql://root@127.0.0.1:3306; `make test` starts one and sets it",
+    );
+    let rest = url.strip_prefix("mysql://").expect("HOLDFAST_TEST_MYSQL must begin with mysql://");
+    let (login, place) = rest.rsplit_once('@').expect("HOLDFAST_TEST_MYSQL must name a user: mysql://USER@HOST:PORT");
+    let (username, password) = login.split_once(':').unwrap_or((login, ""));
+    let (host, port) = place.trim_end_matches('/').rsplit_once(':').unwrap_or((place, "3306"));
+    Target {
+        host: host.to_owned(),
+        port: port.parse().expect("the port of HOLDFAST_TEST_MYSQL must be a number"),
+        username: username.to_owned(),
+        password: password.to_owned(),
+        // Not Disabled: without TLS the server wants a password exchange by RSA, which is not built in.
+        tls: TlsMode::Required,
+        certificate_authority: None,
+        connect_timeout: Duration::from_secs(10),
+    }
+}
+
+/// Runs a test in a schema of its own, which is dropped whether the test passes or not.
+pub async fn in_fresh_schema<F, R>(body: F)
+where
+    F: FnOnce(Fresh) -> R,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let schema = identifier(&format!("holdfast_test_{}_{serial}", std::process::id()));
+    let fresh = Fresh { target: target(), schema: schema.clone() };
+    let mut connection = fresh.target.connect(SessionLimits::default()).await.unwrap();
+    connection.run(&format!("CREATE SCHEMA {}", schema.quoted())).await.unwrap();
+    let outcome = tokio::spawn(body(fresh)).await;
+    connection.run(&format!("DROP SCHEMA {}", schema.quoted())).await.unwrap();
+    connection.close().await.unwrap();
+    if let Err(failure) = outcome {
+        std::panic::resume_unwind(failure.into_panic());
+    }
+}
