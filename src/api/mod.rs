@@ -17,11 +17,14 @@ pub mod duration;
 pub(crate) mod example;
 pub mod execution;
 pub mod gates;
+mod phase;
 pub mod promotion;
 pub mod reference;
 pub mod refusals;
 pub mod spec;
 pub mod status;
+mod status_plan;
+mod status_work;
 pub mod type_fixes;
 pub mod unknown_fields;
 

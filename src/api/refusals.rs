@@ -151,6 +151,13 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_applications_migration_is_not_refused() {
+        let manifest = include_str!("../../deploy/sample/migration.yaml");
+        let sample: crate::api::SchemaMigration = serde_yaml::from_str(manifest).unwrap();
+        assert_eq!(refusals(&sample.spec), []);
+    }
+
+    #[test]
     fn each_thing_that_is_not_done_yet_is_refused_by_its_path() {
         let scratch = json!({"image": "mysql:9.7"});
         let cases = [

@@ -2,13 +2,16 @@
 //!
 //! The journal in the database is the other durable truth; where the two differ, the catalogue decides.
 
-use std::fmt;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gates::Before;
+pub use super::{
+    phase::Phase,
+    status_plan::{PlanCounts, PlanEstimates, PlanStatus},
+    status_work::{BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus},
+};
 
 /// What was seen and done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,141 +124,6 @@ fn default_observed_generation() -> i64 {
     -1
 }
 
-/// Where a migration stands. The three last are the ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Phase {
-    /// The server is looked at.
-    Preflight,
-    /// The plan is computed.
-    Plan,
-    /// The backup is made.
-    BackUp,
-    /// The plan runs on the restored copy.
-    Rehearse,
-    /// Orphans and duplicates are counted.
-    Validate,
-    /// They go to quarantine.
-    CleanUp,
-    /// Columns are added and changed.
-    FixTypes,
-    /// Unique constraints are added.
-    AddUniques,
-    /// Foreign keys are added, stage by stage.
-    AddForeignKeys,
-    /// The application's schema file is brought up to date.
-    UpdateSchema,
-    /// Probes, scenarios and test Jobs run.
-    Test,
-    /// The application is watched.
-    Soak,
-    /// Changes are taken back.
-    RollBack,
-    /// Done and proven; with `mode: Plan`, planned.
-    Complete,
-    /// Everything is as it was before.
-    RolledBack,
-    /// Ended otherwise; the conditions say how and what to do.
-    Failed,
-}
-
-impl Phase {
-    /// The name as it is written in the status.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Preflight => "Preflight",
-            Self::Plan => "Plan",
-            Self::BackUp => "BackUp",
-            Self::Rehearse => "Rehearse",
-            Self::Validate => "Validate",
-            Self::CleanUp => "CleanUp",
-            Self::FixTypes => "FixTypes",
-            Self::AddUniques => "AddUniques",
-            Self::AddForeignKeys => "AddForeignKeys",
-            Self::UpdateSchema => "UpdateSchema",
-            Self::Test => "Test",
-            Self::Soak => "Soak",
-            Self::RollBack => "RollBack",
-            Self::Complete => "Complete",
-            Self::RolledBack => "RolledBack",
-            Self::Failed => "Failed",
-        }
-    }
-
-    /// Whether nothing follows without a person's token or a new spec.
-    #[must_use]
-    pub const fn is_end(self) -> bool {
-        matches!(self, Self::Complete | Self::RolledBack | Self::Failed)
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PlanStatus {
-    /// Digest of content, statements and the touched tables' definitions; what an approval names.
-    pub digest: String,
-    /// Immutable ConfigMaps of this namespace that hold the plan, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub config_maps: Vec<String>,
-    /// Generation of the spec that was planned.
-    pub generation: i64,
-    /// When it was computed.
-    pub computed_at: Time,
-    /// How much there is to do.
-    pub counts: PlanCounts,
-    /// What it will take.
-    pub estimates: PlanEstimates,
-    /// What a person should know before approving.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub warnings: Vec<String>,
-}
-
-/// How much there is to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PlanCounts {
-    /// Operations in all.
-    pub operations: i64,
-    /// Tables that are changed.
-    pub tables: i64,
-    /// Columns added or changed.
-    pub type_fixes: i64,
-    /// Unique constraints to add.
-    pub unique_constraints: i64,
-    /// Indexes to build.
-    pub indexes: i64,
-    /// Foreign keys to add.
-    pub foreign_keys: i64,
-    /// Foreign keys that are there already and are only proven.
-    pub adopted: i64,
-    /// Operations that copy a table and need an approval of their own.
-    pub copies: i64,
-}
-
-/// What the plan will take, as far as the catalogue and earlier measurements tell.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PlanEstimates {
-    /// Rows that are read or written.
-    pub rows: i64,
-    /// Bytes that are read or written.
-    pub bytes: i64,
-    /// Seconds from the first change to the end.
-    pub duration_seconds: i64,
-    /// Rows that one deletion of a parent can take along at worst.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub worst_cascade_rows: Option<i64>,
-}
-
 /// One gate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -342,62 +210,6 @@ pub struct PhaseStatus {
     pub background: bool,
 }
 
-/// The backup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BackupStatus {
-    /// The Job that makes or made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<String>,
-    /// How many were begun for this migration.
-    #[serde(default)]
-    pub attempt: i32,
-    /// The moment whose data it holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub taken_at: Option<Time>,
-    /// When it was ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<Time>,
-    /// Where it lies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub location: Option<String>,
-    /// Size in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes: Option<i64>,
-    /// SHA-256 of its content, in hexadecimal digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-    /// Tables in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tables: Option<i64>,
-    /// Rows in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows: Option<i64>,
-    /// How it was proven. Left out until it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verified: Option<super::backup::Verification>,
-}
-
-/// The run on the restored copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RehearsalStatus {
-    /// When it began.
-    pub started_at: Time,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<Time>,
-    /// Whether it passed. Left out until it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub passed: Option<bool>,
-    /// Rows that went to quarantine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quarantined_rows: Option<i64>,
-    /// What happened, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
 /// A line of the validation report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -457,58 +269,6 @@ pub enum StageState {
     /// All its keys are proven.
     Complete,
     /// It failed.
-    Failed,
-}
-
-/// One Job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct JobStatus {
-    /// Its name.
-    pub name: String,
-    /// What it is for.
-    pub purpose: JobPurpose,
-    /// The name of the test, for a test Job.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test: Option<String>,
-    /// Which try this is, from 1.
-    pub attempt: i32,
-    /// Its uid, so that another Job of the same name is noticed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
-    /// Running, Succeeded or Failed.
-    pub state: JobState,
-    /// When it was created.
-    pub started: Time,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished: Option<Time>,
-    /// What it said last, when it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
-/// What a Job is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum JobPurpose {
-    /// The backup.
-    Backup,
-    /// The application's schema update.
-    SchemaUpdate,
-    /// The way back of the application's schema update.
-    UndoSchemaUpdate,
-    /// One of the application's tests.
-    Test,
-}
-
-/// How far a Job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum JobState {
-    /// It was created and has not ended.
-    Running,
-    /// Its condition Complete is True.
-    Succeeded,
-    /// Its condition Failed is True, or it is gone.
     Failed,
 }
 

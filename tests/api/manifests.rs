@@ -61,6 +61,16 @@ fn numbers_as_text(value: &mut serde_json::Value) {
 }
 
 #[tokio::test]
+async fn the_sample_applications_migration_is_accepted_without_losing_a_field() {
+    let cluster = Cluster::new(Policies::None).await;
+    let sample = object(&manifest("../../../deploy/sample/migration.yaml"));
+    let stored = cluster.api("SchemaMigration").create(&dry_run(), &sample).await.unwrap();
+    let lost =
+        unknown_fields(&serde_json::to_string(&sample).unwrap(), &serde_json::to_value(stored).unwrap()).unwrap();
+    assert!(lost.is_empty(), "the API server dropped {lost:?}");
+}
+
+#[tokio::test]
 async fn bad_manifests_are_refused_with_the_message_that_a_user_reads() {
     let cluster = Cluster::new(Policies::None).await;
     let names = names("bad");
