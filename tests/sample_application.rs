@@ -135,3 +135,50 @@ mod manifest {
         assert!(templates().contains(patch[1]["value"].as_str().unwrap()));
     }
 }
+
+mod data {
+    use super::sample::schema::execute;
+    use super::sample::{generate, test_server, verify};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_database_contains_what_the_truth_says_and_a_difference_is_named() {
+        let server = test_server::server_with_schema("sample_truth").await;
+        let truth = generate::generate(&server, 20_000, 7, 4).await.unwrap();
+        assert_eq!(verify::differences(&server, &truth).await.unwrap(), Vec::<String>::new());
+
+        for (relation, counts) in &truth.relations {
+            let clean = ["fk_subscriptions_", "fk_invoices_", "fk_integration_logs_agency"]
+                .iter()
+                .any(|name| relation.starts_with(name));
+            assert_eq!(counts.orphans == 0, clean, "{relation}: {counts:?}");
+        }
+        let in_the_end: u64 = truth.relations.values().map(|counts| counts.orphans_in_the_end).sum();
+        assert!(in_the_end > truth.totals.orphans, "orphans whose loss makes further orphans are planted");
+        assert!(truth.backfill.unmapped > 0 && truth.backfill.unmapped <= 200, "{:?}", truth.backfill);
+        assert_eq!(truth.uniques.values().filter(|counts| counts.duplicates > 0).count(), 2);
+
+        let mut connection = server.connect().await.unwrap();
+        execute(&mut connection, "DELETE FROM users WHERE id = 1").await.unwrap();
+        let differences = verify::differences(&server, &truth).await.unwrap();
+        assert!(differences.iter().any(|difference| difference.contains("rows of users")), "{differences:?}");
+        assert!(
+            differences.iter().any(|difference| difference.contains("fk_user_preferences_user")),
+            "{differences:?}"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_same_seed_gives_the_same_data_and_another_seed_gives_other_data() {
+        let server = test_server::server_with_schema("sample_seed").await;
+        let mut sums = Vec::new();
+        for seed in [1, 1, 2] {
+            super::sample::schema::recreate(&server).await.unwrap();
+            generate::generate(&server, 10_000, seed, 3).await.unwrap();
+            let mut connection = server.connect().await.unwrap();
+            let row = sqlx::raw_sql("CHECKSUM TABLE bookmarks").fetch_one(&mut connection).await.unwrap();
+            sums.push(sqlx::Row::get::<i64, _>(&row, 1));
+        }
+        assert_eq!(sums[0], sums[1]);
+        assert_ne!(sums[0], sums[2]);
+    }
+}
