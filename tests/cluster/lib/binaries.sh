@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# Builds the programs of the cluster from pinned Go modules and keeps them in the cache, so that a second build costs nothing.
+# A module's folder is named after everything that decides its content: go.mod, go.sum, the programs and the build flags.
+
+GO_SOURCES=$CLUSTER_DIR/go
+KUBERNETES_VERSION=$(awk 'NF > 1 && NF > 1 && $(NF-1) == "k8s.io/kubernetes" { print $NF; exit }' "$GO_SOURCES/kubernetes/go.mod")
+HELM_VERSION=$(awk 'NF > 1 && NF > 1 && $(NF-1) == "helm.sh/helm/v4" { print $NF; exit }' "$GO_SOURCES/helm/go.mod")
+MODULES=(containerd kubernetes coredns helm)
+
+# The packages that a module's tools.go names, plus the programs written here (folders beside it).
+module_packages() {
+	sed -n 's/^\t_ "\(.*\)"$/\1/p' "$GO_SOURCES/$1/tools.go"
+	find "$GO_SOURCES/$1" -mindepth 2 -maxdepth 2 -name main.go -printf './%P\n' | sed 's,/main.go$,,' | sort
+}
+
+module_flags() {
+	local number=${KUBERNETES_VERSION#v} version
+	case $1 in
+	kubernetes)
+		# Without these the server calls itself v0.0.0, and clients refuse what they think is too old.
+		version="-s -w"
+		for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+			version+=" -X $package.gitVersion=$KUBERNETES_VERSION -X $package.gitMajor=${number%%.*}"
+			version+=" -X $package.gitMinor=$(cut -d. -f2 <<<"$number") -X $package.gitTreeState=clean"
+		done
+		printf '%s\n' -trimpath "-ldflags=$version"
+		;;
+	containerd) printf '%s\n' -trimpath "-ldflags=-s -w" -tags=no_btrfs,no_devmapper,no_zfs ;;
+	helm) printf '%s\n' -trimpath "-ldflags=-s -w -X helm.sh/helm/v4/internal/version.version=$HELM_VERSION" ;;
+	*) printf '%s\n' -trimpath "-ldflags=-s -w" ;;
+	esac
+}
+
+# The folder of a module's binaries.
+module_bin() {
+	local key
+	key=$(
+		cd "$GO_SOURCES/$1"
+		{
+			cat go.mod go.sum
+			find . -name '*.go' -print0 | sort -z | xargs -0 cat
+			module_flags "$1"
+		} | sha256sum | cut -c1-16
+	)
+	echo "$CACHE/bin/$1-$key"
+}
+
+build_module() {
+	local module=$1 bin flags packages
+	bin=$(module_bin "$module")
+	mapfile -t flags < <(module_flags "$module")
+	mapfile -t packages < <(module_packages "$module")
+	rm -rf "$bin.partial"
+	mkdir -p "$bin.partial"
+	cd "$GO_SOURCES/$module"
+	# -buildvcs=false: a worktree's commit must not change the binaries. The folder gets its name only when it is complete.
+	CGO_ENABLED=0 go build -mod=readonly -buildvcs=false "${flags[@]}" -o "$bin.partial/" "${packages[@]}"
+	mv "$bin.partial" "$bin"
+}
+
+# build_binaries [MODULE]...: builds what is missing of these modules, or of all.
+build_binaries() {
+	local module modules=("$@")
+	((${#modules[@]})) || modules=("${MODULES[@]}")
+	for module in "${modules[@]}"; do
+		[[ -d $(module_bin "$module") ]] && continue
+		command -v go >/dev/null || die "Go is missing: the cluster's programs are built from source. Install Go 1.26 or newer (https://go.dev/dl)."
+		step "go-$module" "building $module ($(module_packages "$module" | sed 's,.*/,,' | paste -sd' '))" build_module "$module"
+	done
+}
