@@ -6,6 +6,8 @@ use sqlx::mysql::MySqlDatabaseError;
 /// Server error numbers that decisions depend on
 /// (<https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>).
 pub mod code {
+    /// ER_NO_SUCH_THREAD
+    pub const NO_SUCH_THREAD: u16 = 1094;
     /// ER_DBACCESS_DENIED_ERROR
     pub const DATABASE_ACCESS_DENIED: u16 = 1044;
     /// ER_ACCESS_DENIED_ERROR

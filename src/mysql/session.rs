@@ -1,10 +1,22 @@
-//! What one piece of work is given: the server, the limits, the plan, the journal under whose epoch it writes, and how to stop it.
+//! The facade of the engine: a session holds the fence of a schema and carries a plan's sections out under it, proves, undoes and
+//! ends. Every call can be repeated after any interruption, by this session or by the next one.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
 
 use super::connection::{Connection, SessionLimits, Target};
 use super::error::{Cause, Error};
-use super::journal::Journal;
+use super::fence::{self, Fence, Taken};
+use super::goal::{Goal, Standing};
+use super::journal::{Journal, OperationState};
+use super::observe::{create_statement, observe};
+use super::report::{MigrationOutcome, Proof, SectionReport, UndoReport};
 use super::work::{Allowance, Progress, Settings, Stop};
-use crate::plan::Plan;
+use super::{operations, proof, undo};
+use crate::plan::identifier::Identifier;
+use crate::plan::model::{Action, PLAN_FORMAT, Section};
+use crate::plan::{Operation, Plan};
 
 /// The context of a running operation.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +50,7 @@ impl Work<'_> {
     ///
     /// # Errors
     /// [`Cause::Stopped`].
-    pub(crate) async fn pause(&self, duration: std::time::Duration) -> Result<(), Error> {
+    pub(crate) async fn pause(&self, duration: Duration) -> Result<(), Error> {
         tokio::select! {
             () = tokio::time::sleep(duration) => Ok(()),
             () = self.stop.0.cancelled() => {
@@ -46,4 +58,282 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// The engine for one server.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// The server.
+    pub target: Target,
+    /// Limits.
+    pub settings: Settings,
+}
+
+/// A migration in the hands of this process: the fence is held and the journal is open. Dropping it gives the fence back and
+/// leaves the journal as it is.
+#[derive(Debug)]
+pub struct Session {
+    target: Target,
+    settings: Settings,
+    plan: Plan,
+    journal: Journal,
+    fence: Fence,
+}
+
+/// All schemas that a plan's statements change, in the order in which their fences are taken.
+fn schemas(plan: &Plan) -> Vec<Identifier> {
+    let mut schemas: BTreeSet<Identifier> =
+        plan.operations.iter().map(|operation| operation.action.table().schema.clone()).collect();
+    schemas.insert(plan.schema.clone());
+    schemas.into_iter().collect()
+}
+
+impl Engine {
+    /// Who holds the fence of a schema: user, host and connection.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn fence_holder(&self, schema: &Identifier) -> Result<Option<String>, Error> {
+        let mut connection = self.target.connect(SessionLimits::default()).await?;
+        let holder = fence::holder(&mut connection, &fence::fence_name(schema)).await?;
+        connection.close().await?;
+        Ok(holder)
+    }
+
+    /// Takes the fence, opens the journal, and starts the plan's migration or takes an unfinished one of the same plan over.
+    /// `owner` names the migration in messages to others.
+    ///
+    /// # Errors
+    /// [`Cause::LockHeld`] naming who works on the schema, [`Cause::Drifted`] when the tables are not what the plan or the journal
+    /// says, [`Cause::UnknownFormat`] for a plan or journal of another format.
+    pub async fn begin(&self, owner: &str, plan: &Plan) -> Result<Session, Error> {
+        if plan.format != PLAN_FORMAT {
+            return Err(Error::new(
+                Cause::UnknownFormat,
+                format!("the plan has format {}, this version executes {PLAN_FORMAT} only: plan anew", plan.format),
+            ));
+        }
+        let schemas = schemas(plan);
+        let mut taken = Taken::take(&self.target, &schemas).await?;
+        let journal = Journal::open(&self.target, &self.settings.journal, plan, owner, &mut taken.connection).await?;
+        let fence = taken.watch(&schemas).await?;
+        let session = Session {
+            target: self.target.clone(),
+            settings: self.settings.clone(),
+            plan: plan.clone(),
+            journal,
+            fence,
+        };
+        match Box::pin(session.settle()).await {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                if !session.journal.resumed() && error.cause == Cause::Drifted {
+                    // Nothing was changed, so nothing is left to finish.
+                    session.finish(MigrationOutcome::RolledBack).await?;
+                } else if let Err(release) = session.release().await {
+                    tracing::warn!(error = %release, "the fence could not be given back; the server does so when its connection ends");
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Session {
+    fn work<'a>(&'a self, allowance: Allowance, progress: &'a Progress, stop: &'a Stop) -> Work<'a> {
+        Work {
+            target: &self.target,
+            settings: &self.settings,
+            plan: &self.plan,
+            journal: &self.journal,
+            allowance,
+            progress,
+            stop,
+        }
+    }
+
+    /// Carries work out as long as the fence is held; `stop` is the sign that the work itself watches.
+    async fn fenced<T>(&self, stop: &Stop, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.fence.check()?;
+        tokio::pin!(work);
+        let result = tokio::select! {
+            result = &mut work => result,
+            () = self.fence.lost().cancelled() => {
+                stop.0.cancel();
+                work.await
+            }
+        };
+        match result {
+            Err(error) if self.fence.lost().is_cancelled() => {
+                tracing::warn!(error = %error, "work ended because the fence was lost");
+                Err(fence::lost_error())
+            }
+            result => result,
+        }
+    }
+
+    /// Brings journal and catalogue together before anything is done: a new migration must find the tables as planned, one that
+    /// was taken over learns which announced changes happened.
+    async fn settle(&self) -> Result<(), Error> {
+        let (progress, stop) = (Progress::new().0, Stop::default());
+        let work = self.work(Allowance::default(), &progress, &stop);
+        if !self.journal.resumed() {
+            for (name, before) in &self.plan.tables {
+                let Some(table) = undo::table_name(&work, name) else {
+                    return Err(Error::new(
+                        Cause::UnknownFormat,
+                        format!("the plan holds a before-image of {name:?}, which is no table"),
+                    ));
+                };
+                let now = create_statement(&work, &table).await?;
+                if now != *before {
+                    return Err(Error::new(
+                        Cause::Drifted,
+                        format!(
+                            "table {name} changed since it was planned: {}; plan anew",
+                            undo::difference(before, &now)
+                        ),
+                    ));
+                }
+            }
+            return Ok(());
+        }
+        for record in self.journal.read_operations().await? {
+            if record.state != OperationState::Intended {
+                continue;
+            }
+            let Some(goal) = Goal::of(&record.operation.action) else { continue };
+            let catalogue = observe(&work, &goal.tables()).await?;
+            let standing = goal.standing(&catalogue);
+            let id = &record.operation.id;
+            let now = catalogue.table(record.operation.action.table()).map(|table| table.create_statement.as_str());
+            match standing {
+                Standing::Contradicted(found) => {
+                    return Err(Error::new(
+                        Cause::Drifted,
+                        format!("{id} was announced when the work was interrupted, and now {found}"),
+                    ));
+                }
+                Standing::NotReached if now != record.before_image.as_deref() => {
+                    let difference =
+                        undo::difference(record.before_image.as_deref().unwrap_or_default(), now.unwrap_or_default());
+                    return Err(Error::new(
+                        Cause::Drifted,
+                        format!(
+                            "{id} was announced when the work was interrupted, but its table changed in another way: {difference}"
+                        ),
+                    ));
+                }
+                // A key is done only once it is validated: the section goes on there.
+                Standing::Reached if matches!(record.operation.action, Action::AddForeignKey { .. }) => {}
+                Standing::Reached => {
+                    let report = operations::settled(id);
+                    self.journal.complete(id, &operations::json(&report)?).await?;
+                }
+                Standing::NotReached => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries a section out. What is done already is verified and skipped.
+    ///
+    /// # Errors
+    /// What its operations meet; [`Cause::FenceLost`] once the fence is lost.
+    pub async fn run(
+        &self,
+        section: Section,
+        allowance: Allowance,
+        progress: &Progress,
+        stop: &Stop,
+    ) -> Result<SectionReport, Error> {
+        let stop = Stop(stop.0.child_token());
+        let work = self.work(allowance, progress, &stop);
+        self.fenced(&stop, Box::pin(run_section(work, section))).await
+    }
+
+    /// Proves every key, unique constraint and expectation of the plan.
+    ///
+    /// # Errors
+    /// [`Cause::VerificationFailed`] with everything that does not hold.
+    pub async fn prove(&self, progress: &Progress, stop: &Stop) -> Result<Proof, Error> {
+        let stop = Stop(stop.0.child_token());
+        let work = self.work(Allowance::default(), progress, &stop);
+        self.fenced(&stop, Box::pin(async move { proof::prove(&work).await })).await
+    }
+
+    /// Takes everything back that the journal says this migration did, newest first, and compares every touched table with its
+    /// before-image.
+    ///
+    /// # Errors
+    /// [`Cause::RollbackIncomplete`] with the list of what remains; called again it goes on from there.
+    pub async fn undo(&self, progress: &Progress, stop: &Stop) -> Result<UndoReport, Error> {
+        let stop = Stop(stop.0.child_token());
+        let work = self.work(Allowance::default(), progress, &stop);
+        self.fenced(&stop, Box::pin(async move { undo::undo(&work).await })).await
+    }
+
+    /// Whether an operation was announced that is not taken back: from then on a failure needs the rollback.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn changed_anything(&self) -> Result<bool, Error> {
+        Ok(self.journal.read_operations().await?.iter().any(|record| record.state != OperationState::Undone))
+    }
+
+    /// The id under which journal and quarantine know the migration.
+    #[must_use]
+    pub fn migration(&self) -> &str {
+        self.journal.migration()
+    }
+
+    /// Whether an unfinished migration was taken over.
+    #[must_use]
+    pub fn resumed(&self) -> bool {
+        self.journal.resumed()
+    }
+
+    /// Records how the migration ended and gives the fence back.
+    ///
+    /// # Errors
+    /// When the end cannot be recorded; the fence is given back even then.
+    pub async fn finish(self, outcome: MigrationOutcome) -> Result<(), Error> {
+        let recorded = self.journal.finish(outcome).await;
+        let released = self.fence.release().await;
+        recorded.and(released)
+    }
+
+    /// Gives the fence back and leaves the migration unfinished.
+    ///
+    /// # Errors
+    /// When the fence was lost before.
+    pub async fn release(self) -> Result<(), Error> {
+        self.fence.release().await
+    }
+}
+
+async fn run_section(work: Work<'_>, section: Section) -> Result<SectionReport, Error> {
+    let operations: Vec<&Operation> =
+        work.plan.operations.iter().filter(|operation| operation.section == section).collect();
+    let mut report = SectionReport { section, operations: Vec::with_capacity(operations.len()) };
+    let total = operations.len() as u64;
+    for (done, operation) in operations.into_iter().enumerate() {
+        work.stop.check()?;
+        work.progress.update(|reading| {
+            reading.activity.clone_from(&operation.id);
+            (reading.operations_done, reading.operations_total, reading.waiting) = (done as u64, total, None);
+        });
+        report.operations.push(Box::pin(operations::run(&work, operation)).await?);
+    }
+    if let Section::Stage(place) = section {
+        let stage = work.plan.stages.get(place).ok_or_else(|| {
+            Error::new(
+                Cause::InvalidSpec,
+                format!("the plan has {} stages, stage number {place} was asked for", work.plan.stages.len()),
+            )
+        })?;
+        proof::check_expectations(&work, stage).await?;
+    }
+    work.progress.update(|reading| (reading.operations_done, reading.waiting) = (total, None));
+    Ok(report)
 }

@@ -3,3 +3,8 @@
 
 mod catalogue;
 mod common;
+mod database;
+mod fence;
+mod journal;
+mod online_ddl;
+mod undo;

@@ -1,0 +1,156 @@
+//! The barrier: waiting until every transaction that is older than a new key has ended. Only then does a count of orphans prove
+//! anything: an older transaction may have removed a parent and not yet committed.
+//!
+//! `information_schema.innodb_trx` is a cache that another reader can keep stale, so a reading counts only if it shows a canary
+//! transaction that was opened after the key. Where it never does, the transaction events of the performance schema and XA
+//! RECOVER are asked instead; where they cannot be read either, the barrier does not pass.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use sqlx::Row;
+
+use super::connection::{Connection, SessionLimits};
+use super::deadline::{SHORT_STATEMENT, within};
+use super::error::{Cause, Error};
+use super::session::Work;
+
+/// Between two readings: InnoDB refreshes its cache only after 0.1 s without a reader.
+const BETWEEN_READINGS: Duration = Duration::from_millis(150);
+/// How long the cache may hide the canary before the other source is asked.
+const CANARY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Transactions by what identifies them, each with words for people.
+type Transactions = BTreeMap<String, String>;
+
+/// Where transactions are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    InnodbTrx,
+    TransactionEvents,
+}
+
+/// Waits until all transactions that were open when this is called have ended.
+///
+/// # Errors
+/// [`Cause::BarrierTimeout`] naming those that have not, [`Cause::Stopped`], [`Cause::PrivilegeMissing`] when transactions
+/// cannot be read.
+pub(crate) async fn wait(work: &Work<'_>, label: &str) -> Result<(), Error> {
+    let started = Instant::now();
+    let mut canary = work.connect(SessionLimits::default()).await?;
+    within(SHORT_STATEMENT, "opening the canary transaction", canary.run("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
+        .await?;
+    let mut reader = work.connect(SessionLimits::default()).await?;
+    let (source, mut waiting_for) = first_reading(work, &mut reader, canary.id).await?;
+    // The first reading came after the canary began; the canary has served.
+    within(SHORT_STATEMENT, "closing the canary transaction", canary.close()).await?;
+    while !waiting_for.is_empty() {
+        let names = waiting_for.values().take(3).cloned().collect::<Vec<_>>().join("; ");
+        work.progress.update(|reading| {
+            reading.waiting =
+                Some(format!("{label}: {} transaction(s) older than the change: {names}", waiting_for.len()));
+        });
+        if started.elapsed() > work.settings.barrier_timeout {
+            return Err(Error::new(
+                Cause::BarrierTimeout,
+                format!(
+                    "{label}: transactions older than the change have not ended within {} s: {names}. End them, or raise \
+                     spec.execution.barrierTimeout",
+                    work.settings.barrier_timeout.as_secs()
+                ),
+            ));
+        }
+        work.pause(BETWEEN_READINGS).await?;
+        let now = match source {
+            Source::InnodbTrx => innodb_trx(&mut reader).await?,
+            Source::TransactionEvents => transaction_events(&mut reader).await?,
+        };
+        // A stale reading shows too much rather than too little: what it no longer shows has ended.
+        waiting_for.retain(|transaction, _| now.contains_key(transaction));
+    }
+    work.progress.update(|reading| reading.waiting = None);
+    within(SHORT_STATEMENT, "closing the barrier's connection", reader.close()).await
+}
+
+/// The first reading that surely is later than the canary, without the canary itself.
+async fn first_reading(work: &Work<'_>, reader: &mut Connection, canary: u64) -> Result<(Source, Transactions), Error> {
+    let started = Instant::now();
+    let own = format!("{canary} ");
+    while started.elapsed() < CANARY_DEADLINE {
+        let mut reading = innodb_trx(reader).await?;
+        let before = reading.len();
+        reading.retain(|transaction, _| !transaction.starts_with(&own));
+        if reading.len() < before {
+            return Ok((Source::InnodbTrx, reading));
+        }
+        work.pause(BETWEEN_READINGS).await?;
+    }
+    tracing::warn!(
+        "another reader keeps information_schema.innodb_trx stale; transaction events and XA RECOVER are read instead"
+    );
+    let mut reading = transaction_events(reader).await?;
+    let before = reading.len();
+    reading.retain(|transaction, _| !transaction.starts_with(&own));
+    if reading.len() == before {
+        return Err(Error::new(
+            Cause::PrivilegeMissing,
+            "neither information_schema.innodb_trx nor performance_schema.events_transactions_current shows a transaction opened just now: \
+             grant PROCESS and SELECT on performance_schema, and switch the consumer events_transactions_current on",
+        ));
+    }
+    Ok((Source::TransactionEvents, reading))
+}
+
+async fn innodb_trx(reader: &mut Connection) -> Result<Transactions, Error> {
+    within(SHORT_STATEMENT, "reading information_schema.innodb_trx", async {
+        // trx_id changes at the first write: thread and start are what stays.
+        let rows = sqlx::query(
+            "SELECT CAST(x.trx_mysql_thread_id AS UNSIGNED), CAST(x.trx_started AS CHAR), CAST(t.processlist_user AS CHAR), \
+             CAST(t.processlist_host AS CHAR) FROM information_schema.innodb_trx x \
+             LEFT JOIN performance_schema.threads t ON t.processlist_id = x.trx_mysql_thread_id \
+             WHERE x.trx_mysql_thread_id <> CONNECTION_ID()",
+        )
+        .fetch_all(reader.raw())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let (thread, started): (u64, String) = (row.try_get(0)?, row.try_get(1)?);
+                let (user, host): (Option<String>, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
+                let words = if thread == 0 {
+                    format!("a transaction without a session since {started} (prepared XA: see XA RECOVER)")
+                } else {
+                    let (user, host) = (user.unwrap_or_else(|| "unknown".into()), host.unwrap_or_else(|| "unknown".into()));
+                    format!("connection {thread} ({user}@{host}) since {started}")
+                };
+                Ok((format!("{thread} {started}"), words))
+            })
+            .collect()
+    })
+    .await
+}
+
+async fn transaction_events(reader: &mut Connection) -> Result<Transactions, Error> {
+    within(SHORT_STATEMENT, "reading transaction events and XA RECOVER", async {
+        let rows = sqlx::query(
+            "SELECT CAST(t.processlist_id AS UNSIGNED), CAST(x.event_id AS UNSIGNED), CAST(t.processlist_user AS CHAR), \
+             CAST(t.processlist_host AS CHAR) FROM performance_schema.events_transactions_current x \
+             JOIN performance_schema.threads t ON t.thread_id = x.thread_id \
+             WHERE x.state = 'ACTIVE' AND t.processlist_id <> CONNECTION_ID()",
+        )
+        .fetch_all(reader.raw())
+        .await?;
+        let mut found = Transactions::new();
+        for row in rows {
+            let (thread, event): (u64, u64) = (row.try_get(0)?, row.try_get(1)?);
+            let (user, host): (Option<String>, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
+            let (user, host) = (user.unwrap_or_else(|| "unknown".into()), host.unwrap_or_else(|| "unknown".into()));
+            found.insert(format!("{thread} {event}"), format!("connection {thread} ({user}@{host})"));
+        }
+        for row in sqlx::raw_sql("XA RECOVER CONVERT XID").fetch_all(reader.raw()).await? {
+            let xid: String = row.try_get("data")?;
+            found.insert(format!("xa {xid}"), format!("prepared XA transaction {xid}"));
+        }
+        Ok(found)
+    })
+    .await
+}

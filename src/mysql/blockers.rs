@@ -1,0 +1,104 @@
+//! Who stands in the way of a schema change: sessions that have held a lock on one of its tables for longer than the change may
+//! wait. They are looked for before every try, because a change that waits for them makes everybody else wait too.
+
+use std::fmt;
+use std::time::Duration;
+
+use sqlx::Row;
+
+use super::connection::{Connection, sql};
+use super::deadline::{SHORT_STATEMENT, within};
+use super::error::Error;
+use crate::plan::TableName;
+
+/// A session that holds a metadata lock.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Blocker {
+    /// What KILL and the process list name; `None` for a prepared XA transaction whose session is gone.
+    pub(crate) connection: Option<u64>,
+    user: Option<String>,
+    host: Option<String>,
+    table: String,
+    age: Duration,
+    statement: Option<String>,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.connection {
+            Some(id) => write!(
+                formatter,
+                "connection {id} ({}@{})",
+                self.user.as_deref().unwrap_or("unknown"),
+                self.host.as_deref().unwrap_or("unknown")
+            )?,
+            None => formatter.write_str("a prepared XA transaction without a session (see XA RECOVER)")?,
+        }
+        write!(formatter, " has held {} for {:.1} s", self.table, self.age.as_secs_f64())?;
+        if let Some(statement) = &self.statement {
+            write!(formatter, ", last statement: {statement}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Names blockers for a message.
+pub(crate) fn describe(blockers: &[Blocker]) -> String {
+    let mut text = blockers.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if blockers.len() > 3 {
+        text.push_str(&format!("; and {} more", blockers.len() - 3));
+    }
+    text
+}
+
+/// The sessions that have held a lock on one of the tables for at least `age`, oldest first. Statements come without their
+/// values, which are the application's data.
+pub(crate) async fn holders(
+    connection: &mut Connection,
+    tables: &[TableName],
+    age: Duration,
+) -> Result<Vec<Blocker>, Error> {
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places = vec!["(?, ?)"; tables.len()].join(", ");
+    // A session without an active transaction holds its lock by LOCK TABLES, HANDLER or a running statement: its time in the
+    // process list is the best that is known of its age.
+    let statement = format!(
+        "SELECT CAST(t.processlist_id AS UNSIGNED), CAST(t.processlist_user AS CHAR), CAST(t.processlist_host AS CHAR), \
+         CAST(CONCAT(m.object_schema, '.', m.object_name) AS CHAR), \
+         CAST(COALESCE(x.timer_wait / 1e9, t.processlist_time * 1000, 0) AS UNSIGNED) AS held, \
+         CAST(LEFT(s.digest_text, 160) AS CHAR) \
+         FROM performance_schema.metadata_locks m \
+         LEFT JOIN performance_schema.threads t ON t.thread_id = m.owner_thread_id \
+         LEFT JOIN performance_schema.events_transactions_current x ON x.thread_id = m.owner_thread_id AND x.state = 'ACTIVE' \
+         LEFT JOIN performance_schema.events_statements_current s ON s.thread_id = m.owner_thread_id AND s.nesting_event_level = 0 \
+         WHERE m.object_type = 'TABLE' AND m.lock_status = 'GRANTED' AND (m.object_schema, m.object_name) IN ({places}) \
+         AND (t.processlist_id IS NULL OR t.processlist_id <> CONNECTION_ID()) ORDER BY held DESC"
+    );
+    let rows = within(SHORT_STATEMENT, "looking for sessions that hold the tables", async {
+        let mut query = sqlx::query(sql(statement));
+        for table in tables {
+            query = query.bind(table.schema.as_str()).bind(table.table.as_str());
+        }
+        Ok(query.fetch_all(connection.raw()).await?)
+    })
+    .await?;
+    let mut found: Vec<Blocker> = Vec::new();
+    for row in rows {
+        let blocker = Blocker {
+            connection: row.try_get(0)?,
+            user: row.try_get(1)?,
+            host: row.try_get(2)?,
+            table: row.try_get(3)?,
+            age: Duration::from_millis(row.try_get(4)?),
+            statement: row.try_get(5)?,
+        };
+        // One without a session has no age that could be read; it does not go away by itself, so it always counts.
+        let known = found.iter().any(|other| other.connection == blocker.connection && other.table == blocker.table);
+        if !known && (blocker.age >= age || blocker.connection.is_none()) {
+            found.push(blocker);
+        }
+    }
+    Ok(found)
+}

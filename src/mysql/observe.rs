@@ -1,0 +1,54 @@
+//! What an operation looks at in the server before and after it acts, each time on a fresh connection and snapshot.
+
+use std::time::Duration;
+
+use super::catalogue::read_catalogue;
+use super::connection::SessionLimits;
+use super::deadline::within;
+use super::error::{Cause, Error};
+use super::orphan_query;
+use super::session::Work;
+use crate::plan::TableName;
+use crate::plan::catalogue::{Catalogue, ForeignKey};
+
+/// The catalogue of a large schema takes seconds on a busy server.
+const CATALOGUE_DEADLINE: Duration = Duration::from_secs(120);
+/// Least time that a count of orphans may take.
+const COUNT_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Reads the catalogue of some tables.
+pub(crate) async fn observe(work: &Work<'_>, tables: &[TableName]) -> Result<Catalogue, Error> {
+    within(CATALOGUE_DEADLINE, "reading the catalogue", async {
+        let mut connection = work.connect(SessionLimits::default()).await?;
+        let catalogue = read_catalogue(&mut connection, &work.plan.schema, tables).await?;
+        connection.close().await?;
+        Ok(catalogue)
+    })
+    .await
+}
+
+/// SHOW CREATE TABLE of a table without its AUTO_INCREMENT value.
+pub(crate) async fn create_statement(work: &Work<'_>, table: &TableName) -> Result<String, Error> {
+    let catalogue = observe(work, std::slice::from_ref(table)).await?;
+    catalogue
+        .table(table)
+        .map(|found| found.create_statement.clone())
+        .ok_or_else(|| Error::new(Cause::Drifted, format!("table {table} does not exist any more")))
+}
+
+/// Counts children without a parent on a snapshot of its own. A stop drops the connection, and the server ends the query when it
+/// next writes to it; nothing is changed by a count.
+pub(crate) async fn orphans_of(work: &Work<'_>, key: &ForeignKey) -> Result<u64, Error> {
+    let counting = within(COUNT_DEADLINE, format!("counting orphans of {}", key.name), async {
+        let mut connection = work.connect(SessionLimits::default()).await?;
+        let count = orphan_query::count_orphans(&mut connection, key).await?;
+        connection.close().await?;
+        Ok(count)
+    });
+    tokio::select! {
+        count = counting => count,
+        () = work.stop.0.cancelled() => {
+            Err(Error::new(Cause::Stopped, "stopped at a safe point, as asked; what was done is recorded"))
+        }
+    }
+}

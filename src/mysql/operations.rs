@@ -1,0 +1,346 @@
+//! Carrying one operation of the plan out: intent in the journal, the change, what the catalogue says, the outcome in the journal.
+//! Running an operation again finds what is done and goes on from there.
+
+use std::time::Instant;
+
+use super::ddl::{self, Applied, Change};
+use super::error::{Cause, Error, code};
+use super::goal::{Goal, Standing};
+use super::journal::{OperationState, Record, SEQUENCE_STEP};
+use super::observe::{create_statement, observe, orphans_of};
+use super::report::{OperationReport, RowsReport};
+use super::session::Work;
+use super::{barrier, row_operations};
+use crate::plan::Operation;
+use crate::plan::catalogue::ForeignKey;
+use crate::plan::model::{Action, Estimate, LockClass, OrphanPolicy};
+
+/// Cleanups before one unique constraint is given up: the application makes duplicates faster than they go.
+const DUPLICATE_ROUNDS: u64 = 3;
+
+/// Runs one operation, or verifies that it is done.
+///
+/// # Errors
+/// [`Cause::Drifted`] when the catalogue contradicts the journal, [`Cause::ApprovalExceeded`] for a COPY that is not allowed, or
+/// what the operation meets.
+pub(crate) async fn run(work: &Work<'_>, operation: &Operation) -> Result<OperationReport, Error> {
+    let started = Instant::now();
+    let records = work.journal.read_operations().await?;
+    let record = records.iter().find(|record| record.operation.id == operation.id);
+    let mut report = OperationReport { found_done: false, ..settled(&operation.id) };
+    if let Some(record) = record.filter(|record| record.state == OperationState::Done) {
+        return found_done(work, operation, record, report).await;
+    }
+    let sequence = record.map_or_else(|| next_sequence(&records), |record| record.sequence);
+    match Goal::of(&operation.action) {
+        None => report.rows = Some(run_rows(work, operation, sequence).await?),
+        Some(goal) => {
+            let resumed = record.is_some_and(|record| record.state == OperationState::Intended);
+            let applied = match &operation.action {
+                Action::AddForeignKey { key, policy } => {
+                    let (applied, rows) = add_key(work, operation, key, *policy, sequence, resumed).await?;
+                    report.rows = rows;
+                    applied
+                }
+                Action::AddUnique { .. } => {
+                    let (applied, rows) = add_unique(work, operation, goal, sequence, resumed).await?;
+                    report.rows = rows;
+                    applied
+                }
+                _ => {
+                    announce(work, operation, goal, sequence, resumed).await?;
+                    apply(work, operation, goal).await?
+                }
+            };
+            report.tries = applied.tries;
+            report.longest_try_milliseconds = milliseconds(applied.longest);
+        }
+    }
+    report.milliseconds = milliseconds(started.elapsed());
+    work.journal.complete(&operation.id, &json(&report)?).await?;
+    Ok(report)
+}
+
+/// The report of an operation that an earlier session did and could not report.
+pub(crate) fn settled(operation: &str) -> OperationReport {
+    OperationReport {
+        operation: operation.to_owned(),
+        milliseconds: 0,
+        tries: 0,
+        longest_try_milliseconds: 0,
+        rows: None,
+        found_done: true,
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A report as the journal keeps it.
+pub(crate) fn json<T: serde::Serialize>(report: &T) -> Result<String, Error> {
+    serde_json::to_string(report)
+        .map_err(|error| Error::new(Cause::UnknownFormat, format!("a report cannot be written down: {error}")))
+}
+
+fn next_sequence(records: &[Record]) -> u64 {
+    let greatest = records.iter().map(|record| record.sequence).max().unwrap_or(0);
+    (greatest / SEQUENCE_STEP + 1) * SEQUENCE_STEP
+}
+
+async fn found_done(
+    work: &Work<'_>,
+    operation: &Operation,
+    record: &Record,
+    mut report: OperationReport,
+) -> Result<OperationReport, Error> {
+    if let Some(goal) = Goal::of(&operation.action) {
+        match goal.standing(&observe(work, &goal.tables()).await?) {
+            Standing::Reached => {}
+            Standing::NotReached => {
+                return Err(Error::new(
+                    Cause::Drifted,
+                    format!(
+                        "{}: the journal says it is done, but the catalogue does not show it: somebody took it back",
+                        operation.id
+                    ),
+                ));
+            }
+            Standing::Contradicted(found) => {
+                return Err(Error::new(
+                    Cause::Drifted,
+                    format!("{}: the journal says it is done, but {found}", operation.id),
+                ));
+            }
+        }
+    }
+    if let Some(text) = &record.report {
+        report = serde_json::from_str(text).map_err(|error| {
+            Error::new(
+                Cause::UnknownFormat,
+                format!("the journal's report of {} cannot be read: {error}", operation.id),
+            )
+        })?;
+    }
+    report.found_done = true;
+    Ok(report)
+}
+
+/// Runs an operation on rows under its own entry in the journal.
+async fn run_rows(work: &Work<'_>, operation: &Operation, sequence: u64) -> Result<RowsReport, Error> {
+    work.progress.update(|reading| reading.activity.clone_from(&operation.id));
+    let before = create_statement(work, operation.action.table()).await?;
+    work.journal.intend(operation, sequence, Some(&before)).await?;
+    Box::pin(row_operations::run(work, operation)).await
+}
+
+/// Runs a cleanup that the plan's operation needs as a part of itself: with its own entry, so that undo finds it at its place.
+async fn run_part(work: &Work<'_>, part: &Operation, sequence: u64) -> Result<RowsReport, Error> {
+    let rows = run_rows(work, part, sequence).await?;
+    work.journal.complete(&part.id, &json(&rows)?).await?;
+    Ok(rows)
+}
+
+/// Writes the intent down, after looking that the catalogue is as it must be before.
+async fn announce(
+    work: &Work<'_>,
+    operation: &Operation,
+    goal: Goal<'_>,
+    sequence: u64,
+    resumed: bool,
+) -> Result<(), Error> {
+    if operation.lock == LockClass::Copy && !work.allowance.copy {
+        return Err(Error::new(
+            Cause::ApprovalExceeded,
+            format!(
+                "{} ({}) copies table {} while its writers wait, and no approval allows a COPY: approve the gate before Copy, or take it out of \
+                 the specification",
+                operation.id,
+                operation.path,
+                operation.action.table()
+            ),
+        ));
+    }
+    let table = operation.action.table();
+    let catalogue = observe(work, &goal.tables()).await?;
+    match goal.standing(&catalogue) {
+        Standing::NotReached => {}
+        Standing::Reached if resumed => {}
+        Standing::Reached => {
+            return Err(Error::new(
+                Cause::Drifted,
+                format!(
+                    "{}: it exists already, although the plan says it does not: somebody made it meanwhile; plan anew",
+                    operation.id
+                ),
+            ));
+        }
+        Standing::Contradicted(found) => {
+            return Err(Error::new(Cause::Drifted, format!("{}: {found}; plan anew", operation.id)));
+        }
+    }
+    let before = catalogue.table(table).map(|found| found.create_statement.as_str());
+    work.journal.intend(operation, sequence, before).await
+}
+
+/// Executes the forward statement until the catalogue shows its goal.
+async fn apply(work: &Work<'_>, operation: &Operation, goal: Goal<'_>) -> Result<Applied, Error> {
+    let statement = operation
+        .forward
+        .as_deref()
+        .ok_or_else(|| Error::new(Cause::UnknownFormat, format!("the plan has no statement for {}", operation.id)))?;
+    let label = format!("{} on {}", operation.id, operation.action.table());
+    let change = Change { label: &label, statement, lock: operation.lock, estimate: operation.estimate, goal };
+    Box::pin(ddl::apply(work, &change)).await
+}
+
+/// Executes the inverse statement until the catalogue shows that the operation is taken back.
+///
+/// # Errors
+/// As [`ddl::apply`]; [`Cause::RollbackIncomplete`] for an operation without an inverse.
+pub(crate) async fn take_back(work: &Work<'_>, operation: &Operation, goal: Goal<'_>) -> Result<Applied, Error> {
+    let statement = operation.inverse.as_deref().ok_or_else(|| {
+        Error::new(Cause::RollbackIncomplete, format!("{} has no statement that takes it back", operation.id))
+    })?;
+    let label = format!("taking back {} on {}", operation.id, operation.action.table());
+    let change = Change { label: &label, statement, lock: operation.lock, estimate: operation.estimate, goal };
+    Box::pin(ddl::apply(work, &change)).await
+}
+
+fn add_rows(sum: &mut Option<RowsReport>, more: &RowsReport) {
+    let sum = sum.get_or_insert_with(RowsReport::default);
+    sum.rows_removed += more.rows_removed;
+    sum.values_changed += more.values_changed;
+    sum.rounds += more.rounds;
+}
+
+/// Adds a unique constraint; duplicates that came since the cleanup are cleaned up again by the plan's own policy.
+async fn add_unique(
+    work: &Work<'_>,
+    operation: &Operation,
+    goal: Goal<'_>,
+    sequence: u64,
+    resumed: bool,
+) -> Result<(Applied, Option<RowsReport>), Error> {
+    announce(work, operation, goal, sequence, resumed).await?;
+    let cleanup = work.plan.operations.iter().find(|other| match (&other.action, &operation.action) {
+        (Action::RemoveDuplicates { table, columns, .. }, Action::AddUnique { table: unique, columns: wanted, .. }) => {
+            table == unique && columns == wanted
+        }
+        _ => false,
+    });
+    let mut rows = None;
+    let mut round = 0;
+    loop {
+        let error = match apply(work, operation, goal).await {
+            Ok(applied) => return Ok((applied, rows)),
+            Err(error) if error.code == Some(code::DUPLICATE_ENTRY) => error,
+            Err(error) => return Err(error),
+        };
+        round += 1;
+        if round > DUPLICATE_ROUNDS {
+            return Err(Error {
+                cause: Cause::DuplicatesFound,
+                ..error.while_doing(format!(
+                    "{}: the application makes new duplicates faster than they are removed",
+                    operation.path
+                ))
+            });
+        }
+        let Some(cleanup) = cleanup else {
+            return Err(Error {
+                cause: Cause::DuplicatesFound,
+                ..error.while_doing(format!("{}: rows are not unique", operation.path))
+            });
+        };
+        // Put back only after the constraint is gone: its place in the journal is before the constraint's.
+        let part = Operation { id: format!("{}-duplicates-{round}", operation.id), ..cleanup.clone() };
+        add_rows(&mut rows, &run_part(work, &part, sequence - SEQUENCE_STEP / 2 + round).await?);
+    }
+}
+
+/// Adds a foreign key online and proves it.
+async fn add_key(
+    work: &Work<'_>,
+    operation: &Operation,
+    key: &ForeignKey,
+    policy: OrphanPolicy,
+    sequence: u64,
+    resumed: bool,
+) -> Result<(Applied, Option<RowsReport>), Error> {
+    let goal = Goal::Key(key);
+    let mut rows = None;
+    let there = resumed && goal.standing(&observe(work, &goal.tables()).await?) == Standing::Reached;
+    if !there {
+        work.progress.update(|reading| reading.activity = format!("counting orphans of {}", key.name));
+        let orphans = orphans_of(work, key).await?;
+        if orphans > 0 {
+            let part = cleanup_part(operation, key, policy, "orphans", orphans)?;
+            add_rows(&mut rows, &run_part(work, &part, sequence - 1).await?);
+        }
+    }
+    announce(work, operation, goal, sequence, resumed).await?;
+    let applied = apply(work, operation, goal).await?;
+    work.progress.update(|reading| reading.activity = format!("waiting for transactions older than {}", key.name));
+    barrier::wait(work, &operation.id).await?;
+    work.progress.update(|reading| reading.activity = format!("validating {}", key.name));
+    let stragglers = orphans_of(work, key).await?;
+    if stragglers == 0 {
+        return Ok((applied, rows));
+    }
+    let cleaned = match cleanup_part(operation, key, policy, "stragglers", stragglers) {
+        Ok(part) => run_part(work, &part, sequence - SEQUENCE_STEP / 2).await,
+        Err(error) => Err(error),
+    };
+    let error = match cleaned {
+        Ok(cleaned) => {
+            add_rows(&mut rows, &cleaned);
+            let left = orphans_of(work, key).await?;
+            if left == 0 {
+                return Ok((applied, rows));
+            }
+            Error::new(
+                Cause::VerificationFailed,
+                format!("{}: {left} rows of {} still refer to no row of {}", key.name, key.child, key.parent),
+            )
+        }
+        // The key stays for the next run, which goes on here.
+        Err(error) if matches!(error.cause, Cause::Stopped | Cause::FenceLost) || error.is_transient() => {
+            return Err(error);
+        }
+        Err(error) => error,
+    };
+    // A key that lies is worse than none.
+    take_back(work, operation, Goal::NoKey(key)).await?;
+    work.journal.undone(&operation.id).await?;
+    Err(error.while_doing(format!("{} was dropped again", key.name)))
+}
+
+/// The cleanup of orphans that are found while a key is added.
+fn cleanup_part(
+    operation: &Operation,
+    key: &ForeignKey,
+    policy: OrphanPolicy,
+    what: &str,
+    count: u64,
+) -> Result<Operation, Error> {
+    if policy == OrphanPolicy::Fail {
+        return Err(Error::new(
+            Cause::OrphansFound,
+            format!(
+                "{} ({}): {count} rows of {} refer to no row of {}, and the policy is Fail: repair them, or set orphans to Delete or SetNull",
+                key.name, operation.path, key.child, key.parent
+            ),
+        ));
+    }
+    Ok(Operation {
+        id: format!("{}-{what}", operation.id),
+        section: operation.section,
+        action: Action::RemoveOrphans { key: key.clone(), policy },
+        forward: None,
+        inverse: None,
+        lock: LockClass::Batched,
+        estimate: Estimate { rows: count, ..Estimate::default() },
+        path: operation.path.clone(),
+    })
+}

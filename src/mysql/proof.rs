@@ -1,0 +1,183 @@
+//! The proof that a migration is complete: every key and unique constraint as the plan says, no orphan on a snapshot younger than
+//! every transaction that could hide one, and as many keys as each stage expects.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use sqlx::Row;
+
+use super::barrier;
+use super::connection::{Connection, SessionLimits};
+use super::deadline::{SHORT_STATEMENT, within};
+use super::error::{Cause, Error};
+use super::goal::{Goal, Standing, same_key};
+use super::observe::{observe, orphans_of};
+use super::report::{ExpectationProof, KeyProof, Proof, UniqueProof};
+use super::session::Work;
+use crate::plan::TableName;
+use crate::plan::catalogue::{Catalogue, ForeignKey};
+use crate::plan::model::{Action, StagePlan};
+
+/// Proves the whole plan.
+///
+/// # Errors
+/// [`Cause::VerificationFailed`] with everything that does not hold.
+pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
+    let plan = work.plan;
+    let added = plan.operations.iter().filter_map(|operation| match &operation.action {
+        Action::AddForeignKey { key, .. } => Some(key),
+        _ => None,
+    });
+    let keys: Vec<&ForeignKey> = plan.adopted.iter().chain(added).collect();
+    let uniques: Vec<&Action> = plan
+        .operations
+        .iter()
+        .map(|operation| &operation.action)
+        .filter(|action| matches!(action, Action::AddUnique { .. }))
+        .collect();
+    let tables: BTreeSet<TableName> = keys
+        .iter()
+        .flat_map(|key| [key.child.clone(), key.parent.clone()])
+        .chain(uniques.iter().map(|action| action.table().clone()))
+        .collect();
+
+    barrier::wait(work, "proof").await?;
+    let catalogue = observe(work, &tables.into_iter().collect::<Vec<_>>()).await?;
+    let mut failures = Vec::new();
+    let mut proven = Vec::new();
+    let total = keys.len() as u64;
+    for (done, key) in keys.into_iter().enumerate() {
+        work.stop.check()?;
+        work.progress.update(|reading| {
+            reading.activity = format!("proving {}", key.name);
+            (reading.operations_done, reading.operations_total) = (done as u64, total);
+        });
+        if !catalogue.foreign_keys.iter().any(|found| same_key(found, key)) {
+            failures.push(format!("key {} of {} is not in the catalogue as planned", key.name, key.child));
+            continue;
+        }
+        let started = Instant::now();
+        let orphans = orphans_of(work, key).await?;
+        if orphans > 0 {
+            failures.push(format!("{orphans} rows of {} refer to no row of {} ({})", key.child, key.parent, key.name));
+            continue;
+        }
+        let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        proven.push(KeyProof { key: key.clone(), orphans, milliseconds });
+    }
+    let mut proven_uniques = Vec::new();
+    for action in uniques {
+        let (Some(goal), Action::AddUnique { table, index, columns }) = (Goal::of(action), action) else { continue };
+        match goal.standing(&catalogue) {
+            Standing::Reached => {
+                proven_uniques.push(UniqueProof {
+                    table: table.clone(),
+                    name: index.clone(),
+                    columns: columns.clone(),
+                });
+            }
+            Standing::NotReached => {
+                failures.push(format!("unique constraint {index} of {table} is not in the catalogue"))
+            }
+            Standing::Contradicted(found) => failures.push(found),
+        }
+    }
+    let mut expectations = Vec::new();
+    for stage in &plan.stages {
+        for expectation in counted(stage, &catalogue) {
+            if expectation.found < expectation.at_least {
+                failures.push(missed(&expectation));
+            }
+            expectations.push(expectation);
+        }
+    }
+    if !failures.is_empty() {
+        return Err(Error::new(
+            Cause::VerificationFailed,
+            format!("the migration is not complete: {}", failures.join("; ")),
+        ));
+    }
+    let mut connection = work.connect(SessionLimits::default()).await?;
+    let (proven_at, sessions_without_checks, checks_off_globally) =
+        within(SHORT_STATEMENT, "looking for sessions without foreign key checks", holes(&mut connection)).await?;
+    connection.close().await?;
+    Ok(Proof {
+        server_uuid: work.journal.server_uuid().to_owned(),
+        proven_at,
+        keys: proven,
+        uniques: proven_uniques,
+        expectations,
+        sessions_without_checks,
+        checks_off_globally,
+    })
+}
+
+async fn holes(connection: &mut Connection) -> Result<(String, Option<u64>, bool), Error> {
+    let row = sqlx::raw_sql("SELECT CAST(UTC_TIMESTAMP(3) AS CHAR), @@global.foreign_key_checks")
+        .fetch_one(connection.raw())
+        .await?;
+    let (now, global): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let sessions = sqlx::raw_sql(
+        "SELECT COUNT(*) FROM performance_schema.variables_by_thread WHERE variable_name = 'foreign_key_checks' AND variable_value = 'OFF'",
+    )
+    .fetch_one(connection.raw())
+    .await;
+    let sessions = match sessions {
+        Ok(row) => Some(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0)),
+        Err(error) => {
+            tracing::warn!(error = %error, "sessions with foreign_key_checks = 0 cannot be counted");
+            None
+        }
+    };
+    Ok((now, sessions, global == 0))
+}
+
+fn counted<'a>(stage: &'a StagePlan, catalogue: &'a Catalogue) -> impl Iterator<Item = ExpectationProof> + 'a {
+    stage.expect.iter().map(|expectation| {
+        let found = catalogue
+            .foreign_keys
+            .iter()
+            .filter(|key| key.child.schema == catalogue.schema)
+            .filter(|key| {
+                expectation
+                    .referenced_table
+                    .as_ref()
+                    .is_none_or(|table| key.parent.schema == catalogue.schema && key.parent.table == *table)
+            })
+            .count() as u64;
+        ExpectationProof {
+            stage: stage.name.clone(),
+            referenced_table: expectation.referenced_table.clone(),
+            at_least: expectation.at_least,
+            found,
+        }
+    })
+}
+
+fn missed(expectation: &ExpectationProof) -> String {
+    let what = match &expectation.referenced_table {
+        Some(table) => format!("keys that refer to {table}"),
+        None => "keys of the schema".to_owned(),
+    };
+    format!(
+        "stage {} expects at least {} {what}, there are {}",
+        expectation.stage, expectation.at_least, expectation.found
+    )
+}
+
+/// Checks what the end of a stage must show.
+///
+/// # Errors
+/// [`Cause::VerificationFailed`] with every expectation that is missed.
+pub(crate) async fn check_expectations(work: &Work<'_>, stage: &StagePlan) -> Result<(), Error> {
+    if stage.expect.is_empty() {
+        return Ok(());
+    }
+    let catalogue = observe(work, &[]).await?;
+    let failures: Vec<String> =
+        counted(stage, &catalogue).filter(|found| found.found < found.at_least).map(|found| missed(&found)).collect();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Cause::VerificationFailed, failures.join("; ")))
+}

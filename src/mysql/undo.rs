@@ -1,0 +1,161 @@
+//! The way back: only what the journal says this migration did, newest first, by the same online means; then every touched table
+//! is compared with its before-image. Undoing again after an interruption goes on where it stopped.
+
+use super::error::{Cause, Error};
+use super::goal::{Goal, Standing};
+use super::journal::{OperationState, Record};
+use super::observe::{create_statement, observe};
+use super::operations::take_back;
+use super::report::UndoReport;
+use super::row_operations;
+use super::session::Work;
+use crate::plan::model::Action;
+
+/// Takes everything back.
+///
+/// # Errors
+/// [`Cause::RollbackIncomplete`] with the list of what remains.
+pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
+    let mut records = work.journal.read_operations().await?;
+    records.sort_by_key(|record| std::cmp::Reverse(record.sequence));
+    records.retain(|record| record.state != OperationState::Undone);
+    let mut report = UndoReport::default();
+    let mut remains = Vec::new();
+    let total = records.len() as u64;
+    for (place, record) in records.iter().enumerate() {
+        work.stop.check()?;
+        let id = &record.operation.id;
+        work.progress.update(|reading| {
+            reading.activity = format!("taking back {id}");
+            (reading.operations_done, reading.operations_total) = (place as u64, total);
+        });
+        let result = match Goal::of_undoing(&record.operation.action) {
+            Some(goal) => undo_change(work, record, goal).await,
+            None => undo_rows(work, record, &mut report, &mut remains).await,
+        };
+        match result {
+            Ok(()) => {}
+            Err(error) if interrupts(&error) => return Err(error.while_doing(format!("taking back {id}"))),
+            Err(error) => {
+                // What is older may be needed by this one: going on would hide the first cause behind others.
+                remains.push(format!("{id}: {}", error.message));
+                remains.extend(
+                    records
+                        .iter()
+                        .skip(place + 1)
+                        .map(|older| format!("{}: not tried, because it is older", older.operation.id)),
+                );
+                return Err(incomplete(&remains));
+            }
+        }
+        work.journal.undone(id).await?;
+        report.undone.push(id.clone());
+    }
+    compare(work, &mut report, &mut remains).await?;
+    if remains.is_empty() { Ok(report) } else { Err(incomplete(&remains)) }
+}
+
+/// Errors after which the same undo is simply run again.
+fn interrupts(error: &Error) -> bool {
+    matches!(error.cause, Cause::Stopped | Cause::FenceLost | Cause::Unreachable | Cause::LockHeld)
+}
+
+fn incomplete(remains: &[String]) -> Error {
+    Error::new(
+        Cause::RollbackIncomplete,
+        format!("the rollback is not complete; what was changed and is not back: {}", remains.join("; ")),
+    )
+}
+
+async fn undo_change(work: &Work<'_>, record: &Record, goal: Goal<'_>) -> Result<(), Error> {
+    match goal.standing(&observe(work, &goal.tables()).await?) {
+        // Never happened, or was taken back before an interruption.
+        Standing::Reached => return Ok(()),
+        Standing::NotReached => {}
+        Standing::Contradicted(found) => {
+            return Err(Error::new(
+                Cause::Drifted,
+                format!("{found}; it is left alone, because this migration did not make it so"),
+            ));
+        }
+    }
+    if let Action::AddColumn { table, column } = &record.operation.action {
+        Box::pin(row_operations::keep_column_values(work, table, column)).await?;
+    }
+    take_back(work, &record.operation, goal).await?;
+    Ok(())
+}
+
+async fn undo_rows(
+    work: &Work<'_>,
+    record: &Record,
+    report: &mut UndoReport,
+    remains: &mut Vec<String>,
+) -> Result<(), Error> {
+    let id = &record.operation.id;
+    let restored = Box::pin(row_operations::restore(work, &record.operation)).await?;
+    remains.extend(restored.conflicts.iter().map(|conflict| format!("{id}: {conflict}")));
+    report.restored.insert(id.clone(), restored);
+    Ok(())
+}
+
+/// Compares every touched table with its before-image.
+async fn compare(work: &Work<'_>, report: &mut UndoReport, remains: &mut Vec<String>) -> Result<(), Error> {
+    for (name, before) in &work.plan.tables {
+        let Some(table) = table_name(work, name) else {
+            return Err(Error::new(
+                Cause::UnknownFormat,
+                format!("the plan holds a before-image of {name:?}, which no operation names"),
+            ));
+        };
+        let now = create_statement(work, &table).await?;
+        if now == *before {
+            report.tables_compared.push(name.clone());
+        } else {
+            remains.push(format!("table {name} differs from its before-image: {}", difference(before, &now)));
+        }
+    }
+    Ok(())
+}
+
+/// The table of a before-image, by what the plan names: a dot may be part of a name, so the text is not split.
+pub(crate) fn table_name(work: &Work<'_>, name: &str) -> Option<crate::plan::TableName> {
+    let prefix = format!("{}.", work.plan.schema);
+    work.plan
+        .operations
+        .iter()
+        .flat_map(|operation| {
+            Goal::of(&operation.action).map_or_else(|| vec![operation.action.table().clone()], |goal| goal.tables())
+        })
+        .chain(work.plan.adopted.iter().flat_map(|key| [key.child.clone(), key.parent.clone()]))
+        .find(|table| table.to_string() == name)
+        .or_else(|| {
+            let table = crate::plan::Identifier::new(name.strip_prefix(&prefix)?).ok()?;
+            Some(crate::plan::TableName::new(work.plan.schema.clone(), table))
+        })
+}
+
+/// The first lines that only one of two definitions has.
+pub(crate) fn difference(before: &str, now: &str) -> String {
+    let missing = before.lines().find(|line| !now.lines().any(|other| other == *line));
+    let added = now.lines().find(|line| !before.lines().any(|other| other == *line));
+    match (missing, added) {
+        (None, None) => "the same lines in another order".to_owned(),
+        (Some(missing), None) => format!("missing is `{}`", missing.trim()),
+        (None, Some(added)) => format!("new is `{}`", added.trim()),
+        (Some(missing), Some(added)) => format!("`{}` was `{}`", added.trim(), missing.trim()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_names_the_line() {
+        assert_eq!(difference("a\nb", "a\nb\nc"), "new is `c`");
+        assert_eq!(difference("a\nb", "a"), "missing is `b`");
+        assert_eq!(difference("a\nb", "a\nc"), "`c` was `b`");
+        assert_eq!(difference("a\nb", "b\na"), "the same lines in another order");
+    }
+}

@@ -1,0 +1,190 @@
+//! Crashes at every place between intent and outcome settle from journal and catalogue, and contradictions are refused.
+
+use std::time::Duration;
+
+use holdfast::mysql::report::MigrationOutcome;
+use holdfast::mysql::{Allowance, Cause, Progress, Stop};
+use holdfast::plan::Section;
+use holdfast::plan::model::OrphanPolicy;
+
+use crate::database::{Database, PARENT_AND_CHILD, PATIENCE, eventually, run_section};
+
+async fn state_of(database: &Database, operation: &str, state: &str) -> bool {
+    let query = format!(
+        "SELECT COUNT(*) FROM {}.operations WHERE operation = '{operation}' AND state = '{state}'",
+        database.journal.quoted()
+    );
+    database.number(&query).await == 1
+}
+
+#[tokio::test]
+async fn a_crash_between_intent_and_change_is_settled_by_making_the_change() {
+    let database = Database::fresh("crash_before", PARENT_AND_CHILD).await;
+    let mut engine = database.engine();
+    engine.settings.max_retries = 10_000;
+    let plan = database.plan(vec![database.add_column("child", "extra")]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    let mut reader = database.application().await;
+    reader.run("BEGIN").await.unwrap();
+    reader.run("SELECT COUNT(*) FROM child").await.unwrap();
+    let work = tokio::spawn(async move { run_section(&session, Section::FixTypes).await });
+    eventually("the intent", || state_of(&database, "add-column-extra", "Intended")).await;
+    work.abort();
+    assert!(work.await.unwrap_err().is_cancelled());
+    reader.run("COMMIT").await.unwrap();
+    eventually("the fence to be free", || async { engine.fence_holder(&database.schema).await.unwrap().is_none() })
+        .await;
+
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    assert!(session.resumed());
+    let report = run_section(&session, Section::FixTypes).await.unwrap();
+    assert!(!report.operations[0].found_done);
+    assert!(state_of(&database, "add-column-extra", "Done").await);
+    session.finish(MigrationOutcome::Complete).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_crash_during_an_index_build_is_settled_from_what_the_server_finished() {
+    let database = Database::fresh("crash_during", PARENT_AND_CHILD).await;
+    let grow = "INSERT INTO child (parent_id, note) SELECT a.parent_id, a.id FROM child a JOIN child b JOIN child c LIMIT 400000";
+    database.run(&[grow]).await;
+    let engine = database.engine();
+    let plan = database.plan(vec![database.add_index("child", "by_note", "note")]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    let work = tokio::spawn(async move { run_section(&session, Section::Stage(0)).await });
+    let building = "SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_info LIKE 'ALTER TABLE `holdfast_test_crash_during`%'";
+    eventually("the build", || async { database.number(building).await > 0 }).await;
+    work.abort();
+    assert!(work.await.unwrap_err().is_cancelled());
+    // Taking over waits for the server to end the abandoned build, or is told to come again.
+    let started = std::time::Instant::now();
+    let session = loop {
+        match engine.begin("shop/first", &plan).await {
+            Ok(session) => break session,
+            Err(error) => assert_eq!(error.cause, Cause::LockHeld, "{error}"),
+        }
+        assert!(started.elapsed() < PATIENCE, "the migration could not be taken over");
+    };
+    assert_eq!(database.number(building).await, 0, "a session began while the abandoned build still ran");
+    run_section(&session, Section::Stage(0)).await.unwrap();
+    assert!(state_of(&database, "add-index-by_note", "Done").await);
+    session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_crash_between_change_and_outcome_is_settled_as_done() {
+    let database = Database::fresh("crash_after", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let plan = database.plan(vec![database.add_column("child", "extra")]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    run_section(&session, Section::FixTypes).await.unwrap();
+    session.release().await.unwrap();
+    // The journal as it is when the process dies after the statement.
+    database
+        .run(&[&format!("UPDATE {}.operations SET state = 'Intended', report = NULL", database.journal.quoted())])
+        .await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    assert!(state_of(&database, "add-column-extra", "Done").await);
+    let report = run_section(&session, Section::FixTypes).await.unwrap();
+    assert!(report.operations[0].found_done);
+    session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_announced_and_made_before_a_crash_is_still_validated() {
+    let database = Database::fresh("crash_key", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let plan = database.plan(vec![database.add_key("child", "parent", "fk_crash", OrphanPolicy::Fail)]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    run_section(&session, Section::Stage(0)).await.unwrap();
+    session.release().await.unwrap();
+    database
+        .run(&[
+            &format!("UPDATE {}.operations SET state = 'Intended', report = NULL", database.journal.quoted()),
+            "SET SESSION foreign_key_checks = 0",
+            "INSERT INTO child (parent_id) VALUES (77)",
+        ])
+        .await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    let error = run_section(&session, Section::Stage(0)).await.unwrap_err();
+    assert_eq!(error.cause, Cause::OrphansFound, "{error}");
+    assert_eq!(database.keys_named("fk_crash").await, 0, "a key that does not hold is dropped");
+    session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_done_operation_that_somebody_took_back_is_drift() {
+    let database = Database::fresh("drift_done", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let plan = database.plan(vec![database.add_column("child", "extra")]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    run_section(&session, Section::FixTypes).await.unwrap();
+    database.run(&["ALTER TABLE child DROP COLUMN extra"]).await;
+    let error = run_section(&session, Section::FixTypes).await.unwrap_err();
+    assert_eq!(error.cause, Cause::Drifted, "{error}");
+    session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_that_changed_since_planning_is_drift_and_leaves_no_unfinished_migration() {
+    let database = Database::fresh("drift_begin", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let plan = database.plan(vec![database.add_column("child", "extra")]).await;
+    database.run(&["ALTER TABLE child ADD COLUMN surprise INT NULL"]).await;
+    let error = engine.begin("shop/first", &plan).await.unwrap_err();
+    assert_eq!(error.cause, Cause::Drifted, "{error}");
+    assert!(error.message.contains("surprise"), "{error}");
+    let other = database.plan(vec![database.add_column("child", "other")]).await;
+    engine.begin("shop/second", &other).await.unwrap().release().await.unwrap();
+}
+
+#[tokio::test]
+async fn another_unfinished_migration_of_the_schema_is_named() {
+    let database = Database::fresh("unfinished", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let one = database.plan(vec![database.add_column("child", "one")]).await;
+    let other = database.plan(vec![database.add_column("child", "other")]).await;
+    let session = engine.begin("shop/first", &one).await.unwrap();
+    session.release().await.unwrap();
+    let error = engine.begin("shop/second", &other).await.unwrap_err();
+    assert_eq!(error.cause, Cause::LockHeld);
+    assert!(error.message.contains("shop/first"), "{error}");
+    engine.begin("shop/first", &one).await.unwrap().finish(MigrationOutcome::Complete).await.unwrap();
+    engine.begin("shop/second", &other).await.unwrap().release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_journal_of_an_unknown_format_is_refused() {
+    let database = Database::fresh("format", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let plan = database.plan(vec![database.add_column("child", "extra")]).await;
+    engine.begin("shop/first", &plan).await.unwrap().release().await.unwrap();
+    database.run(&[&format!("UPDATE {}.journal_format SET format = 99", database.journal.quoted())]).await;
+    let error = engine.begin("shop/first", &plan).await.unwrap_err();
+    assert_eq!(error.cause, Cause::UnknownFormat, "{error}");
+}
+
+#[tokio::test]
+async fn a_stop_ends_waiting_work_and_the_next_call_goes_on() {
+    let database = Database::fresh("stopped", PARENT_AND_CHILD).await;
+    let mut engine = database.engine();
+    engine.settings.max_retries = 10_000;
+    let plan = database.plan(vec![database.add_column("child", "extra")]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    let mut reader = database.application().await;
+    reader.run("BEGIN").await.unwrap();
+    reader.run("SELECT COUNT(*) FROM child").await.unwrap();
+    let (progress, mut reading) = Progress::new();
+    let stop = Stop::default();
+    let running = session.run(Section::FixTypes, Allowance::default(), &progress, &stop);
+    let stopping = async {
+        reading.wait_for(|reading| reading.waiting.is_some()).await.unwrap();
+        stop.0.cancel();
+    };
+    let (result, ()) =
+        tokio::time::timeout(PATIENCE, futures::future::join(running, stopping)).await.expect("the work stops");
+    assert_eq!(result.unwrap_err().cause, Cause::Stopped);
+    reader.run("COMMIT").await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), run_section(&session, Section::FixTypes)).await.unwrap().unwrap();
+    session.release().await.unwrap();
+}

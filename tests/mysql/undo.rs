@@ -1,0 +1,111 @@
+//! The way back: exactly what the migration did, and nothing else.
+
+use std::time::Duration;
+
+use holdfast::mysql::report::MigrationOutcome;
+use holdfast::mysql::report::UndoReport;
+use holdfast::mysql::session::Session;
+use holdfast::mysql::{Cause, Error, Progress, Stop};
+use holdfast::plan::Section;
+use holdfast::plan::model::OrphanPolicy;
+
+use crate::database::{Database, PARENT_AND_CHILD, PATIENCE, run_section};
+
+async fn undo(session: &Session) -> Result<UndoReport, Error> {
+    let (progress, _reading) = Progress::new();
+    tokio::time::timeout(PATIENCE, session.undo(&progress, &Stop::default())).await.expect("the undoing ends in time")
+}
+
+const BESIDE: &[&str] = &[
+    "CREATE TABLE beside (id INT NOT NULL PRIMARY KEY, parent_id INT NULL, code INT NULL, KEY by_parent (parent_id), \
+     CONSTRAINT fk_before FOREIGN KEY (parent_id) REFERENCES parent (id))",
+    "INSERT INTO beside VALUES (1, 1, 11), (2, 2, 12)",
+];
+
+async fn changed(test: &str) -> (Database, holdfast::plan::Plan, Session) {
+    let database = Database::fresh(test, PARENT_AND_CHILD).await;
+    database.run(BESIDE).await;
+    let operations = vec![
+        database.add_column("beside", "extra"),
+        database.add_unique("beside", "one_code", "code"),
+        database.add_index("child", "by_note", "note"),
+        database.add_key("child", "parent", "fk_new", OrphanPolicy::Fail),
+    ];
+    let plan = database.plan(operations).await;
+    let session = database.engine().begin("shop/first", &plan).await.unwrap();
+    for section in [Section::FixTypes, Section::AddUniques, Section::Stage(0)] {
+        run_section(&session, section).await.unwrap();
+    }
+    (database, plan, session)
+}
+
+#[tokio::test]
+async fn undo_returns_every_table_to_its_definition_and_keeps_what_was_there_before() {
+    let (database, plan, session) = changed("undo_all").await;
+    for (name, before) in &plan.tables {
+        let table = database.table(name.rsplit('.').next().unwrap());
+        if name.ends_with("parent") {
+            continue;
+        }
+        assert_ne!(&database.definition(&table).await, before, "{name} was not changed");
+    }
+    let report = undo(&session).await.unwrap();
+    assert_eq!(report.undone, ["add-key-fk_new", "add-index-by_note", "add-unique-one_code", "add-column-extra"]);
+    assert_eq!(report.tables_compared.len(), 3);
+    for (name, before) in &plan.tables {
+        assert_eq!(&database.definition(&database.table(name.rsplit('.').next().unwrap())).await, before);
+    }
+    assert_eq!(database.keys_named("fk_before").await, 1);
+    assert!(!session.changed_anything().await.unwrap());
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_interrupted_undo_goes_on_where_it_stopped() {
+    let (database, plan, session) = changed("undo_resumed").await;
+    drop(session);
+    // As if the process had died after the first inverse statement and before its record.
+    database.run(&["ALTER TABLE child DROP FOREIGN KEY fk_new"]).await;
+    let session = loop {
+        match database.engine().begin("shop/first", &plan).await {
+            Ok(session) => break session,
+            Err(error) => assert_eq!(error.cause, Cause::LockHeld, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let report = undo(&session).await.unwrap();
+    assert_eq!(report.undone.len(), 4);
+    assert_eq!(undo(&session).await.unwrap().undone.len(), 0, "a second undo finds nothing to take back");
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_somebody_else_changed_is_left_alone_and_listed() {
+    let (database, _plan, session) = changed("undo_foreign").await;
+    database.run(&["ALTER TABLE parent ADD COLUMN somebody_elses INT NULL"]).await;
+    let error = undo(&session).await.unwrap_err();
+    assert_eq!(error.cause, Cause::RollbackIncomplete);
+    assert!(error.message.contains("parent") && error.message.contains("somebody_elses"), "{error}");
+    assert_eq!(database.keys_named("fk_new").await, 0, "the migration's own changes are taken back");
+    database.run(&["ALTER TABLE parent DROP COLUMN somebody_elses"]).await;
+    undo(&session).await.unwrap();
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_blocks_the_inverse_is_named_and_the_next_undo_succeeds() {
+    let (database, _plan, session) = changed("undo_blocked").await;
+    let mut reader = database.application().await;
+    reader.run("BEGIN").await.unwrap();
+    reader.run("SELECT COUNT(*) FROM parent").await.unwrap();
+    let error = undo(&session).await.unwrap_err();
+    assert_eq!(error.cause, Cause::RollbackIncomplete, "{error}");
+    assert!(
+        error.message.contains(&format!("connection {} ", reader.id)),
+        "{error} does not name connection {}",
+        reader.id
+    );
+    reader.run("COMMIT").await.unwrap();
+    undo(&session).await.unwrap();
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+}
