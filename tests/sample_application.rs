@@ -15,7 +15,7 @@ mod manifest {
 
     const MIGRATION: &str = include_str!("../deploy/sample/migration.yaml");
     const JOB_TEMPLATES: &str = include_str!("../deploy/sample/job-templates.yaml");
-    const FAILING: &str = include_str!("../deploy/sample/failing/kustomization.yaml");
+    const FAILING: &str = include_str!("../deploy/sample-failing/kustomization.yaml");
 
     fn migration() -> SchemaMigration {
         serde_yaml::from_str(MIGRATION).unwrap()
