@@ -172,7 +172,7 @@ mod data {
         let server = test_server::server_with_schema("sample_seed").await;
         let mut sums = Vec::new();
         for seed in [1, 1, 2] {
-            super::sample::schema::recreate(&server).await.unwrap();
+            super::sample::schema::recreate(&server, None).await.unwrap();
             generate::generate(&server, 10_000, seed, 3).await.unwrap();
             let mut connection = server.connect().await.unwrap();
             let row = sqlx::raw_sql("CHECKSUM TABLE bookmarks").fetch_one(&mut connection).await.unwrap();

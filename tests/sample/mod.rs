@@ -36,7 +36,11 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Drops every table of the database and creates the application's, empty.
-    Schema,
+    Schema {
+        /// Another schema that is dropped with them, such as the journal of an earlier migration.
+        #[arg(long)]
+        drop_schema: Option<String>,
+    },
     /// Fills the empty tables with rows and plants known defects.
     Generate {
         /// About how many rows, over all tables.
@@ -64,7 +68,7 @@ enum Command {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let server = arguments.connection.server()?;
     match arguments.command {
-        Command::Schema => schema::recreate(&server).await?,
+        Command::Schema { drop_schema } => schema::recreate(&server, drop_schema.as_deref()).await?,
         Command::Generate { rows, seed, connections, truth } => {
             generate::write_truth(&generate::generate(&server, rows, seed, connections).await?, &truth)?;
         }

@@ -7,11 +7,14 @@ use super::connection::{Server, sql};
 use super::failure::{Result, WhileDoing};
 use super::relations::SCHEMA;
 
-/// Drops every table of the database and creates the application's.
-pub(crate) async fn recreate(server: &Server) -> Result<()> {
+/// Drops every table of the database and creates the application's; another schema may be dropped with them.
+pub(crate) async fn recreate(server: &Server, drop_schema: Option<&str>) -> Result<()> {
     let mut connection = server.connect().await?;
     // A database that was migrated before has keys, which forbid most orders of dropping.
     execute(&mut connection, "SET SESSION foreign_key_checks = 0").await?;
+    if let Some(schema) = drop_schema {
+        execute(&mut connection, &format!("DROP SCHEMA IF EXISTS `{}`", schema.replace('`', "``"))).await?;
+    }
     for table in tables(&mut connection).await? {
         execute(&mut connection, &format!("DROP TABLE `{table}`")).await?;
     }

@@ -19,6 +19,6 @@ pub(crate) async fn server_with_schema(database: &str) -> Server {
     execute(&mut connection, &format!("CREATE DATABASE {database}")).await.unwrap();
     connection.close().await.unwrap();
     let server = Server::new(options.database(database), database.to_owned());
-    super::schema::recreate(&server).await.unwrap();
+    super::schema::recreate(&server, None).await.unwrap();
     server
 }
