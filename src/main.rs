@@ -17,7 +17,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a backup with mysqldump and prove it; what the backup Job runs.
-    Backup(backup::dump::Arguments),
+    Backup(Box<backup::dump::Arguments>),
     /// Print the custom resource definitions, or write them to files.
     Crds(definitions::Arguments),
     /// Copy this program to a path, for a container whose image lacks it.

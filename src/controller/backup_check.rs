@@ -1,0 +1,174 @@
+//! Whether a dump can be the database's content at the moment it was taken. The application goes on writing, so the row counts
+//! need not be equal; the server's own counters of inserted and deleted rows say how far they may be apart.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::Summary;
+use crate::backup::manifest::digest_of_names;
+
+/// Counts of one table at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCount {
+    /// Rows (`COUNT(*)`).
+    pub rows: u64,
+    /// Rows inserted since the server's start, as counted before `rows`.
+    pub inserted: u64,
+    /// Rows deleted since the server's start, as counted before `rows`.
+    pub deleted: u64,
+}
+
+/// What was counted before the backup.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The server; its counters begin anew when it restarts.
+    pub server_uuid: String,
+    /// `Uptime` in seconds, to notice a restart.
+    pub uptime: u64,
+    /// Tables by name.
+    pub tables: BTreeMap<String, TableCount>,
+}
+
+/// The server's counters after the backup.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Afterwards {
+    /// The server.
+    pub server_uuid: String,
+    /// `Uptime` in seconds.
+    pub uptime: u64,
+    /// Rows inserted and deleted by table.
+    pub tables: BTreeMap<String, (u64, u64)>,
+    /// Child and parent of every key whose deletions the server does not count at the child: CASCADE.
+    pub cascades: Vec<(String, String)>,
+}
+
+/// Compares a dump with the database.
+///
+/// # Errors
+/// What does not agree, or why it cannot be told.
+pub fn compare(baseline: &Baseline, afterwards: &Afterwards, summary: &Summary) -> Result<(), String> {
+    if baseline.server_uuid != afterwards.server_uuid || afterwards.uptime < baseline.uptime {
+        return Err("the server was restarted or replaced during the backup, so its row counters begin anew".to_owned());
+    }
+    if digest_of_names(baseline.tables.keys().map(String::as_str)) != summary.names {
+        return Err(format!(
+            "the dump holds other tables than the schema ({} and {}): was a table made, dropped or renamed during the backup?",
+            summary.rows.len(),
+            baseline.tables.len()
+        ));
+    }
+    let emptied = emptied_by_cascade(baseline, afterwards);
+    for ((name, before), &rows) in baseline.tables.iter().zip(&summary.rows) {
+        let Some(&(inserted, deleted)) = afterwards.tables.get(name) else {
+            return Err(format!("performance_schema no longer counts the table {name}, so its rows cannot be compared"));
+        };
+        let (Some(inserted), Some(deleted)) = (inserted.checked_sub(before.inserted), deleted.checked_sub(before.deleted))
+        else {
+            return Err(format!("the counters of the table {name} were reset during the backup (TRUNCATE does that)"));
+        };
+        let least = if emptied.contains(&name.as_str()) { 0 } else { before.rows.saturating_sub(deleted) };
+        let most = before.rows.saturating_add(inserted);
+        if rows < least || rows > most {
+            return Err(format!("the dump holds {rows} rows of the table {name}, but between {least} and {most} were in it"));
+        }
+    }
+    Ok(())
+}
+
+/// Tables that lost rows, or may have, through keys that delete children with their parents.
+fn emptied_by_cascade<'a>(baseline: &Baseline, afterwards: &'a Afterwards) -> Vec<&'a str> {
+    let lost = |table: &str| {
+        let before = baseline.tables.get(table).map_or(0, |count| count.deleted);
+        afterwards.tables.get(table).is_none_or(|&(_, deleted)| deleted != before)
+    };
+    let mut emptied: Vec<&str> = Vec::new();
+    loop {
+        let more = afterwards.cascades.iter().find(|(child, parent)| {
+            !emptied.contains(&child.as_str()) && (lost(parent) || emptied.contains(&parent.as_str()))
+        });
+        match more {
+            Some((child, _)) => emptied.push(child),
+            None => return emptied,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn baseline() -> Baseline {
+        let count = |rows| TableCount { rows, inserted: 100, deleted: 10 };
+        Baseline {
+            server_uuid: "a".to_owned(),
+            uptime: 5,
+            tables: [("bookmarks".to_owned(), count(50)), ("users".to_owned(), count(7))].into(),
+        }
+    }
+
+    fn afterwards(bookmarks: (u64, u64), users: (u64, u64)) -> Afterwards {
+        Afterwards {
+            server_uuid: "a".to_owned(),
+            uptime: 9,
+            tables: [("bookmarks".to_owned(), bookmarks), ("users".to_owned(), users)].into(),
+            cascades: Vec::new(),
+        }
+    }
+
+    fn summary(bookmarks: u64, users: u64) -> Summary {
+        Summary {
+            file: String::new(),
+            taken_at: jiff::Timestamp::UNIX_EPOCH,
+            finished_at: jiff::Timestamp::UNIX_EPOCH,
+            bytes: 1,
+            sha256: String::new(),
+            names: digest_of_names(["bookmarks", "users"].into_iter()),
+            rows: vec![bookmarks, users],
+        }
+    }
+
+    const STILL: (u64, u64) = (100, 10);
+
+    #[test]
+    fn a_quiet_database_must_agree_exactly() {
+        assert_eq!(compare(&baseline(), &afterwards(STILL, STILL), &summary(50, 7)), Ok(()));
+        assert!(compare(&baseline(), &afterwards(STILL, STILL), &summary(49, 7)).unwrap_err().contains("bookmarks"));
+        assert!(compare(&baseline(), &afterwards(STILL, STILL), &summary(50, 8)).unwrap_err().contains("users"));
+    }
+
+    #[test]
+    fn writes_during_the_backup_widen_the_bounds_by_as_much() {
+        let busy = afterwards((103, 12), STILL);
+        for rows in 48..=53 {
+            assert_eq!(compare(&baseline(), &busy, &summary(rows, 7)), Ok(()));
+        }
+        assert!(compare(&baseline(), &busy, &summary(47, 7)).is_err());
+        assert!(compare(&baseline(), &busy, &summary(54, 7)).is_err());
+    }
+
+    #[test]
+    fn deletions_that_cascade_are_allowed_for_only_where_a_parent_lost_rows() {
+        let mut busy = afterwards(STILL, (100, 11));
+        busy.cascades = vec![("bookmarks".to_owned(), "users".to_owned())];
+        assert_eq!(compare(&baseline(), &busy, &summary(3, 6)), Ok(()));
+        let mut quiet = afterwards(STILL, STILL);
+        quiet.cascades.clone_from(&busy.cascades);
+        assert!(compare(&baseline(), &quiet, &summary(3, 7)).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_not_proven() {
+        let mut other_tables = summary(50, 7);
+        other_tables.names = digest_of_names(["users"].into_iter());
+        assert!(compare(&baseline(), &afterwards(STILL, STILL), &other_tables).unwrap_err().contains("other tables"));
+        let mut restarted = afterwards(STILL, STILL);
+        restarted.uptime = 1;
+        assert!(compare(&baseline(), &restarted, &summary(50, 7)).unwrap_err().contains("restarted"));
+        assert!(compare(&baseline(), &afterwards((0, 0), STILL), &summary(50, 7)).unwrap_err().contains("reset"));
+        let mut gone = afterwards(STILL, STILL);
+        gone.tables.remove("users");
+        assert!(compare(&baseline(), &gone, &summary(50, 7)).unwrap_err().contains("no longer counts"));
+    }
+}

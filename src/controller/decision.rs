@@ -1,0 +1,235 @@
+//! What a pass decides: what the status is to say, and the one effect that follows once it was written.
+
+use std::time::Duration;
+
+use crate::api::approval::ApprovalDecision;
+use crate::api::gates::OnFailure;
+use crate::api::status::{
+    BackupStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, QuarantineStatus, StageState, StageStatus,
+    ValidationCount,
+};
+use crate::api::{ConditionType, Reason};
+use crate::mysql::Allowance;
+
+use super::observed::Task;
+
+/// A decision.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// What the status says.
+    pub verdict: Verdict,
+    /// What was learned and is kept in the status, in order.
+    pub facts: Vec<Fact>,
+    /// The gates that stand before the next step, as they are now.
+    pub gates: Vec<GateStatus>,
+    /// What is done after the status was written.
+    pub effect: Effect,
+    /// When to look again although nothing called.
+    pub again: Duration,
+}
+
+/// The state of the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Work goes on in this phase.
+    Working(Phase, String),
+    /// Something is waited for in this phase.
+    Waiting(Phase, Reason, String),
+    /// A phase's condition is True; the migration goes on.
+    Passed(Phase, ConditionType, Reason, String),
+    /// The first change is about to be made.
+    Starting,
+    /// The plan is out of date; everything from planning on is done anew.
+    Replan(Reason, String),
+    /// The backup is made anew.
+    BackUpAgain(Reason, String),
+    /// The spec changed before the first change: everything is done anew.
+    Anew(String),
+    /// A step failed after the first change: changes are taken back.
+    RollBack(Phase, Reason, String),
+    /// An end.
+    Ended(End),
+    /// Nothing changes.
+    Unchanged,
+}
+
+/// How a migration ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Done and proven.
+    Complete(String),
+    /// `mode: Plan`, planned.
+    PlanOnly(String),
+    /// Everything is as it was.
+    RolledBack(String),
+    /// Failed in this phase; what the reason means and what to do.
+    Failed(Phase, Reason, String),
+}
+
+/// Something learned that is kept in the status.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// Digest of the content, plan, server and stages.
+    Planned {
+        /// Plan.
+        plan: Box<PlanStatus>,
+        /// Content.
+        content_digest: String,
+        /// Server.
+        server_uuid: String,
+        /// Stages.
+        stages: Vec<StageStatus>,
+        /// Operations in all.
+        operations: i64,
+    },
+    /// The backup.
+    Backup(Box<BackupStatus>),
+    /// The validation report.
+    Validation(Vec<ValidationCount>),
+    /// A Job is about to be created.
+    JobPlanned {
+        /// Its name.
+        name: String,
+        /// What for.
+        purpose: JobPurpose,
+        /// Name of the test.
+        test: Option<String>,
+        /// Which try.
+        attempt: i32,
+    },
+    /// A Job was seen.
+    JobSeen {
+        /// Its name.
+        name: String,
+        /// Its uid, if it exists.
+        uid: Option<String>,
+        /// Its state.
+        state: JobState,
+        /// What it said last.
+        message: Option<String>,
+    },
+    /// Rows that went to quarantine, to be added to the counts.
+    Quarantined(QuarantineStatus),
+    /// Operations done so far.
+    StepsDone(i64),
+    /// The stage or step at work.
+    Current(Option<String>),
+    /// A stage changed.
+    Stage {
+        /// Its place.
+        index: usize,
+        /// Its state.
+        state: StageState,
+        /// Keys that are there and proven.
+        verified: Option<i64>,
+    },
+    /// The result of the rollback.
+    Undone {
+        /// Changes taken back.
+        undone: i64,
+        /// Tables compared.
+        tables_identical: i64,
+        /// What remains.
+        remaining: Vec<String>,
+    },
+    /// The strategy of the rollback that begins.
+    Strategy(OnFailure),
+}
+
+/// One effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// None.
+    None,
+    /// Put the finalizer on.
+    AddFinalizer,
+    /// Begin a task.
+    StartTask(Task, Allowance),
+    /// Ask the task to stop at its next safe point.
+    StopTask,
+    /// Throw the result of the task away: it is recorded.
+    ForgetTask(Task),
+    /// Remember trouble that began, and look again.
+    NoteTrouble,
+    /// Create a Job.
+    CreateJob(JobRequest),
+    /// Delete a Job that will not start.
+    DeleteJob(String),
+    /// Give the fence back, delete running Jobs, take the finalizer off.
+    Release,
+}
+
+/// A Job to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobRequest {
+    /// The backup.
+    Backup {
+        /// Name of the Job.
+        name: String,
+        /// Which try.
+        attempt: i32,
+        /// Serialized row counts from before.
+        baseline: String,
+    },
+    /// One of the user's Jobs.
+    User {
+        /// Name of the Job.
+        name: String,
+        /// What for.
+        purpose: JobPurpose,
+        /// The PodTemplate.
+        template: String,
+    },
+}
+
+impl Decision {
+    /// A decision without effect; the next pass comes when something calls.
+    #[must_use]
+    pub fn new(verdict: Verdict) -> Self {
+        Self { verdict, facts: Vec::new(), gates: Vec::new(), effect: Effect::None, again: LOOK_AGAIN }
+    }
+
+    /// With an effect.
+    #[must_use]
+    pub fn effect(mut self, effect: Effect) -> Self {
+        self.effect = effect;
+        self
+    }
+
+    /// With a fact.
+    #[must_use]
+    pub fn fact(mut self, fact: Fact) -> Self {
+        self.facts.push(fact);
+        self
+    }
+
+    /// With several facts.
+    #[must_use]
+    pub fn facts(mut self, facts: impl IntoIterator<Item = Fact>) -> Self {
+        self.facts.extend(facts);
+        self
+    }
+
+    /// Looks again at once.
+    #[must_use]
+    pub fn at_once(mut self) -> Self {
+        self.again = Duration::ZERO;
+        self
+    }
+
+    /// Looks again after this time.
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        self.again = time;
+        self
+    }
+}
+
+/// Watches and tasks call when something changes; this is the net below them.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Whether an approval lets through.
+#[must_use]
+pub fn approves(decision: ApprovalDecision) -> bool {
+    decision == ApprovalDecision::Approve
+}

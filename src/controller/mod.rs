@@ -1,0 +1,11 @@
+//! The controller joins the resources with the engine. One pass over a migration is: observe (I/O), decide (pure), project the
+//! status (pure) and write it, then carry out the one effect that was decided (I/O). What takes long runs as a task that later
+//! passes only watch.
+
+pub mod backup_check;
+pub mod decide;
+pub mod decision;
+pub mod events;
+pub mod gates;
+pub mod observed;
+pub mod project;

@@ -1,0 +1,255 @@
+//! Everything that a decision depends on, as plain data: gathered by `observe`, read by `decide` and `project`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::api::status::{BackupStatus, PlanStatus, StageStatus, ValidationCount};
+use crate::api::{MigrationApproval, Reason};
+use crate::mysql::report::{Proof, SectionReport, UndoReport};
+use crate::mysql::{Error, Reading};
+use crate::plan::Plan;
+use crate::plan::model::Section;
+
+/// Long work, run beside the passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Task {
+    /// Look at the server and its surroundings.
+    Preflight,
+    /// Read the catalogue, build the plan and store it.
+    Plan,
+    /// Count rows before the backup of this attempt.
+    CountBeforeBackup(i32),
+    /// Compare the backup of this attempt with the database.
+    CheckBackup(i32),
+    /// Count orphans and duplicates.
+    Validate,
+    /// Look whether the fence is free and the catalogue is as planned.
+    CheckBeforeStart,
+    /// Carry out a section of the plan.
+    Section(Section),
+    /// Run probes and scenarios.
+    Test,
+    /// Prove the result and close the journal.
+    Prove,
+    /// Take everything back and close the journal.
+    Undo,
+}
+
+impl Task {
+    /// What the task does, for messages.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Preflight => "looking at the server",
+            Self::Plan => "computing the plan",
+            Self::CountBeforeBackup(_) => "counting rows before the backup",
+            Self::CheckBackup(_) => "comparing the backup with the database",
+            Self::Validate => "counting orphans and duplicates",
+            Self::CheckBeforeStart => "checking that nothing changed since the plan",
+            Self::Section(Section::CleanUp) => "moving orphans and duplicates to quarantine",
+            Self::Section(Section::FixTypes) => "fixing column types",
+            Self::Section(Section::AddUniques) => "adding unique constraints",
+            Self::Section(Section::Stage(_)) => "adding foreign keys",
+            Self::Test => "running probes and scenarios",
+            Self::Prove => "proving the result",
+            Self::Undo => "taking every change back",
+        }
+    }
+}
+
+/// What a task found or did.
+#[derive(Debug, Clone)]
+pub enum TaskResult {
+    /// The server meets `spec.preflight`; what it is.
+    PreflightPassed {
+        /// For people: software and version.
+        server: String,
+    },
+    /// The plan is stored.
+    Planned {
+        /// For the status.
+        status: Box<PlanStatus>,
+        /// The server planned for.
+        server_uuid: String,
+        /// Digest of the content.
+        content_digest: String,
+        /// The stages, all pending.
+        stages: Vec<StageStatus>,
+        /// Operations in all.
+        operations: i64,
+    },
+    /// Every problem found while planning: path and message.
+    PlanProblems(Vec<(String, String)>),
+    /// Rows were counted; the text that the Job carries as an annotation.
+    Counted {
+        /// Serialized baseline.
+        baseline: String,
+    },
+    /// The backup agrees with the database.
+    BackupProven,
+    /// The backup does not agree, or that cannot be told.
+    BackupUnproven(String),
+    /// The validation report.
+    Validated(Vec<ValidationCount>),
+    /// Nothing stands in the way of the first change.
+    MayStart,
+    /// The catalogue is not what was planned for.
+    Drifted(String),
+    /// A section is done.
+    Section(SectionReport),
+    /// Probes and scenarios passed; how many of each.
+    Tested {
+        /// Probes.
+        probes: usize,
+        /// Scenarios.
+        scenarios: usize,
+    },
+    /// The result is proven.
+    Proven(Box<Proof>),
+    /// Everything is back.
+    Undone(Box<UndoReport>),
+}
+
+/// What is known of the task of a migration.
+#[derive(Debug, Clone, Default)]
+pub enum TaskState {
+    /// None runs and no result waits to be recorded.
+    #[default]
+    Idle,
+    /// One runs.
+    Running(Task, Reading),
+    /// One ended, and nothing was decided about it yet.
+    Ended(Task, Result<TaskResult, Arc<Error>>),
+}
+
+/// Trouble that may pass: since when, and when to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trouble {
+    /// When it began.
+    pub since: Timestamp,
+    /// Tries so far.
+    pub tries: u32,
+    /// Not before this moment.
+    pub next: Timestamp,
+}
+
+/// What a Job looks like from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobView {
+    /// No such Job.
+    Missing,
+    /// A Job of that name which is not this migration's.
+    Foreign(String),
+    /// Neither of the two conditions is True.
+    Running {
+        /// Uid of the Job.
+        uid: String,
+        /// Why its pod does not start, where that will not pass by itself.
+        problem: Option<String>,
+    },
+    /// The condition Complete is True.
+    Succeeded {
+        /// Uid of the Job.
+        uid: String,
+        /// Termination message of its container.
+        message: Option<String>,
+    },
+    /// The condition Failed is True.
+    Failed {
+        /// Uid of the Job.
+        uid: String,
+        /// The Job's own reason and message.
+        reason: String,
+        /// Termination message of its container.
+        message: Option<String>,
+        /// The last lines of its log, for user Jobs.
+        log: Option<String>,
+    },
+}
+
+/// Whether the admission policies that protect approvals are in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Policies {
+    /// They are.
+    Installed,
+    /// These are missing.
+    Missing(Vec<String>),
+    /// The administrator said that they need not be.
+    NotRequired,
+}
+
+/// The stored plan.
+#[derive(Debug, Clone, Default)]
+pub enum StoredPlan {
+    /// None is recorded in the status.
+    #[default]
+    None,
+    /// Read and equal to its digest.
+    Loaded(Arc<Plan>),
+    /// It cannot be used, and why.
+    Unusable(Reason, String),
+}
+
+/// Everything that was observed.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// Parts of the spec that this version refuses: path and message.
+    pub refusals: Vec<(String, String)>,
+    /// A Secret, PodTemplate or another named object that is missing or unfit: message. `None`: all are there.
+    pub missing: Option<String>,
+    /// Digest of the content part of the spec and the templates, as it is now; `None` while something is missing.
+    pub content_digest: Option<String>,
+    /// The stored plan.
+    pub plan: StoredPlan,
+    /// The task.
+    pub task: TaskState,
+    /// Whether a session of this migration holds the fence.
+    pub session: bool,
+    /// Trouble that may pass.
+    pub trouble: Option<Trouble>,
+    /// Jobs by name: those of the status and the one that comes next.
+    pub jobs: BTreeMap<String, JobView>,
+    /// Approvals that name this migration.
+    pub approvals: Vec<MigrationApproval>,
+    /// The admission policies.
+    pub policies: Policies,
+    /// Gates that the administrator requires everywhere.
+    pub required_gates: Vec<crate::api::gates::GatedPhase>,
+}
+
+impl Observed {
+    /// The Job of that name.
+    #[must_use]
+    pub fn job(&self, name: &str) -> &JobView {
+        self.jobs.get(name).unwrap_or(&JobView::Missing)
+    }
+
+    /// The plan, if it is loaded.
+    #[must_use]
+    pub fn loaded_plan(&self) -> Option<&Plan> {
+        match &self.plan {
+            StoredPlan::Loaded(plan) => Some(plan),
+            StoredPlan::None | StoredPlan::Unusable(..) => None,
+        }
+    }
+}
+
+/// The backup as its Job described it, before it is proven.
+#[must_use]
+pub fn backup_status(summary: &crate::backup::Summary, job: &str, attempt: i32, location: String) -> BackupStatus {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    BackupStatus {
+        job: Some(job.to_owned()),
+        attempt,
+        taken_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(summary.taken_at)),
+        finished_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(summary.finished_at)),
+        location: Some(location),
+        bytes: Some(signed(summary.bytes)),
+        sha256: Some(summary.sha256.clone()),
+        tables: Some(signed(summary.rows.len() as u64)),
+        rows: Some(signed(summary.rows.iter().sum())),
+        verified: None,
+    }
+}
