@@ -61,16 +61,21 @@ pub fn compare(baseline: &Baseline, afterwards: &Afterwards, summary: &Summary) 
     let emptied = emptied_by_cascade(baseline, afterwards);
     for ((name, before), &rows) in baseline.tables.iter().zip(&summary.rows) {
         let Some(&(inserted, deleted)) = afterwards.tables.get(name) else {
-            return Err(format!("performance_schema no longer counts the table {name}, so its rows cannot be compared"));
+            return Err(format!(
+                "performance_schema no longer counts the table {name}, so its rows cannot be compared"
+            ));
         };
-        let (Some(inserted), Some(deleted)) = (inserted.checked_sub(before.inserted), deleted.checked_sub(before.deleted))
+        let (Some(inserted), Some(deleted)) =
+            (inserted.checked_sub(before.inserted), deleted.checked_sub(before.deleted))
         else {
             return Err(format!("the counters of the table {name} were reset during the backup (TRUNCATE does that)"));
         };
         let least = if emptied.contains(&name.as_str()) { 0 } else { before.rows.saturating_sub(deleted) };
         let most = before.rows.saturating_add(inserted);
         if rows < least || rows > most {
-            return Err(format!("the dump holds {rows} rows of the table {name}, but between {least} and {most} were in it"));
+            return Err(format!(
+                "the dump holds {rows} rows of the table {name}, but between {least} and {most} were in it"
+            ));
         }
     }
     Ok(())

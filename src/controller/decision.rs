@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::api::approval::ApprovalDecision;
 use crate::api::gates::OnFailure;
 use crate::api::status::{
     BackupStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, QuarantineStatus, StageState, StageStatus,
@@ -227,9 +226,3 @@ impl Decision {
 
 /// Watches and tasks call when something changes; this is the net below them.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
-
-/// Whether an approval lets through.
-#[must_use]
-pub fn approves(decision: ApprovalDecision) -> bool {
-    decision == ApprovalDecision::Approve
-}

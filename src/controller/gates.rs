@@ -27,7 +27,8 @@ pub enum Verdict {
 /// The gates that stand before a step. `copies`: whether the plan copies tables, which is gated from the first change on.
 #[must_use]
 pub fn required(migration: &SchemaMigration, observed: &Observed, step: GatedPhase, copies: bool) -> Vec<GatedPhase> {
-    let listed = migration.spec.gates.iter().filter(|gate| gate.approval.is_some()).filter_map(|gate| gate.before.phase);
+    let listed =
+        migration.spec.gates.iter().filter(|gate| gate.approval.is_some()).filter_map(|gate| gate.before.phase);
     let mut required: BTreeSet<GatedPhase> = listed
         .chain(observed.required_gates.iter().copied())
         .filter(|&phase| phase == step || (phase == GatedPhase::Copy && step == GatedPhase::CleanUp && copies))
@@ -85,6 +86,15 @@ fn one(
     let closed = |reason: Reason, message: String, approval: Option<ApprovalRecord>| {
         (gate(GateState::Closed, reason, &message, approval), reason, message)
     };
+    // What was approved before the first change stays approved: the object that says so may be deleted.
+    let recorded = status.gates.iter().find(|gate| gate.before == Before::from(phase) && gate.state == GateState::Open);
+    if let Some(recorded) = recorded
+        && status.started_at.is_some()
+        && recorded.approval.as_ref().is_some_and(|approval| approval.plan_digest == digest)
+    {
+        let message = recorded.message.clone().unwrap_or_default();
+        return (recorded.clone(), Reason::Approved, message);
+    }
     if let Policies::Missing(names) = &observed.policies {
         let message = format!(
             "the gate before {phase} stays closed: {} missing, so anybody could approve in another's name; install the chart's \

@@ -7,5 +7,6 @@ pub mod decide;
 pub mod decision;
 pub mod events;
 pub mod gates;
+pub mod names;
 pub mod observed;
 pub mod project;

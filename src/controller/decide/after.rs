@@ -1,0 +1,108 @@
+//! The steps after the last key: the application's schema file, the tests, the proof.
+
+use crate::api::application::Probes;
+use crate::api::gates::GatedPhase;
+use crate::api::status::{JobPurpose, JobState, Phase};
+use crate::api::{ConditionType, Reason};
+use crate::mysql::Allowance;
+
+use super::super::decision::{Decision, Effect, End, Fact, Verdict};
+use super::super::observed::{Task, TaskResult};
+use super::before::{passed, skipped};
+use super::case::{Case, JobEnd, JobPlace};
+use super::failure::unexpected;
+
+pub(super) fn update_schema(case: &Case<'_>) -> Decision {
+    if let Some(decision) = case.gate(GatedPhase::UpdateSchema) {
+        return decision;
+    }
+    let Some(update) = &case.migration.spec.schema_update else {
+        return skipped(Phase::UpdateSchema, ConditionType::SchemaUpdated, "spec.schemaUpdate is not set");
+    };
+    let place = JobPlace { phase: Phase::UpdateSchema, purpose: JobPurpose::SchemaUpdate, test: None, attempt: 1 };
+    case.user_job(place, &update.pod_template_ref.name, |end| match end {
+        JobEnd::Succeeded { name, .. } => passed(
+            Phase::UpdateSchema,
+            ConditionType::SchemaUpdated,
+            format!("the Job {name} succeeded"),
+        )
+        .fact(seen(name, JobState::Succeeded, None)),
+        JobEnd::Failed { name, message, delete } => {
+            failed(case, Phase::UpdateSchema, Reason::JobFailed, name, message, delete)
+        }
+    })
+}
+
+pub(super) fn test(case: &Case<'_>) -> Decision {
+    if let Some(decision) = case.gate(GatedPhase::Test) {
+        return decision;
+    }
+    let tests = &case.migration.spec.tests;
+    let place = |name| JobPlace { phase: Phase::Test, purpose: JobPurpose::Test, test: Some(name), attempt: 1 };
+    let state = |name| case.job_entry(&case.job_name(place(name))).map(|entry| entry.state);
+    // A test Job is begun only after probes and scenarios have passed, so its entry says that they have.
+    let statements_passed = tests.jobs.first().is_some_and(|job| state(&job.name).is_some());
+    let no_statements = tests.probes == Probes::None && tests.scenarios.is_empty();
+    let jobs_from_here = |message: String| {
+        let Some(job) = tests.jobs.iter().find(|job| state(&job.name) != Some(JobState::Succeeded)) else {
+            return passed(Phase::Test, ConditionType::Tested, message);
+        };
+        case.user_job(place(&job.name), &job.pod_template_ref.name, |end| match end {
+            JobEnd::Succeeded { name, .. } => {
+                Decision::new(Verdict::Working(Phase::Test, format!("the test {:?} passed", job.name)))
+                    .fact(seen(name, JobState::Succeeded, None))
+                    .at_once()
+            }
+            JobEnd::Failed { name, message, delete } => {
+                let message = format!("the test {:?} failed: {message}", job.name);
+                failed(case, Phase::Test, Reason::TestsFailed, name, message, delete)
+            }
+        })
+    };
+    if no_statements && tests.jobs.is_empty() {
+        return skipped(Phase::Test, ConditionType::Tested, "spec.tests asks for no probes, no scenarios and no Jobs");
+    }
+    if no_statements || statements_passed {
+        return jobs_from_here(format!("all {} test Jobs passed", tests.jobs.len()));
+    }
+    case.task(Phase::Test, Task::Test, Allowance::default(), |result| match result {
+        TaskResult::Tested { probes, scenarios } => {
+            jobs_from_here(format!("{probes} probes and {scenarios} scenarios passed"))
+        }
+        other => unexpected(case, other),
+    })
+}
+
+pub(super) fn soak(case: &Case<'_>) -> Decision {
+    if let Some(decision) = case.gate(GatedPhase::Soak) {
+        return decision;
+    }
+    skipped(Phase::Soak, ConditionType::Soaked, "spec.soak is not set")
+}
+
+pub(super) fn prove(case: &Case<'_>) -> Decision {
+    if let Some(decision) = case.gate(GatedPhase::Complete) {
+        return decision;
+    }
+    case.task(Phase::Soak, Task::Prove, Allowance::default(), |result| match result {
+        TaskResult::Proven(proof) => {
+            let message = format!(
+                "{} foreign keys and {} unique constraints are there and proven on the server {}",
+                proof.keys.len(),
+                proof.uniques.len(),
+                proof.server_uuid
+            );
+            Decision::new(Verdict::Ended(End::Complete(message))).at_once()
+        }
+        other => unexpected(case, other),
+    })
+}
+
+fn seen(name: &str, state: JobState, message: Option<String>) -> Fact {
+    Fact::JobSeen { name: name.to_owned(), uid: None, state, message }
+}
+
+fn failed(case: &Case<'_>, phase: Phase, reason: Reason, name: &str, message: String, delete: bool) -> Decision {
+    let decision = case.fail(phase, reason, &message).fact(seen(name, JobState::Failed, Some(message)));
+    if delete { decision.effect(Effect::DeleteJob(name.to_owned())) } else { decision }
+}

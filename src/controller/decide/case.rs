@@ -1,0 +1,245 @@
+//! One migration at one moment, with the moves that several steps share: running a task, running a Job, passing a gate.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use crate::api::gates::GatedPhase;
+use crate::api::status::{JobPurpose, JobState, JobStatus, Phase, SchemaMigrationStatus};
+use crate::api::{FINALIZER, Reason, SchemaMigration};
+use crate::mysql::{Allowance, Reading};
+use crate::plan::model::LockClass;
+
+use super::super::decision::{Decision, Effect, End, Fact, JobRequest, Verdict};
+use super::super::observed::{JobView, Observed, Task, TaskResult, TaskState};
+use super::super::{gates, names};
+
+pub(super) struct Case<'a> {
+    pub(super) migration: &'a SchemaMigration,
+    pub(super) status: &'a SchemaMigrationStatus,
+    pub(super) observed: &'a Observed,
+    pub(super) now: Timestamp,
+}
+
+/// What a Job is for, and where its results count.
+#[derive(Clone, Copy)]
+pub(super) struct JobPlace<'a> {
+    pub(super) phase: Phase,
+    pub(super) purpose: JobPurpose,
+    pub(super) test: Option<&'a str>,
+    pub(super) attempt: i32,
+}
+
+/// How a Job ended.
+pub(super) enum JobEnd<'a> {
+    Succeeded { name: &'a str, message: Option<&'a str> },
+    Failed { name: &'a str, message: String, delete: bool },
+}
+
+impl Case<'_> {
+    pub(super) fn phase(&self) -> Phase {
+        self.status.phase.unwrap_or(Phase::Preflight)
+    }
+
+    pub(super) fn has_finalizer(&self) -> bool {
+        self.migration.finalizers().iter().any(|each| each == FINALIZER)
+    }
+
+    pub(super) fn copies(&self) -> bool {
+        self.observed
+            .loaded_plan()
+            .is_some_and(|plan| plan.operations.iter().any(|operation| operation.lock == LockClass::Copy))
+    }
+
+    /// Passes the gates before a step, or says why not. Looked at only while nothing runs: what has begun goes on.
+    pub(super) fn gate(&self, step: GatedPhase) -> Option<Decision> {
+        if !matches!(self.observed.task, TaskState::Idle) {
+            return None;
+        }
+        match gates::evaluate(self.migration, self.status, self.observed, step, self.copies()) {
+            gates::Verdict::Open(open) if open.iter().all(|gate| self.status.gates.contains(gate)) => None,
+            // Recorded first, so that what opened a gate is known before anything goes through it.
+            gates::Verdict::Open(open) => {
+                let mut decision =
+                    Decision::new(Verdict::Working(self.phase(), format!("the gates before {step} are open")))
+                        .at_once();
+                decision.gates = open;
+                Some(decision)
+            }
+            gates::Verdict::Closed(closed, reason, message) => {
+                let mut decision = Decision::new(Verdict::Waiting(self.phase(), reason, message));
+                decision.gates = closed;
+                Some(decision)
+            }
+            gates::Verdict::Denied(denied, message) => {
+                let mut decision = self.fail(self.phase(), Reason::ApprovalDenied, &message);
+                decision.gates = denied;
+                Some(decision)
+            }
+        }
+    }
+
+    /// Runs a task to its end and hands its result on.
+    pub(super) fn task(
+        &self,
+        phase: Phase,
+        task: Task,
+        allowance: Allowance,
+        done: impl FnOnce(&TaskResult) -> Decision,
+    ) -> Decision {
+        match &self.observed.task {
+            TaskState::Ended(ended, Ok(result)) if *ended == task => done(result),
+            TaskState::Ended(ended, Err(error)) if *ended == task => self.error(phase, task, error),
+            TaskState::Ended(ended, _) => {
+                Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(*ended)).at_once()
+            }
+            TaskState::Running(running, reading) if *running == task => self.progress(phase, task, reading),
+            TaskState::Running(..) => Decision::new(Verdict::Unchanged).effect(Effect::StopTask),
+            TaskState::Idle => match self.observed.trouble {
+                Some(trouble) if self.now < trouble.next => {
+                    let wait =
+                        Duration::try_from(trouble.next.duration_since(self.now)).unwrap_or(Duration::from_secs(1));
+                    Decision::new(Verdict::Unchanged).after(wait)
+                }
+                Some(_) => Decision::new(Verdict::Unchanged).effect(Effect::StartTask(task, allowance)),
+                None => Decision::new(Verdict::Working(phase, task.describe().to_owned()))
+                    .effect(Effect::StartTask(task, allowance)),
+            },
+        }
+    }
+
+    fn progress(&self, phase: Phase, task: Task, reading: &Reading) -> Decision {
+        if self.observed.trouble.is_some() && reading.operations_done == 0 {
+            // The message keeps saying what the trouble is until work really advances.
+            return Decision::new(Verdict::Unchanged);
+        }
+        let activity = if reading.activity.is_empty() { task.describe() } else { &reading.activity };
+        let counted = if reading.operations_total > 0 {
+            format!("{activity} ({} of {} operations done)", reading.operations_done, reading.operations_total)
+        } else {
+            activity.to_owned()
+        };
+        let verdict = match &reading.waiting {
+            Some(waiting) => Verdict::Waiting(phase, Reason::LockWaitTimeout, format!("{counted}; waiting: {waiting}")),
+            None => Verdict::Working(phase, counted),
+        };
+        let mut decision = Decision::new(verdict).fact(Fact::Current(Some(activity.to_owned())));
+        if let Task::Section(section) = task {
+            let done = super::change::operations_before(self, section);
+            let here = i64::try_from(reading.operations_done).unwrap_or(i64::MAX);
+            decision = decision.fact(Fact::StepsDone(done.saturating_add(here)));
+        }
+        decision
+    }
+
+    pub(super) fn uid(&self) -> &str {
+        self.migration.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Runs a Job to its end. Its name is in the status before the Job is made.
+    pub(super) fn job(
+        &self,
+        place: JobPlace<'_>,
+        request: impl FnOnce(String) -> Decision,
+        ended: impl FnOnce(JobEnd<'_>) -> Decision,
+    ) -> Decision {
+        let name = self.job_name(place);
+        let Some(entry) = self.job_entry(&name) else {
+            return Decision::new(Verdict::Working(place.phase, format!("creating the Job {name}")))
+                .fact(Fact::JobPlanned {
+                    name,
+                    purpose: place.purpose,
+                    test: place.test.map(str::to_owned),
+                    attempt: place.attempt,
+                })
+                .at_once();
+        };
+        let failed = |message: String, delete| JobEnd::Failed { name: &entry.name, message, delete };
+        match self.observed.job(&name) {
+            JobView::Missing if entry.uid.is_none() => request(name),
+            JobView::Missing => ended(failed(format!("the Job {name} was deleted before it ended"), false)),
+            JobView::Foreign(owner) => {
+                ended(failed(format!("a Job named {name} exists that belongs to {owner}: delete or rename it"), false))
+            }
+            JobView::Running { problem: Some(problem), .. } => ended(failed(problem.clone(), true)),
+            JobView::Running { uid, problem: None } => {
+                Decision::new(Verdict::Working(place.phase, format!("the Job {name} runs"))).fact(Fact::JobSeen {
+                    name: name.clone(),
+                    uid: Some(uid.clone()),
+                    state: JobState::Running,
+                    message: None,
+                })
+            }
+            JobView::Succeeded { uid, .. } | JobView::Failed { uid, .. }
+                if entry.uid.as_ref().is_some_and(|known| known != uid) =>
+            {
+                ended(failed(format!("the Job {name} was replaced by another one of the same name"), false))
+            }
+            JobView::Succeeded { message, .. } => {
+                ended(JobEnd::Succeeded { name: &entry.name, message: message.as_deref() })
+            }
+            JobView::Failed { reason, message, log, .. } => {
+                let said = message.clone().or_else(|| log.clone());
+                let text = said.map_or_else(|| reason.clone(), |said| format!("{reason}: {said}"));
+                ended(failed(format!("the Job {name} failed: {text}"), false))
+            }
+        }
+    }
+
+    pub(super) fn job_name(&self, place: JobPlace<'_>) -> String {
+        // After the start the generation may move (gates, suspend), the Jobs stay the same: the plan's generation counts.
+        let generation = self.status.plan.as_ref().map_or(0, |plan| plan.generation);
+        names::job(&self.migration.name_any(), self.uid(), generation, place.purpose, place.test, place.attempt)
+    }
+
+    pub(super) fn job_entry(&self, name: &str) -> Option<&JobStatus> {
+        self.status.jobs.iter().find(|job| job.name == name)
+    }
+
+    /// One of the user's own Jobs.
+    pub(super) fn user_job(
+        &self,
+        place: JobPlace<'_>,
+        template: &str,
+        ended: impl FnOnce(JobEnd<'_>) -> Decision,
+    ) -> Decision {
+        let request = |name: String| {
+            let planned = self.status.content_digest.as_ref();
+            if self.observed.content_digest.as_ref() != planned && self.status.rollback.is_none() {
+                let message = format!(
+                    "a PodTemplate was changed after the migration had started, so the Job {name} is not what was approved"
+                );
+                return self.fail(place.phase, Reason::DriftDetected, &message);
+            }
+            let request = JobRequest::User { name, purpose: place.purpose, template: template.to_owned() };
+            Decision::new(Verdict::Working(place.phase, format!("creating a Job from the PodTemplate {template}")))
+                .effect(Effect::CreateJob(request))
+        };
+        self.job(place, request, ended)
+    }
+
+    /// Fails in the phase where the migration stands.
+    pub(super) fn fail_with(&self, reason: Reason, message: &str) -> Decision {
+        self.fail(self.phase(), reason, message)
+    }
+
+    /// A failure: before the first change an end, after it the rollback.
+    pub(super) fn fail(&self, phase: Phase, reason: Reason, message: &str) -> Decision {
+        if self.status.started_at.is_none() {
+            let message = format!("{message}. Nothing was changed; change the spec to begin again");
+            return Decision::new(Verdict::Ended(End::Failed(phase, reason, message))).at_once();
+        }
+        if self.status.rollback.is_some() {
+            return Decision::new(Verdict::Ended(End::Failed(
+                Phase::RollBack,
+                Reason::RollbackFailed,
+                message.to_owned(),
+            )))
+            .at_once();
+        }
+        Decision::new(Verdict::RollBack(phase, reason, message.to_owned()))
+            .fact(Fact::Strategy(self.migration.spec.rollback.on_failure))
+            .at_once()
+    }
+}

@@ -1,0 +1,159 @@
+//! The steps that change the database: from the first quarantined row to the last key.
+
+use std::time::Duration;
+
+use crate::api::gates::GatedPhase;
+use crate::api::status::{Phase, QuarantineStatus, StageState};
+use crate::api::{ConditionType, Reason};
+use crate::mysql::report::SectionReport;
+use crate::plan::Plan;
+use crate::plan::model::{Action, Section};
+
+use super::super::decision::{Decision, Effect, Fact, Verdict};
+use super::super::gates;
+use super::super::observed::{Task, TaskResult};
+use super::before::{passed, skipped};
+use super::case::Case;
+use super::failure::unexpected;
+
+pub(super) fn clean_up(case: &Case<'_>) -> Decision {
+    if let Some(decision) = case.gate(GatedPhase::CleanUp) {
+        return decision;
+    }
+    if case.status.started_at.is_none() {
+        return start(case);
+    }
+    section(case, Section::CleanUp, Phase::CleanUp, ConditionType::CleanedUp)
+}
+
+/// The last look before the first change: a fresh backup, a free fence, an unchanged catalogue.
+fn start(case: &Case<'_>) -> Decision {
+    if let Some(decision) = backup_too_old(case) {
+        return decision;
+    }
+    case.task(Phase::Validate, Task::CheckBeforeStart, gates::allowance(case.status, case.copies()), |result| {
+        match result {
+            TaskResult::MayStart => Decision::new(Verdict::Starting).at_once(),
+            TaskResult::Drifted(message) => Decision::new(Verdict::Replan(Reason::DriftDetected, message.clone()))
+                .effect(Effect::ForgetTask(Task::CheckBeforeStart))
+                .at_once(),
+            other => unexpected(case, other),
+        }
+    })
+}
+
+fn backup_too_old(case: &Case<'_>) -> Option<Decision> {
+    let backup = case.status.backup.as_ref()?;
+    let (taken, finished) = (backup.taken_at.as_ref()?.0, backup.finished_at.as_ref()?.0);
+    let max_age = &case.migration.spec.backup.max_age;
+    let length = |from: jiff::Timestamp, to: jiff::Timestamp| {
+        Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
+    };
+    if length(taken, finished) > max_age.get() {
+        let message = format!(
+            "the backup took {} s, longer than spec.backup.maxAge {max_age}: allow more",
+            length(taken, finished).as_secs()
+        );
+        return Some(case.fail_with(Reason::BackupCannotBeFresh, &message));
+    }
+    (length(taken, case.now) > max_age.get()).then(|| {
+        let message = format!("the backup of {taken} is older than spec.backup.maxAge {max_age}; it is made again");
+        Decision::new(Verdict::BackUpAgain(Reason::BackupTooOld, message)).at_once()
+    })
+}
+
+pub(super) fn fix_types(case: &Case<'_>) -> Decision {
+    if let Some(decision) = case.gate(GatedPhase::FixTypes) {
+        return decision;
+    }
+    section(case, Section::FixTypes, Phase::FixTypes, ConditionType::TypesFixed)
+}
+
+pub(super) fn add_uniques(case: &Case<'_>) -> Decision {
+    if let Some(decision) = case.gate(GatedPhase::AddUniques) {
+        return decision;
+    }
+    section(case, Section::AddUniques, Phase::AddUniques, ConditionType::UniquesAdded)
+}
+
+fn section(case: &Case<'_>, section: Section, phase: Phase, condition: ConditionType) -> Decision {
+    let Some(plan) = case.observed.loaded_plan() else { return Decision::new(Verdict::Unchanged) };
+    if !plan.operations.iter().any(|operation| operation.section == section) {
+        return skipped(phase, condition, "the plan has no operation for this phase");
+    }
+    case.task(phase, Task::Section(section), gates::allowance(case.status, case.copies()), |result| match result {
+        TaskResult::Section(report) => {
+            let message = format!(
+                "{} operations done, {} rows or values changed",
+                report.operations.len(),
+                report.rows_touched()
+            );
+            passed(phase, condition, message).facts(section_facts(case, plan, report))
+        }
+        other => unexpected(case, other),
+    })
+}
+
+pub(super) fn stages(case: &Case<'_>) -> Decision {
+    let next = case.status.stages.iter().enumerate().find(|(_, stage)| stage.state != StageState::Complete);
+    let Some((index, stage)) = next else {
+        let keys: i64 = case.status.stages.iter().map(|stage| stage.verified).sum();
+        let message = format!("{keys} foreign keys are there and verified");
+        return passed(Phase::AddForeignKeys, ConditionType::ForeignKeysAdded, message);
+    };
+    if index == 0
+        && stage.state == StageState::Pending
+        && let Some(decision) = case.gate(GatedPhase::AddForeignKeys)
+    {
+        return decision;
+    }
+    let Some(plan) = case.observed.loaded_plan() else { return Decision::new(Verdict::Unchanged) };
+    let task = Task::Section(Section::Stage(index));
+    let decision =
+        case.task(Phase::AddForeignKeys, task, gates::allowance(case.status, case.copies()), |result| match result {
+            TaskResult::Section(report) => {
+                let verdict =
+                    Verdict::Working(Phase::AddForeignKeys, format!("stage {} is complete and verified", stage.name));
+                Decision::new(verdict)
+                    .facts(section_facts(case, plan, report))
+                    .fact(Fact::Stage { index, state: StageState::Complete, verified: Some(stage.foreign_keys) })
+                    .at_once()
+            }
+            other => unexpected(case, other),
+        });
+    match decision.verdict {
+        Verdict::RollBack(..) => decision.fact(Fact::Stage { index, state: StageState::Failed, verified: None }),
+        Verdict::Working(..) if stage.state == StageState::Pending && decision.effect != Effect::None => {
+            decision.fact(Fact::Stage { index, state: StageState::Running, verified: None })
+        }
+        _ => decision,
+    }
+}
+
+fn section_facts(case: &Case<'_>, plan: &Plan, report: &SectionReport) -> Vec<Fact> {
+    let mut quarantine = QuarantineStatus::default();
+    for done in &report.operations {
+        let Some(rows) = &done.rows else { continue };
+        let taken = i64::try_from(rows.rows_removed.saturating_add(rows.values_changed)).unwrap_or(i64::MAX);
+        match plan.operations.iter().find(|operation| operation.id == done.operation).map(|operation| &operation.action)
+        {
+            Some(Action::RemoveOrphans { .. } | Action::AddForeignKey { .. }) => quarantine.orphans += taken,
+            Some(Action::RemoveDuplicates { .. }) => {
+                quarantine.duplicates += i64::try_from(rows.rows_removed).unwrap_or(i64::MAX)
+            }
+            _ => {}
+        }
+    }
+    let here = plan.operations.iter().filter(|operation| operation.section == report.section).count();
+    let done = operations_before(case, report.section).saturating_add(i64::try_from(here).unwrap_or(i64::MAX));
+    vec![Fact::Quarantined(quarantine), Fact::StepsDone(done), Fact::Current(None)]
+}
+
+/// Operations of the sections before this one.
+pub(super) fn operations_before(case: &Case<'_>, section: Section) -> i64 {
+    let before = case
+        .observed
+        .loaded_plan()
+        .map_or(0, |plan| plan.operations.iter().filter(|operation| operation.section < section).count());
+    i64::try_from(before).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,173 @@
+//! What errors mean: try again for a limited time, close a gate again, fail, or take everything back.
+
+use std::time::Duration;
+
+use crate::api::Reason;
+use crate::api::gates::{Before, GatedPhase};
+use crate::api::status::{GateState, JobPurpose, JobState, Phase};
+use crate::mysql::{Allowance, Cause, Error};
+
+use super::super::decision::{Decision, Effect, End, Fact, Verdict};
+use super::super::observed::{Task, TaskResult, TaskState};
+use super::case::{Case, JobEnd, JobPlace};
+
+/// How long trouble that may pass is borne before the first change.
+pub(super) const PATIENCE_BEFORE: Duration = Duration::from_secs(120);
+/// How long it is borne after the first change, on the way forward and on the way back.
+pub(super) const PATIENCE_AFTER: Duration = Duration::from_secs(1800);
+/// How long another migration of the same schema is waited for.
+pub(super) const PATIENCE_FOR_THE_FENCE: Duration = Duration::from_secs(3600);
+
+/// The reason that a condition gives for an error.
+pub(super) fn reason(cause: Cause) -> Reason {
+    match cause {
+        Cause::Unreachable | Cause::TlsFailed => Reason::DatabaseUnreachable,
+        Cause::AccessDenied => Reason::AccessDenied,
+        Cause::ServerUnsupported => Reason::UnsupportedServer,
+        Cause::PrivilegeMissing => Reason::PrivilegeMissing,
+        Cause::NotReady => Reason::PreflightFailed,
+        Cause::InvalidSpec => Reason::InvalidSpec,
+        Cause::OrphansFound => Reason::OrphansFound,
+        Cause::DuplicatesFound => Reason::DuplicatesFound,
+        Cause::UnmappedRows => Reason::BackfillIncomplete,
+        Cause::ApprovalExceeded => Reason::MoreRowsThanApproved,
+        Cause::LockHeld | Cause::FenceLost => Reason::LockHeld,
+        Cause::LockWaitTimeout | Cause::BarrierTimeout => Reason::LockWaitTimeout,
+        Cause::RetriesExhausted => Reason::RetriesExhausted,
+        Cause::Drifted => Reason::DriftDetected,
+        Cause::Stopped => Reason::Suspended,
+        Cause::VerificationFailed => Reason::ProofFailed,
+        Cause::TestFailed => Reason::TestsFailed,
+        Cause::RollbackIncomplete => Reason::RollbackFailed,
+        Cause::UnknownFormat => Reason::UnknownPlanFormat,
+        Cause::Server => Reason::Failed,
+    }
+}
+
+impl Case<'_> {
+    /// What the error of a task means.
+    pub(super) fn error(&self, phase: Phase, task: Task, error: &Error) -> Decision {
+        match error.cause {
+            Cause::Stopped => Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(task)).at_once(),
+            Cause::ApprovalExceeded => self.approval_exceeded(phase, task, &error.message),
+            // A password may be rotated under a migration; before it starts, a wrong one is the author's mistake.
+            Cause::FenceLost => self.trouble(reason(error.cause), &error.message),
+            Cause::AccessDenied if self.status.started_at.is_some() => {
+                self.trouble(reason(error.cause), &error.message)
+            }
+            _ if error.is_transient() => self.trouble(reason(error.cause), &error.message),
+            cause => {
+                let message = if self.status.rollback.is_some() {
+                    format!("the rollback could not finish: {}", error.message)
+                } else {
+                    error.message.clone()
+                };
+                self.fail(phase, reason(cause), &message)
+            }
+        }
+    }
+
+    /// Trouble that may pass: waits and tries again, and gives up in the end.
+    pub(super) fn trouble(&self, reason: Reason, message: &str) -> Decision {
+        let patience = match (reason, self.status.started_at.is_some()) {
+            (Reason::LockHeld, _) => PATIENCE_FOR_THE_FENCE,
+            (_, false) => PATIENCE_BEFORE,
+            (_, true) => PATIENCE_AFTER,
+        };
+        let waited = self.observed.trouble.map_or(Duration::ZERO, |trouble| {
+            Duration::try_from(self.now.duration_since(trouble.since)).unwrap_or(Duration::ZERO)
+        });
+        if waited >= patience {
+            return self.fail(self.phase(), reason, &format!("{message} (tried for {} s)", waited.as_secs()));
+        }
+        let decision =
+            Decision::new(Verdict::Waiting(self.phase(), reason, message.to_owned())).after(Duration::from_secs(2));
+        match self.observed.trouble {
+            Some(trouble) if self.now < trouble.next && matches!(self.observed.task, TaskState::Idle) => decision,
+            _ => decision.effect(Effect::NoteTrouble),
+        }
+    }
+
+    /// Cleanup found more rows than were approved: the gate closes again.
+    fn approval_exceeded(&self, phase: Phase, task: Task, message: &str) -> Decision {
+        let before = Before::from(GatedPhase::CleanUp);
+        let mut gate = self.status.gates.iter().find(|gate| gate.before == before).cloned();
+        if let Some(gate) = &mut gate {
+            gate.state = GateState::Closed;
+            Reason::MoreRowsThanApproved.as_str().clone_into(&mut gate.reason);
+            gate.message = Some(message.to_owned());
+        }
+        let mut decision = Decision::new(Verdict::Waiting(phase, Reason::MoreRowsThanApproved, message.to_owned()))
+            .effect(Effect::ForgetTask(task));
+        decision.gates.extend(gate);
+        decision.at_once()
+    }
+}
+
+/// Takes back what was done: first the application's schema file, then the database.
+pub(super) fn roll_back(case: &Case<'_>) -> Decision {
+    let ran = case.status.jobs.iter().any(|job| job.purpose == JobPurpose::SchemaUpdate);
+    let undo = case.migration.spec.schema_update.as_ref().and_then(|update| update.undo_pod_template_ref.as_ref());
+    if let (true, Some(template)) = (ran, undo) {
+        let place = JobPlace { phase: Phase::RollBack, purpose: JobPurpose::UndoSchemaUpdate, test: None, attempt: 1 };
+        let name = case.job_name(place);
+        let over = case.job_entry(&name).is_some_and(|job| job.state != JobState::Running);
+        if !over {
+            // The task that failed still has to make room.
+            return case.user_job(place, &template.name, |end| undo_job_ended(case, end));
+        }
+    }
+    case.task(Phase::RollBack, Task::Undo, Allowance::default(), |result| {
+        let TaskResult::Undone(report) = result else { return unexpected(case, result) };
+        let mut remaining = case.status.rollback.as_ref().map(|rollback| rollback.remaining.clone()).unwrap_or_default();
+        if ran && undo.is_none() {
+            remaining.push(
+                "the application's schema file was updated and spec.schemaUpdate.undoPodTemplateRef is not set: put it back by hand"
+                    .to_owned(),
+            );
+        }
+        let signed = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let fact = Fact::Undone {
+            undone: signed(report.undone.len()),
+            tables_identical: signed(report.tables_compared.len()),
+            remaining: remaining.clone(),
+        };
+        let failed = case.status.rollback.as_ref().map(|rollback| rollback.message.clone()).unwrap_or_default();
+        let message = format!(
+            "{} operations were taken back and {} tables compared with their definition before. What had failed: {failed}",
+            report.undone.len(),
+            report.tables_compared.len()
+        );
+        let end = if remaining.is_empty() {
+            End::RolledBack(message)
+        } else {
+            let left = remaining.join("; ");
+            End::Failed(Phase::RollBack, Reason::RollbackFailed, format!("the database is as it was, but: {left}. {message}"))
+        };
+        Decision::new(Verdict::Ended(end)).fact(fact).at_once()
+    })
+}
+
+fn undo_job_ended(case: &Case<'_>, end: JobEnd<'_>) -> Decision {
+    let message = "the application's schema file was put back".to_owned();
+    let (name, state, message, remaining, delete) = match end {
+        JobEnd::Succeeded { name, .. } => (name, JobState::Succeeded, message, None, false),
+        JobEnd::Failed { name, message, delete } => {
+            let left = format!("the application's schema file was not put back ({message}): do it by hand");
+            (name, JobState::Failed, message, Some(left), delete)
+        }
+    };
+    let mut left = case.status.rollback.as_ref().map(|rollback| rollback.remaining.clone()).unwrap_or_default();
+    left.extend(remaining);
+    let effect = if delete { Effect::DeleteJob(name.to_owned()) } else { Effect::None };
+    Decision::new(Verdict::Working(Phase::RollBack, message.clone()))
+        .fact(Fact::JobSeen { name: name.to_owned(), uid: None, state, message: Some(message) })
+        .fact(Fact::Undone { undone: 0, tables_identical: 0, remaining: left })
+        .effect(effect)
+        .at_once()
+}
+
+/// A task answered with something else than its kind says: a mistake in the program, reported rather than passed over.
+pub(super) fn unexpected(case: &Case<'_>, result: &TaskResult) -> Decision {
+    case.fail_with(Reason::Failed, &format!("a task ended with a result that does not belong to it: {result:?}"))
+}

@@ -1,0 +1,207 @@
+//! What to do next: a pure and total function of the resource and of what was observed. Every pass ends here, whatever was
+//! interrupted before, so nothing is decided from memory.
+
+mod after;
+mod before;
+mod case;
+mod change;
+mod failure;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+
+use crate::api::conditions::is_true;
+use crate::api::spec::Mode;
+use crate::api::status::SchemaMigrationStatus;
+use crate::api::{ConditionType, Reason, SchemaMigration};
+
+use super::decision::{Decision, Effect, Verdict};
+use super::observed::{Observed, StoredPlan, Task, TaskState};
+use case::Case;
+
+/// Where a migration stands, by its conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Position {
+    Ended,
+    Preflight,
+    Plan,
+    BackUp,
+    Rehearse,
+    Validate,
+    CleanUp,
+    FixTypes,
+    AddUniques,
+    Stages,
+    UpdateSchema,
+    Test,
+    Soak,
+    Prove,
+    RollBack,
+}
+
+fn position(status: &SchemaMigrationStatus) -> Position {
+    let holds = |condition| is_true(&status.conditions, condition);
+    if holds(ConditionType::Finished) {
+        return Position::Ended;
+    }
+    if status.rollback.is_some() {
+        return Position::RollBack;
+    }
+    let steps = [
+        (ConditionType::PreflightPassed, Position::Preflight),
+        (ConditionType::Planned, Position::Plan),
+        (ConditionType::BackedUp, Position::BackUp),
+        (ConditionType::Rehearsed, Position::Rehearse),
+        (ConditionType::Validated, Position::Validate),
+        (ConditionType::CleanedUp, Position::CleanUp),
+        (ConditionType::TypesFixed, Position::FixTypes),
+        (ConditionType::UniquesAdded, Position::AddUniques),
+        (ConditionType::ForeignKeysAdded, Position::Stages),
+        (ConditionType::SchemaUpdated, Position::UpdateSchema),
+        (ConditionType::Tested, Position::Test),
+        (ConditionType::Soaked, Position::Soak),
+    ];
+    steps.into_iter().find(|(condition, _)| !holds(*condition)).map_or(Position::Prove, |(_, position)| position)
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(migration: &SchemaMigration, observed: &Observed, now: Timestamp) -> Decision {
+    let status = migration.status.clone().unwrap_or_default();
+    let case = Case { migration, status: &status, observed, now };
+    let decision = step(&case);
+    guard(&case, decision)
+}
+
+/// What holds for every decision: a suspended migration begins nothing, and the finalizer comes before whatever it protects.
+fn guard(case: &Case<'_>, decision: Decision) -> Decision {
+    let begins = matches!(decision.effect, Effect::StartTask(..) | Effect::CreateJob(_))
+        || decision.verdict == Verdict::Starting;
+    if begins && case.migration.spec.suspend {
+        let message = "spec.suspend is true; set it to false to go on".to_owned();
+        return Decision::new(Verdict::Waiting(case.phase(), Reason::Suspended, message));
+    }
+    let protects = matches!(
+        decision.effect,
+        Effect::CreateJob(_)
+            | Effect::StartTask(Task::CheckBeforeStart | Task::Section(_) | Task::Test | Task::Prove | Task::Undo, _)
+    );
+    if protects && !case.has_finalizer() {
+        return Decision::new(Verdict::Unchanged).effect(Effect::AddFinalizer).at_once();
+    }
+    decision
+}
+
+fn step(case: &Case<'_>) -> Decision {
+    let metadata = &case.migration.metadata;
+    if metadata.deletion_timestamp.is_some() {
+        return deleted(case);
+    }
+    let generation = metadata.generation.unwrap_or(0);
+    let changed = case.status.observed_generation != generation && case.status.observed_generation != -1;
+    if changed && case.status.started_at.is_none() {
+        return anew(case);
+    }
+    let position = position(case.status);
+    if position == Position::Ended {
+        return ended(case);
+    }
+    if case.migration.spec.suspend && matches!(case.observed.task, TaskState::Running(..)) {
+        let message = "stopping at the next safe point, because spec.suspend is true".to_owned();
+        return Decision::new(Verdict::Waiting(case.phase(), Reason::Suspended, message)).effect(Effect::StopTask);
+    }
+    if let Some(decision) = obstacle(case, position) {
+        return decision;
+    }
+    match position {
+        Position::Ended => ended(case),
+        Position::Preflight => before::preflight(case),
+        Position::Plan => before::plan(case),
+        Position::BackUp => before::back_up(case),
+        Position::Rehearse => before::rehearse(case),
+        Position::Validate => before::validate(case),
+        Position::CleanUp => change::clean_up(case),
+        Position::FixTypes => change::fix_types(case),
+        Position::AddUniques => change::add_uniques(case),
+        Position::Stages => change::stages(case),
+        Position::UpdateSchema => after::update_schema(case),
+        Position::Test => after::test(case),
+        Position::Soak => after::soak(case),
+        Position::Prove => after::prove(case),
+        Position::RollBack => failure::roll_back(case),
+    }
+}
+
+/// What stands in the way of any step: refusals, missing objects, an unusable plan.
+fn obstacle(case: &Case<'_>, position: Position) -> Option<Decision> {
+    if !case.observed.refusals.is_empty() && case.status.started_at.is_none() {
+        return Some(case.fail_with(Reason::InvalidSpec, &list(&case.observed.refusals)));
+    }
+    if let Some(missing) = &case.observed.missing
+        && matches!(case.observed.task, TaskState::Idle)
+    {
+        return Some(case.trouble(Reason::DependencyNotReady, missing));
+    }
+    if matches!(position, Position::Preflight | Position::Plan) {
+        return None;
+    }
+    if case.migration.spec.mode == Mode::Plan {
+        return Some(before::plan_only(case));
+    }
+    match &case.observed.plan {
+        StoredPlan::Loaded(_) => {}
+        StoredPlan::Unusable(reason, message) if case.status.started_at.is_some() => {
+            // Neither forward nor back without the plan: a person has to bring it, or the version that knows it, back.
+            return Some(Decision::new(Verdict::Waiting(case.phase(), *reason, message.clone())));
+        }
+        StoredPlan::Unusable(reason, message) => {
+            return Some(Decision::new(Verdict::Replan(*reason, message.clone())).at_once());
+        }
+        StoredPlan::None => {
+            let message = "no plan is recorded in the status".to_owned();
+            return Some(Decision::new(Verdict::Replan(Reason::DriftDetected, message)).at_once());
+        }
+    }
+    let now = case.observed.content_digest.as_ref()?;
+    if case.status.started_at.is_none() && case.status.content_digest.as_ref().is_some_and(|planned| planned != now) {
+        let message = "a PodTemplate that the spec names was changed since the plan was computed".to_owned();
+        return Some(Decision::new(Verdict::Replan(Reason::DriftDetected, message)).at_once());
+    }
+    None
+}
+
+/// Every path with its message, for people.
+fn list(problems: &[(String, String)]) -> String {
+    problems.iter().map(|(path, message)| format!("{path}: {message}")).collect::<Vec<_>>().join("; ")
+}
+
+fn anew(case: &Case<'_>) -> Decision {
+    match &case.observed.task {
+        TaskState::Running(..) => Decision::new(Verdict::Unchanged).effect(Effect::StopTask),
+        TaskState::Ended(task, _) => Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(*task)).at_once(),
+        TaskState::Idle => {
+            Decision::new(Verdict::Anew("the spec was changed before the first change was made".to_owned())).at_once()
+        }
+    }
+}
+
+fn ended(case: &Case<'_>) -> Decision {
+    let busy = !matches!(case.observed.task, TaskState::Idle) || case.observed.session || case.has_finalizer();
+    let decision = Decision::new(Verdict::Unchanged);
+    match &case.observed.task {
+        TaskState::Running(..) => decision.effect(Effect::StopTask),
+        _ if busy => decision.effect(Effect::Release),
+        _ => decision.after(std::time::Duration::from_secs(3600)),
+    }
+}
+
+/// The resource is being deleted: nothing is undone; what runs is stopped and the fence given back.
+fn deleted(case: &Case<'_>) -> Decision {
+    let decision = Decision::new(Verdict::Unchanged);
+    match &case.observed.task {
+        TaskState::Running(..) => decision.effect(Effect::StopTask),
+        _ if case.has_finalizer() || case.observed.session => decision.effect(Effect::Release),
+        _ => decision,
+    }
+}

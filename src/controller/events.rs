@@ -1,0 +1,99 @@
+//! Events, from the difference between the status before and after: each change is told once, and none is told that was not written.
+
+use crate::api::conditions::{find, is_true, shortened};
+use crate::api::status::{GateState, SchemaMigrationStatus};
+use crate::api::{ConditionType, Reason};
+
+use super::gates::counted;
+
+/// Longest note that Kubernetes keeps.
+const MAX_NOTE: usize = 1024;
+
+/// An event to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Whether it is bad news.
+    pub warning: bool,
+    /// Reason.
+    pub reason: String,
+    /// Note.
+    pub note: String,
+}
+
+fn told(warning: bool, reason: &str, note: impl Into<String>) -> Told {
+    Told { warning, reason: reason.to_owned(), note: shortened(note.into(), MAX_NOTE) }
+}
+
+/// What happened between two statuses.
+#[must_use]
+pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) -> Vec<Told> {
+    let mut events = Vec::new();
+    let message = |condition| find(&after.conditions, condition).map(|each| each.message.clone()).unwrap_or_default();
+    let reason =
+        |status: &SchemaMigrationStatus, condition| find(&status.conditions, condition).map(|each| each.reason.clone());
+    if let Some(plan) = &after.plan
+        && before.plan.as_ref().map(|plan| &plan.digest) != Some(&plan.digest)
+    {
+        events.push(told(false, "PlanComputed", format!("{}: {} operations", plan.digest, plan.counts.operations)));
+    }
+    for gate in &after.gates {
+        let earlier = before.gates.iter().find(|each| each.before == gate.before);
+        if earlier.is_some_and(|each| each.state == gate.state && each.reason == gate.reason) {
+            continue;
+        }
+        let note = gate.message.clone().unwrap_or_default();
+        match gate.state {
+            GateState::Open => events.push(told(false, "ApprovalGranted", note)),
+            GateState::Closed => events.push(told(gate.reason != Reason::ApprovalPending.as_str(), &gate.reason, note)),
+        }
+    }
+    let rows = counted(after);
+    if before.validation != after.validation && rows > 0 {
+        events.push(told(
+            false,
+            "OrphansFound",
+            format!("{rows} rows break the rules that are to be added; see status.validation"),
+        ));
+    }
+    for condition in ConditionType::PHASES {
+        let newly = is_true(&after.conditions, condition) && !is_true(&before.conditions, condition);
+        let skipped = reason(after, condition).as_deref() == Some(Reason::Skipped.as_str());
+        if newly && condition == ConditionType::BackedUp {
+            events.push(told(false, "BackupVerified", message(condition)));
+        } else if newly && condition != ConditionType::Approved && !skipped {
+            events.push(told(false, "PhaseSucceeded", format!("{condition}: {}", message(condition))));
+        }
+    }
+    if let (None, Some(rollback)) = (&before.rollback, &after.rollback) {
+        events.push(told(
+            true,
+            "PhaseFailed",
+            format!("{}: {}: {}", rollback.failed_phase, rollback.reason, rollback.message),
+        ));
+    }
+    let waits = [
+        Reason::LockHeld,
+        Reason::LockWaitTimeout,
+        Reason::DependencyNotReady,
+        Reason::DatabaseUnreachable,
+        Reason::Suspended,
+    ];
+    let now = reason(after, ConditionType::Reconciling);
+    if now != reason(before, ConditionType::Reconciling)
+        && let Some(name) = now
+        && waits.iter().any(|wait| wait.as_str() == name)
+    {
+        events.push(told(name != Reason::Suspended.as_str(), &name, message(ConditionType::Reconciling)));
+    }
+    if is_true(&after.conditions, ConditionType::Finished) && !is_true(&before.conditions, ConditionType::Finished) {
+        let name = reason(after, ConditionType::Finished).unwrap_or_default();
+        let good = is_true(&after.conditions, ConditionType::Succeeded);
+        let warning = !good && name != Reason::RollbackSucceeded.as_str();
+        if warning && after.rollback.is_none() {
+            events.push(told(true, "PhaseFailed", format!("{name}: {}", message(ConditionType::Finished))));
+        } else {
+            events.push(told(warning, &name, message(ConditionType::Finished)));
+        }
+    }
+    events
+}

@@ -1,0 +1,353 @@
+//! The status that follows from a decision. Pure; the same decision twice gives the same status, so that nothing is written in vain.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::conditions::{ConditionStatus, ConditionWriter, find, shortened};
+use crate::api::gates::{GatedPhase, OnFailure};
+use crate::api::status::{
+    BackupStatus, GateState, JobState, JobStatus, Phase, PhaseStatus, RollbackStatus, SchemaMigrationStatus,
+    StageState, StepCount,
+};
+use crate::api::{ConditionType, Reason, SchemaMigration};
+
+use super::decision::{Decision, End, Fact, Verdict};
+
+const MAX_TEXT: usize = 1024;
+
+/// The status after a decision.
+#[must_use]
+pub fn project(migration: &SchemaMigration, decision: &Decision, now: Timestamp) -> SchemaMigrationStatus {
+    let mut status = migration.status.clone().unwrap_or_default();
+    let generation = migration.metadata.generation.unwrap_or(0);
+    if matches!(decision.verdict, Verdict::Anew(_)) {
+        let last_handled = status.last_handled.clone();
+        let attempt = status.backup.as_ref().map_or(0, |backup| backup.attempt);
+        status = SchemaMigrationStatus { last_handled, ..SchemaMigrationStatus::default() };
+        status.backup = (attempt > 0).then(|| next_attempt(attempt));
+    }
+    let fresh = status.conditions.is_empty();
+    if decision.verdict != Verdict::Unchanged || fresh {
+        status.observed_generation = generation;
+    }
+    for gate in &decision.gates {
+        status.gates.retain(|present| present.before != gate.before);
+        status.gates.push(gate.clone());
+    }
+    let mut rollback_strategy = OnFailure::default();
+    for fact in &decision.facts {
+        if let Fact::Strategy(strategy) = fact {
+            rollback_strategy = *strategy;
+        }
+        record(&mut status, fact, now);
+    }
+    if fresh {
+        let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
+        for condition in ConditionType::PHASES {
+            writer.set(condition, ConditionStatus::Unknown, Reason::Pending, "its turn has not come");
+        }
+    }
+    apply(&mut status, &decision.verdict, rollback_strategy, generation, now);
+    approved(&mut status, generation, now);
+    status
+}
+
+fn next_attempt(attempt: i32) -> BackupStatus {
+    BackupStatus {
+        job: None,
+        attempt: attempt + 1,
+        taken_at: None,
+        finished_at: None,
+        location: None,
+        bytes: None,
+        sha256: None,
+        tables: None,
+        rows: None,
+        verified: None,
+    }
+}
+
+/// The condition that stands for a phase.
+#[must_use]
+pub fn condition_of(phase: Phase) -> Option<ConditionType> {
+    Some(match phase {
+        Phase::Preflight => ConditionType::PreflightPassed,
+        Phase::Plan => ConditionType::Planned,
+        Phase::BackUp => ConditionType::BackedUp,
+        Phase::Rehearse => ConditionType::Rehearsed,
+        Phase::Validate => ConditionType::Validated,
+        Phase::CleanUp => ConditionType::CleanedUp,
+        Phase::FixTypes => ConditionType::TypesFixed,
+        Phase::AddUniques => ConditionType::UniquesAdded,
+        Phase::AddForeignKeys => ConditionType::ForeignKeysAdded,
+        Phase::UpdateSchema => ConditionType::SchemaUpdated,
+        Phase::Test => ConditionType::Tested,
+        Phase::Soak => ConditionType::Soaked,
+        Phase::RollBack => ConditionType::RolledBack,
+        Phase::Complete | Phase::RolledBack | Phase::Failed => return None,
+    })
+}
+
+fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Timestamp) {
+    match fact {
+        Fact::Planned { plan, content_digest, server_uuid, stages, operations } => {
+            status.plan = Some((**plan).clone());
+            status.content_digest = Some(content_digest.clone());
+            status.server_uuid = Some(server_uuid.clone());
+            status.stages.clone_from(stages);
+            status.steps = Some(StepCount::new(0, *operations));
+        }
+        Fact::Backup(backup) => status.backup = Some((**backup).clone()),
+        Fact::Validation(report) => status.validation.clone_from(report),
+        Fact::JobPlanned { name, purpose, test, attempt } => {
+            if !status.jobs.iter().any(|job| job.name == *name) {
+                status.jobs.push(JobStatus {
+                    name: name.clone(),
+                    purpose: *purpose,
+                    test: test.clone(),
+                    attempt: *attempt,
+                    uid: None,
+                    state: JobState::Running,
+                    started: Time(now),
+                    finished: None,
+                    message: None,
+                });
+            }
+        }
+        Fact::JobSeen { name, uid, state, message } => {
+            if let Some(job) = status.jobs.iter_mut().find(|job| job.name == *name) {
+                if uid.is_some() {
+                    job.uid.clone_from(uid);
+                }
+                if *state != JobState::Running && job.finished.is_none() {
+                    job.finished = Some(Time(now));
+                }
+                job.state = *state;
+                job.message = message.clone().map(|text| shortened(text, MAX_TEXT));
+            }
+        }
+        Fact::Quarantined(more) => {
+            let quarantine = status.quarantine.get_or_insert_default();
+            quarantine.orphans += more.orphans;
+            quarantine.duplicates += more.duplicates;
+            quarantine.cascaded += more.cascaded;
+            quarantine.values += more.values;
+        }
+        Fact::StepsDone(done) => {
+            let (before, total) = status.steps.as_ref().map_or((0, 0), |steps| (steps.done, steps.total));
+            status.steps = Some(StepCount::new((*done).max(before), total));
+        }
+        Fact::Current(current) => status.current = current.clone().map(|text| shortened(text, 256)),
+        Fact::Stage { index, state, verified } => {
+            if let Some(stage) = status.stages.get_mut(*index) {
+                stage.state = *state;
+                stage.started.get_or_insert(Time(now));
+                if let Some(verified) = verified {
+                    stage.verified = *verified;
+                    stage.added = *verified;
+                }
+                if matches!(state, StageState::Complete | StageState::Failed) {
+                    stage.finished.get_or_insert(Time(now));
+                }
+            }
+        }
+        Fact::Undone { undone, tables_identical, remaining } => {
+            if let Some(rollback) = &mut status.rollback {
+                rollback.undone = *undone;
+                rollback.tables_identical = *tables_identical;
+                rollback.remaining.clone_from(remaining);
+            }
+        }
+        Fact::Strategy(_) => {}
+    }
+}
+
+fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFailure, generation: i64, now: Timestamp) {
+    match verdict {
+        Verdict::Unchanged => {
+            if find(&status.conditions, ConditionType::Ready).is_none() {
+                active(status, Phase::Preflight, Reason::Progressing, "beginning", generation, now);
+            }
+        }
+        Verdict::Working(phase, message) => active(status, *phase, Reason::Progressing, message, generation, now),
+        Verdict::Waiting(phase, reason, message) => active(status, *phase, *reason, message, generation, now),
+        Verdict::Passed(phase, condition, reason, message) => {
+            active(status, *phase, Reason::Progressing, message, generation, now);
+            ConditionWriter::new(&mut status.conditions, generation, now).set(
+                *condition,
+                ConditionStatus::True,
+                *reason,
+                message.clone(),
+            );
+            if let Some(entry) = status.phases.iter_mut().find(|entry| entry.name == *phase) {
+                entry.finished.get_or_insert(Time(now));
+            }
+        }
+        Verdict::Starting => {
+            status.started_at.get_or_insert(Time(now));
+            active(
+                status,
+                Phase::CleanUp,
+                Reason::Progressing,
+                "the first change is about to be made",
+                generation,
+                now,
+            );
+        }
+        Verdict::Replan(reason, message) => {
+            back_to(status, &[ConditionType::Planned, ConditionType::Validated], generation, now);
+            let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
+            writer.set(ConditionType::Drifted, ConditionStatus::True, *reason, message.clone());
+            status.gates.clear();
+            active(status, Phase::Plan, *reason, &format!("planning anew: {message}"), generation, now);
+        }
+        Verdict::BackUpAgain(reason, message) => {
+            back_to(status, &[ConditionType::BackedUp, ConditionType::Validated], generation, now);
+            let attempt = status.backup.as_ref().map_or(0, |backup| backup.attempt);
+            status.backup = Some(next_attempt(attempt));
+            active(status, Phase::BackUp, *reason, message, generation, now);
+        }
+        Verdict::Anew(message) => active(status, Phase::Preflight, Reason::Progressing, message, generation, now),
+        Verdict::RollBack(phase, reason, message) => {
+            roll_back(status, *phase, *reason, message, strategy, generation, now)
+        }
+        Verdict::Ended(end) => ended(status, end, generation, now),
+    }
+}
+
+/// Phases whose conditions were True are to be done again.
+fn back_to(status: &mut SchemaMigrationStatus, conditions: &[ConditionType], generation: i64, now: Timestamp) {
+    let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
+    for condition in conditions {
+        writer.set(*condition, ConditionStatus::Unknown, Reason::Pending, "to be done again");
+    }
+    status.phases.retain(|entry| condition_of(entry.name).is_none_or(|condition| !conditions.contains(&condition)));
+}
+
+fn active(
+    status: &mut SchemaMigrationStatus,
+    phase: Phase,
+    reason: Reason,
+    message: &str,
+    generation: i64,
+    now: Timestamp,
+) {
+    begin_phase(status, phase, now);
+    status.message = Some(shortened(message.to_owned(), MAX_TEXT));
+    let done =
+        condition_of(phase).is_some_and(|condition| crate::api::conditions::is_true(&status.conditions, condition));
+    let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
+    writer.set(ConditionType::Ready, ConditionStatus::Unknown, reason, message);
+    writer.set(ConditionType::Succeeded, ConditionStatus::Unknown, Reason::Progressing, "not finished");
+    writer.set(ConditionType::Finished, ConditionStatus::False, Reason::Progressing, "not finished");
+    writer.set(ConditionType::Reconciling, ConditionStatus::True, reason, message);
+    writer.remove(ConditionType::Stalled);
+    if let Some(condition) = condition_of(phase)
+        && !done
+    {
+        writer.set(condition, ConditionStatus::Unknown, reason, message);
+    }
+}
+
+fn begin_phase(status: &mut SchemaMigrationStatus, phase: Phase, now: Timestamp) {
+    status.phase = Some(phase);
+    if !status.phases.iter().any(|entry| entry.name == phase) {
+        // Which phases let the application work on is known before; only approved copies stop writers of their table.
+        status.phases.push(PhaseStatus { name: phase, started: Time(now), finished: None, background: true });
+    }
+}
+
+/// The condition Approved: of the gates so far.
+fn approved(status: &mut SchemaMigrationStatus, generation: i64, now: Timestamp) {
+    let closed = status.gates.iter().find(|gate| gate.state == GateState::Closed);
+    let (value, reason, message) = match closed {
+        Some(gate) => {
+            let reason = Reason::from_name(&gate.reason).unwrap_or(Reason::ApprovalPending);
+            let value =
+                if reason == Reason::ApprovalDenied { ConditionStatus::False } else { ConditionStatus::Unknown };
+            (value, reason, gate.message.clone().unwrap_or_default())
+        }
+        None if status.gates.is_empty() => return,
+        None => {
+            let names: Vec<String> = status
+                .gates
+                .iter()
+                .filter_map(|gate| gate.before.phase)
+                .map(|phase: GatedPhase| phase.to_string())
+                .collect();
+            (ConditionStatus::True, Reason::Approved, format!("approved before {}", names.join(", ")))
+        }
+    };
+    ConditionWriter::new(&mut status.conditions, generation, now).set(ConditionType::Approved, value, reason, message);
+}
+
+fn roll_back(
+    status: &mut SchemaMigrationStatus,
+    failed: Phase,
+    reason: Reason,
+    message: &str,
+    strategy: OnFailure,
+    generation: i64,
+    now: Timestamp,
+) {
+    status.rollback = Some(RollbackStatus {
+        reason: reason.as_str().to_owned(),
+        message: shortened(message.to_owned(), MAX_TEXT),
+        failed_phase: failed,
+        strategy,
+        started_at: Time(now),
+        finished_at: None,
+        undone: 0,
+        tables_identical: 0,
+        remaining: Vec::new(),
+    });
+    if let Some(condition) = condition_of(failed) {
+        ConditionWriter::new(&mut status.conditions, generation, now).set(
+            condition,
+            ConditionStatus::False,
+            reason,
+            message,
+        );
+    }
+    let text = format!("taking every change back, because {failed} failed: {message}");
+    active(status, Phase::RollBack, Reason::RollingBack, &text, generation, now);
+}
+
+fn ended(status: &mut SchemaMigrationStatus, end: &End, generation: i64, now: Timestamp) {
+    status.finished_at.get_or_insert(Time(now));
+    status.current = None;
+    for entry in &mut status.phases {
+        entry.finished.get_or_insert(Time(now));
+    }
+    if let Some(rollback) = &mut status.rollback {
+        rollback.finished_at.get_or_insert(Time(now));
+    }
+    let (phase, good, reason, message) = match end {
+        End::Complete(message) => (Phase::Complete, true, Reason::Complete, message),
+        End::PlanOnly(message) => (Phase::Complete, true, Reason::PlanOnly, message),
+        End::RolledBack(message) => (Phase::RolledBack, false, Reason::RollbackSucceeded, message),
+        End::Failed(_, reason, message) => (Phase::Failed, false, *reason, message),
+    };
+    status.phase = Some(phase);
+    status.message = Some(shortened(message.clone(), MAX_TEXT));
+    let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
+    let value = if good { ConditionStatus::True } else { ConditionStatus::False };
+    writer.set(ConditionType::Ready, value, reason, message.clone());
+    writer.set(ConditionType::Succeeded, value, reason, message.clone());
+    writer.set(ConditionType::Finished, ConditionStatus::True, reason, message.clone());
+    writer.remove(ConditionType::Reconciling);
+    if good {
+        writer.remove(ConditionType::Stalled);
+    } else {
+        writer.set(ConditionType::Stalled, ConditionStatus::True, reason, message.clone());
+    }
+    match end {
+        End::RolledBack(_) => writer.set(ConditionType::RolledBack, ConditionStatus::True, reason, message.clone()),
+        End::Failed(failed, ..) => {
+            if let Some(condition) = condition_of(*failed) {
+                writer.set(condition, ConditionStatus::False, reason, message.clone());
+            }
+        }
+        End::Complete(_) | End::PlanOnly(_) => {}
+    }
+}
