@@ -91,9 +91,8 @@ impl Cluster {
 pub(crate) async fn client(user: Option<&str>) -> Client {
     let path = env::var("HOLDFAST_TEST_KUBECONFIG").unwrap_or_else(|_| {
         panic!(
-            "HOLDFAST_TEST_KUBECONFIG is not set: these tests need the kubeconfig of an API server's administrator. `make test` starts \
-             one; by hand: tests/cluster/cluster.sh up, then eval \"$(tests/cluster/cluster.sh env)\" and \
-             HOLDFAST_TEST_KUBECONFIG=$KUBECONFIG"
+            "HOLDFAST_TEST_KUBECONFIG is not set: these tests need the kubeconfig of an API server's administrator. `make test-api` \
+             starts one; tests/cluster/api-server.sh run -- COMMAND starts one for any command"
         )
     });
     let kubeconfig = Kubeconfig::read_from(&path).unwrap_or_else(|error| panic!("{path} cannot be read: {error}"));
@@ -223,7 +222,7 @@ fn helm(arguments: &[&str]) -> String {
     let mut command = Command::new("helm");
     command.args(arguments).env("KUBECONFIG", env::var_os("HOLDFAST_TEST_KUBECONFIG").unwrap_or_default());
     let output = command.output().unwrap_or_else(|error| {
-        panic!("helm cannot be run: {error}. It must be on the PATH; eval \"$(tests/cluster/cluster.sh env)\" puts it there")
+        panic!("helm cannot be run: {error}. It must be on the PATH; tests/cluster/api-server.sh run -- COMMAND puts it there")
     });
     assert!(output.status.success(), "helm {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

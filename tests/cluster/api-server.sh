@@ -42,17 +42,18 @@ trap 'exit 143' TERM
 
 # certificate NAME SUBJECT EXTENSION: signed by the throw-away authority.
 certificate() {
-	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "$2" -keyout "$1.key" -out "$1.csr"
-	openssl x509 -req -in "$1.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile <(echo "$3") -out "$1.crt"
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "$2" -keyout "$1.key" -out "$1.csr" &&
+		openssl x509 -req -in "$1.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile <(echo "$3") -out "$1.crt"
 }
 
-certificates() {
-	cd "$folder"
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=throw-away -days 2 -keyout ca.key -out ca.crt
-	certificate server /CN=kube-apiserver "subjectAltName=IP:127.0.0.1,DNS:localhost"
-	certificate administrator /O=system:masters/CN=administrator "extendedKeyUsage=clientAuth"
-	openssl genrsa -out service-accounts.key 2048
-}
+# In a subshell, so that the command is run where the caller is.
+certificates() (
+	cd "$folder" &&
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=throw-away -days 2 -keyout ca.key -out ca.crt &&
+		certificate server /CN=kube-apiserver "subjectAltName=IP:127.0.0.1,DNS:localhost" &&
+		certificate administrator /O=system:masters/CN=administrator "extendedKeyUsage=clientAuth" &&
+		openssl genrsa -out service-accounts.key 2048
+)
 certificates >"$folder/certificates.log" 2>&1 || die "making certificates failed: $(tail -n 3 "$folder/certificates.log")"
 
 etcd_port=$(free_port)
