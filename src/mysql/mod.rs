@@ -8,6 +8,7 @@ pub mod catalogue_keys;
 pub mod connection;
 pub(crate) mod create_statement;
 mod ddl;
+mod ddl_attempt;
 mod deadline;
 pub mod error;
 mod fence;

@@ -57,7 +57,7 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
 
 /// Errors after which the same undo is simply run again.
 fn interrupts(error: &Error) -> bool {
-    matches!(error.cause, Cause::Stopped | Cause::FenceLost | Cause::Unreachable | Cause::LockHeld)
+    error.is_transient() || matches!(error.cause, Cause::Stopped | Cause::FenceLost)
 }
 
 fn incomplete(remains: &[String]) -> Error {

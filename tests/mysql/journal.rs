@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use holdfast::mysql::report::MigrationOutcome;
-use holdfast::mysql::{Allowance, Cause, Progress, Stop};
+use holdfast::mysql::{Allowance, Cause, JournalLocation, Progress, Stop};
 use holdfast::plan::Section;
 use holdfast::plan::model::OrphanPolicy;
 
+use crate::common::identifier;
 use crate::database::{Database, PARENT_AND_CHILD, PATIENCE, eventually, run_section};
 
 async fn state_of(database: &Database, operation: &str, state: &str) -> bool {
@@ -187,4 +188,19 @@ async fn a_stop_ends_waiting_work_and_the_next_call_goes_on() {
     reader.run("COMMIT").await.unwrap();
     tokio::time::timeout(Duration::from_secs(30), run_section(&session, Section::FixTypes)).await.unwrap().unwrap();
     session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_journal_with_a_prefix_lies_in_the_migrated_schema() {
+    let database = Database::fresh("prefix", PARENT_AND_CHILD).await;
+    let mut engine = database.engine();
+    engine.settings.journal = JournalLocation::Prefix(identifier("_holdfast_"));
+    let plan = database.plan(vec![database.add_column("child", "extra")]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    run_section(&session, Section::FixTypes).await.unwrap();
+    assert_eq!(database.number("SELECT COUNT(*) FROM _holdfast_operations WHERE state = 'Done'").await, 1);
+    let (progress, _reading) = Progress::new();
+    session.undo(&progress, &Stop::default()).await.unwrap();
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+    assert_eq!(database.number("SELECT COUNT(*) FROM _holdfast_migrations WHERE state = 'RolledBack'").await, 1);
 }

@@ -201,7 +201,7 @@ async fn an_expectation_that_is_missed_fails_the_stage() {
 }
 
 #[tokio::test]
-async fn an_index_build_waits_out_a_short_reader_and_lets_writers_go_on() {
+async fn writers_go_on_during_an_index_build() {
     let database = Database::fresh("build_writer", PARENT_AND_CHILD).await;
     let grow = "INSERT INTO child (parent_id, note) SELECT a.parent_id, a.id FROM child a JOIN child b JOIN child c LIMIT 200000";
     database.run(&[grow]).await;
@@ -219,5 +219,40 @@ async fn an_index_build_waits_out_a_short_reader_and_lets_writers_go_on() {
     let index =
         "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = 'by_note'";
     eventually("the index", || async { database.number(index).await == 1 }).await;
+    session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_comes_during_an_index_build_costs_the_build_and_not_the_writers() {
+    let database = Database::fresh("build_reader", PARENT_AND_CHILD).await;
+    let grow = "INSERT INTO child (parent_id, note) SELECT a.parent_id, a.id FROM child a JOIN child b JOIN child c LIMIT 600000";
+    database.run(&[grow]).await;
+    let mut engine = database.engine();
+    engine.settings.lock_timeout = Duration::from_millis(400);
+    engine.settings.max_retries = 2;
+    let plan = database.plan(vec![database.add_index("child", "by_note", "note")]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    let mut reader = database.application().await;
+    let reading = async {
+        let building = "SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_state LIKE 'alter%' \
+                        AND processlist_info LIKE 'ALTER TABLE `holdfast_test_build_reader`%'";
+        eventually("the build", || async { database.number(building).await > 0 }).await;
+        reader.run("BEGIN").await.unwrap();
+        reader.run("SELECT COUNT(*) FROM child WHERE id = 1").await.unwrap();
+        Writer::start(&database).await
+    };
+    let (result, writer) = futures::future::join(run_section(&session, Section::Stage(0)), reading).await;
+    let (_, worst) = writer.end().await;
+    let error = result.unwrap_err();
+    assert_eq!(error.cause, Cause::RetriesExhausted, "{error}");
+    assert!(
+        error.message.contains(&format!("connection {} ", reader.id)),
+        "{error} does not name connection {}",
+        reader.id
+    );
+    assert!(worst > Duration::from_millis(300), "the build did not wait for the reader: {worst:?}");
+    assert!(worst < Duration::from_millis(900), "an insert waited {worst:?}");
+    reader.run("COMMIT").await.unwrap();
+    run_section(&session, Section::Stage(0)).await.unwrap();
     session.release().await.unwrap();
 }
