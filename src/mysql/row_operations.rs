@@ -1,33 +1,50 @@
 //! Where operations on rows are handed to the part of the engine that carries them out.
 
+use std::collections::BTreeMap;
+
 use super::error::{Cause, Error};
 use super::report::{RestoreReport, RowsReport};
 use super::session::Work;
+use super::{backfill, clean_up, duplicates, orphans, quarantine, restore};
 use crate::plan::Operation;
 use crate::plan::identifier::{Identifier, TableName};
-
-fn refused(operation: &str) -> Error {
-    Error::new(
-        Cause::InvalidSpec,
-        format!("{operation}: this version does not change rows yet; take it out of the specification"),
-    )
-}
+use crate::plan::model::Action;
 
 /// Carries an operation on rows out.
-pub(crate) async fn run(_work: &Work<'_>, operation: &Operation) -> Result<RowsReport, Error> {
-    Err(refused(&operation.id))
+pub(crate) async fn run(work: &Work<'_>, operation: &Operation) -> Result<RowsReport, Error> {
+    match &operation.action {
+        Action::RemoveOrphans { .. } => orphans::remove_orphans(work, operation).await,
+        Action::RemoveDuplicates { .. } => duplicates::remove_duplicates(work, operation).await,
+        Action::Backfill { .. } => backfill::backfill(work, operation).await,
+        _ => Err(Error::new(Cause::UnknownFormat, format!("operation {} does not change rows", operation.id))),
+    }
+}
+
+/// Refuses the cleanup as a whole, before its first operation, where it would take more than is approved.
+pub(crate) async fn check_allowance(work: &Work<'_>, operations: &[&Operation]) -> Result<(), Error> {
+    clean_up::check_allowance(work, operations).await
+}
+
+/// Repeats the operations of a cleanup until none finds anything: rows that one removes can leave orphans to another. Returns
+/// what that did beyond their first run.
+pub(crate) async fn clean_to_fixpoint(
+    work: &Work<'_>,
+    operations: &[&Operation],
+) -> Result<BTreeMap<String, RowsReport>, Error> {
+    clean_up::clean_to_fixpoint(work, operations).await
 }
 
 /// Puts back what an operation on rows took.
-pub(crate) async fn restore(_work: &Work<'_>, operation: &Operation) -> Result<RestoreReport, Error> {
-    Err(refused(&operation.id))
+pub(crate) async fn restore(work: &Work<'_>, operation: &Operation) -> Result<RestoreReport, Error> {
+    restore::restore_rows(work, operation).await
 }
 
 /// Keeps the values of a column that is about to be dropped.
 pub(crate) async fn keep_column_values(
-    _work: &Work<'_>,
-    _table: &TableName,
-    _column: &Identifier,
+    work: &Work<'_>,
+    table: &TableName,
+    column: &Identifier,
 ) -> Result<(), Error> {
+    quarantine::keep_column_values(work, table, column).await?;
     Ok(())
 }

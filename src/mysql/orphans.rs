@@ -1,0 +1,341 @@
+//! Children without a parent: found once without locks, then removed (or their reference nulled) in short transactions that look
+//! again, with the parent's place locked, so that a parent committed meanwhile wins.
+
+use sqlx::Row;
+use tokio::time::Instant;
+
+use super::cascades::{Cascades, refuse_triggers};
+use super::connection::{Connection, sql};
+use super::error::{Cause, Error};
+use super::orphan_query::{self, OrphanQuery};
+use super::quarantine::{Kind, Ledger, Quarantine, Reason, Tag, new_batch};
+use super::report::RowsReport;
+use super::row_session::{BatchSize, Isolation, interruptible, isolate, open, transaction, wait_until_calm};
+use super::row_shape::{End, Shape, live_keys, pairs, read, same_column};
+use super::session::Work;
+use super::work_table::WorkTable;
+use crate::plan::catalogue::{ForeignKey, ReferentialAction};
+use crate::plan::identifier::{Identifier, TableName, quoted_list};
+use crate::plan::model::{Action, OrphanPolicy};
+use crate::plan::{Operation, Section};
+
+/// Passes over one table before the application counts as making orphans faster than they are removed.
+pub(crate) const MAX_ROUNDS: u64 = 32;
+/// A parent without an index on the key is looked through, and locked, by every batch: only up to this size.
+const SMALL_PARENT: u64 = 10_000;
+
+/// What an orphan removal did, and where.
+#[derive(Debug, Default)]
+pub(crate) struct Removed {
+    pub(crate) report: RowsReport,
+    /// Tables that lost rows, so that their own children may be orphans now.
+    pub(crate) tables: Vec<TableName>,
+}
+
+/// Everything a batch needs to know.
+struct Job<'a> {
+    work: &'a Work<'a>,
+    operation: &'a str,
+    key: &'a ForeignKey,
+    policy: OrphanPolicy,
+    quarantine: Quarantine,
+    query: OrphanQuery,
+    /// `FORCE INDEX (...)` for the parent: a batch must lock the parents it looks for and no others.
+    parent_index: String,
+    /// For SetNull: the columns that become NULL.
+    nulled: Vec<Identifier>,
+    cascades: Option<Cascades>,
+}
+
+/// Removes the orphans of one key by its policy; also for an AddForeignKey whose barrier brought some to light.
+///
+/// # Errors
+/// [`Cause::OrphansFound`] under the policy Fail, [`Cause::ApprovalExceeded`] before more is taken than allowed,
+/// [`Cause::InvalidSpec`] where the policy does not fit the table.
+pub(crate) async fn remove_orphans(work: &Work<'_>, operation: &Operation) -> Result<RowsReport, Error> {
+    Ok(remove(work, operation).await?.report)
+}
+
+/// The key and the policy of an operation that concerns orphans.
+pub(crate) fn key_and_policy(operation: &Operation) -> Result<(&ForeignKey, OrphanPolicy), Error> {
+    match &operation.action {
+        Action::RemoveOrphans { key, policy } | Action::AddForeignKey { key, policy } => Ok((key, *policy)),
+        _ => Err(Error::new(Cause::UnknownFormat, format!("operation {} removes no orphans", operation.id))),
+    }
+}
+
+/// Counts a key's orphans without locking anything.
+pub(crate) async fn count(work: &Work<'_>, connection: &mut Connection, key: &ForeignKey) -> Result<u64, Error> {
+    let id = connection.id;
+    interruptible(work, id, "looking for orphans", orphan_query::count_orphans(connection, key)).await
+}
+
+async fn refuse_any(work: &Work<'_>, connection: &mut Connection, key: &ForeignKey, path: &str) -> Result<(), Error> {
+    let query = OrphanQuery::read(connection, key).await?;
+    let id = connection.id;
+    let orphans = interruptible(work, id, "looking for orphans", orphan_query::count(connection, &query)).await?;
+    if orphans == 0 {
+        return Ok(());
+    }
+    let sample: Vec<String> = interruptible(work, id, "sampling orphans", async {
+        let rows = sqlx::raw_sql(sql(query.sample_statement(5))).fetch_all(connection.raw()).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    })
+    .await?;
+    Err(Error::new(
+        Cause::OrphansFound,
+        format!(
+            "{orphans} rows of {} refer to no row of {} (key {}; values of {} without a parent: {}): clean them up, or set \
+             {path}.orphans to Delete or SetNull",
+            key.child,
+            key.parent,
+            key.name,
+            key.columns.iter().map(Identifier::as_str).collect::<Vec<_>>().join(", "),
+            sample.join("; ")
+        ),
+    ))
+}
+
+/// As [`remove_orphans`], with the tables that lost rows.
+pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Removed, Error> {
+    let (key, policy) = key_and_policy(operation)?;
+    let mut connection = open(work, Isolation::ReadCommitted).await?;
+    if policy == OrphanPolicy::Fail {
+        refuse_any(work, &mut connection, key, &operation.path).await?;
+        connection.close().await?;
+        return Ok(Removed { report: RowsReport { rounds: 1, ..RowsReport::default() }, tables: Vec::new() });
+    }
+    let parent = read(&mut connection, &key.parent).await?;
+    let parent_index = match parent.index_on(&key.parent_columns) {
+        Some(index) => format!("FORCE INDEX ({})", index.name.quoted()),
+        None if parent.estimated_rows <= SMALL_PARENT => String::new(),
+        // The unique constraint of the parent comes between cleanup and the stage, where the same key is cleaned again.
+        None if operation.section == Section::CleanUp => {
+            connection.close().await?;
+            return Ok(Removed::default());
+        }
+        None => {
+            return Err(Error::new(
+                Cause::InvalidSpec,
+                format!(
+                    "table {} has no index on ({}), so orphans of {} cannot be removed without locking all of it: add a unique constraint there",
+                    key.parent,
+                    quoted_list(&key.parent_columns),
+                    key.name
+                ),
+            ));
+        }
+    };
+    let quarantine = Quarantine::of_table(work, &mut connection, &key.child).await?;
+    quarantine.shape.require_primary_key()?;
+    let (nulled, cascades) = if policy == OrphanPolicy::SetNull {
+        refuse_triggers(work, &quarantine.shape, &["UPDATE"])?;
+        (nullable_columns(&mut connection, &quarantine.shape, key, &operation.path).await?, None)
+    } else {
+        refuse_triggers(work, &quarantine.shape, &["DELETE"])?;
+        (Vec::new(), Some(Cascades::read(work, &mut connection, &quarantine).await?))
+    };
+    let query = OrphanQuery::read(&mut connection, key).await?;
+    let job = Job { work, operation: &operation.id, key, policy, quarantine, query, parent_index, nulled, cascades };
+    let mut ledger = Ledger::read(work, &mut connection).await?;
+    let mut removed = Removed::default();
+    loop {
+        removed.report.rounds += 1;
+        if job.round(&mut connection, &mut ledger, &mut removed.report).await? == 0 {
+            break;
+        }
+        if removed.report.rounds >= MAX_ROUNDS {
+            return Err(Error::new(
+                Cause::RetriesExhausted,
+                format!(
+                    "{MAX_ROUNDS} passes over {} still found orphans of {}: the application goes on making them; stop that first",
+                    key.child, key.name
+                ),
+            ));
+        }
+    }
+    connection.close().await?;
+    if removed.report.rows_removed > 0 {
+        removed.tables = job.cascades.iter().flat_map(Cascades::tables).cloned().collect();
+    }
+    Ok(removed)
+}
+
+/// The columns that SetNull sets: those of the key that may be NULL. One NULL is enough to end a reference.
+async fn nullable_columns(
+    connection: &mut Connection,
+    shape: &Shape,
+    key: &ForeignKey,
+    path: &str,
+) -> Result<Vec<Identifier>, Error> {
+    let mut nulled = Vec::new();
+    for name in &key.columns {
+        let column = shape.require(name)?;
+        if column.nullable && !column.generated {
+            nulled.push(column.name.clone());
+        }
+    }
+    if nulled.is_empty() {
+        return Err(Error::new(
+            Cause::InvalidSpec,
+            format!(
+                "{path}.orphans is SetNull, but no column of {} in {} may be NULL: choose Delete or Fail",
+                key.name, key.child
+            ),
+        ));
+    }
+    for live in live_keys(connection, &key.child, End::Parent).await? {
+        let follows = matches!(live.on_update, ReferentialAction::Cascade | ReferentialAction::SetNull);
+        if follows && live.parent_columns.iter().any(|column| nulled.iter().any(|name| same_column(name, column))) {
+            return Err(Error::new(
+                Cause::InvalidSpec,
+                format!(
+                    "{path}.orphans is SetNull, but the existing key {} of {} would carry the change on to its rows: choose Delete or Fail",
+                    live.name, live.child
+                ),
+            ));
+        }
+    }
+    Ok(nulled)
+}
+
+impl Job<'_> {
+    /// One pass: finds orphans, removes them in batches, and returns how many were found.
+    async fn round(
+        &self,
+        connection: &mut Connection,
+        ledger: &mut Ledger,
+        report: &mut RowsReport,
+    ) -> Result<u64, Error> {
+        let (work, shape) = (self.work, &self.quarantine.shape);
+        let primary = shape.require_primary_key()?;
+        let what = format!("removing orphans of {}", self.key.name);
+        isolate(connection, Isolation::ReadCommitted).await?;
+        let typed =
+            primary.iter().map(|name| Ok((name.clone(), shape.require(name)?))).collect::<Result<Vec<_>, Error>>()?;
+        let list = WorkTable::create(work, connection, self.operation, &typed).await?;
+        let what_first = format!("looking for orphans of {}", self.key.name);
+        let found = list.fill(work, connection, &what_first, &self.query.rows_statement(primary)).await?;
+        let checked = ledger.check(found, &what);
+        if let Err(error) = checked {
+            list.remove(connection).await?;
+            return Err(error);
+        }
+        isolate(connection, Isolation::RepeatableRead).await?;
+        let (mut from, last, mut size) = (0, list.last(connection).await?, BatchSize::new(work));
+        while from < last {
+            wait_until_calm(work, connection).await?;
+            work.progress.update(|reading| reading.activity = format!("{what}: {from} of {last}"));
+            let (to, begun) = (from.saturating_add(size.rows()), Instant::now());
+            let (rows, values) = transaction(work, connection, &what, async |connection| {
+                self.batch(connection, &list, (from, to), ledger).await
+            })
+            .await?;
+            size.took(begun.elapsed());
+            ledger.add(rows + values);
+            report.rows_removed += rows;
+            report.values_changed += values;
+            from = to;
+        }
+        list.remove(connection).await?;
+        Ok(found)
+    }
+
+    /// The rows of a batch that are orphans still, with the places of their parents locked until the transaction ends.
+    fn still_orphans(&self, list: &WorkTable) -> Result<String, Error> {
+        let primary = self.quarantine.shape.require_primary_key()?;
+        Ok(format!(
+            "FROM {} w STRAIGHT_JOIN {} t FORCE INDEX (PRIMARY) ON {} LEFT JOIN {} p {} ON {} \
+             WHERE w.n > ? AND w.n <= ? AND {} AND p.{} IS NULL FOR UPDATE OF t FOR SHARE OF p",
+            list.quoted(),
+            self.key.child.quoted(),
+            pairs("t", primary, "w", primary),
+            self.key.parent.quoted(),
+            self.parent_index,
+            self.query.matches("t", "p"),
+            self.query.not_null("t"),
+            self.key.parent_columns.first().map(Identifier::quoted).unwrap_or_default(),
+        ))
+    }
+
+    async fn batch(
+        &self,
+        connection: &mut Connection,
+        list: &WorkTable,
+        (from, to): (u64, u64),
+        ledger: &Ledger,
+    ) -> Result<(u64, u64), Error> {
+        let batch = new_batch(connection).await?;
+        let set_null = self.policy == OrphanPolicy::SetNull;
+        let tag = Tag {
+            operation: self.operation,
+            batch,
+            kind: if set_null { Kind::Value } else { Kind::Row },
+            reason: Reason::Orphan,
+            depth: 0,
+            columns: &self.nulled,
+        };
+        let source = self.still_orphans(list)?;
+        let taken = self.quarantine.take(self.work, connection, &tag, ("t", "NULL"), &source, &[from, to]).await?;
+        let what = format!("removing orphans of {}", self.key.name);
+        match &self.cascades {
+            None => {
+                ledger.check(taken, &what)?;
+                let changed = self.set_null(connection, batch).await?;
+                equal(&self.key.child, taken, changed)?;
+                Ok((0, taken))
+            }
+            Some(cascades) => {
+                let (rows, values) = cascades.take_along(self.work, connection, self.operation, batch).await?;
+                ledger.check(taken + rows + values, &what)?;
+                let deleted = delete_batch(connection, &self.quarantine, batch).await?;
+                if !cascades.reaches_itself(&self.key.child) {
+                    equal(&self.key.child, taken, deleted)?;
+                }
+                cascades.assert_gone(connection, batch).await?;
+                Ok((taken + rows, values))
+            }
+        }
+    }
+
+    async fn set_null(&self, connection: &mut Connection, batch: u64) -> Result<u64, Error> {
+        let shape = &self.quarantine.shape;
+        let nulls: Vec<String> = self.nulled.iter().map(|column| format!("t.{} = NULL", column.quoted())).collect();
+        let statement = format!(
+            "UPDATE {} e STRAIGHT_JOIN {} t FORCE INDEX (PRIMARY) ON {} SET {}{} WHERE e.holdfast_batch = ? AND e.holdfast_kind = 'Value'",
+            self.quarantine.quoted(),
+            shape.name.quoted(),
+            self.quarantine.same_row("e", "t")?,
+            nulls.join(", "),
+            shape.keep_timestamps("t", &self.nulled),
+        );
+        Ok(sqlx::query(sql(statement)).bind(batch).execute(connection.raw()).await?.rows_affected())
+    }
+}
+
+/// Deletes the rows that a batch was meant for; the server deletes what hangs on them.
+pub(crate) async fn delete_batch(
+    connection: &mut Connection,
+    quarantine: &Quarantine,
+    batch: u64,
+) -> Result<u64, Error> {
+    let statement = format!(
+        "DELETE t FROM {} e STRAIGHT_JOIN {} t FORCE INDEX (PRIMARY) ON {} \
+         WHERE e.holdfast_batch = ? AND e.holdfast_kind = 'Row' AND e.holdfast_depth = 0",
+        quarantine.quoted(),
+        quarantine.shape.name.quoted(),
+        quarantine.same_row("e", "t")?,
+    );
+    Ok(sqlx::query(sql(statement)).bind(batch).execute(connection.raw()).await?.rows_affected())
+}
+
+/// Refuses to commit a batch whose numbers do not agree.
+pub(crate) fn equal(table: &TableName, taken: u64, changed: u64) -> Result<(), Error> {
+    if taken == changed {
+        return Ok(());
+    }
+    Err(Error::new(
+        Cause::VerificationFailed,
+        format!("{taken} rows of {table} went to quarantine but {changed} were changed: the batch was rolled back"),
+    ))
+}

@@ -1,0 +1,360 @@
+//! The way back: quarantined rows and values return to their tables, newest batch first, each batch in one transaction with its
+//! mark. What the application has used since (a key, a unique value, a changed column) wins; what cannot return stays in quarantine
+//! and is named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::Row;
+
+use super::cascades::refuse_triggers;
+use super::connection::{Connection, sql};
+use super::deadline::{SHORT_STATEMENT, within};
+use super::duplicates::among;
+use super::error::{Cause, Error};
+use super::quarantine::{Registered, registered};
+use super::report::RestoreReport;
+use super::row_session::{Isolation, open, transaction, wait_until_calm, worth_repeating};
+use super::row_shape::{self, Shape, pairs};
+use super::session::Work;
+use super::work_table::key_as_text;
+use crate::plan::Operation;
+use crate::plan::identifier::{Identifier, quoted_list};
+
+/// Conflicts that are named one by one; beyond them only their number is told.
+const NAMED_CONFLICTS: usize = 50;
+
+/// A quarantine table with entries of the operation, and the table they go back to.
+struct Source {
+    table: Registered,
+    shape: Shape,
+    /// Columns that both have and that can be written.
+    columns: Vec<Identifier>,
+    /// Columns of the quarantine table that the table no longer has.
+    lost: Vec<Identifier>,
+}
+
+/// What one transaction put back.
+#[derive(Default)]
+struct Outcome {
+    rows: u64,
+    values: u64,
+    conflicts: Vec<String>,
+}
+
+/// Puts back what an operation took. Can be repeated: what is back is marked.
+///
+/// # Errors
+/// What the server answers; conflicts are no error but listed.
+pub(crate) async fn restore_rows(work: &Work<'_>, operation: &Operation) -> Result<RestoreReport, Error> {
+    let mut connection = open(work, Isolation::RepeatableRead).await?;
+    let mut report = RestoreReport::default();
+    let sources = sources(work, &mut connection, &operation.id).await?;
+    let mut batches: BTreeSet<u64> = BTreeSet::new();
+    for source in &sources {
+        refuse_fired(work, source)?;
+        batches.extend(open_batches(work, &mut connection, source, &operation.id).await?);
+        for column in &source.lost {
+            report.conflicts.push(format!(
+                "table {} has no column {column} any more: its values stay in {}",
+                source.shape.name, source.table.name
+            ));
+        }
+    }
+    let what = format!("putting back what {} took", operation.id);
+    let (total, mut done, mut unnamed) = (batches.len(), 0, 0);
+    for batch in batches.into_iter().rev() {
+        wait_until_calm(work, &mut connection).await?;
+        work.progress.update(|reading| reading.activity = format!("{what}: batch {done} of {total}"));
+        let outcome = transaction(work, &mut connection, &what, async |connection| {
+            restore_batch(connection, &sources, batch).await
+        })
+        .await?;
+        report.rows_restored += outcome.rows;
+        report.values_restored += outcome.values;
+        for conflict in outcome.conflicts {
+            if report.conflicts.len() < NAMED_CONFLICTS { report.conflicts.push(conflict) } else { unnamed += 1 }
+        }
+        done += 1;
+    }
+    if unnamed > 0 {
+        report.conflicts.push(format!("and {unnamed} more rows and values, all still in quarantine"));
+    }
+    connection.close().await?;
+    Ok(report)
+}
+
+fn refuse_fired(work: &Work<'_>, source: &Source) -> Result<(), Error> {
+    refuse_triggers(work, &source.shape, &["INSERT", "UPDATE"])
+}
+
+/// The quarantine tables that hold entries of the operation.
+async fn sources(work: &Work<'_>, connection: &mut Connection, operation: &str) -> Result<Vec<Source>, Error> {
+    let mut sources = Vec::new();
+    for table in within(SHORT_STATEMENT, "listing the quarantine", registered(work, connection)).await? {
+        let statement = format!(
+            "SELECT holdfast_id FROM {} WHERE holdfast_migration = ? AND holdfast_operation = ? AND holdfast_kind IN ('Row', 'Value') \
+             AND holdfast_restored_at IS NULL LIMIT 1",
+            table.name.quoted()
+        );
+        let any = within(SHORT_STATEMENT, format!("reading {}", table.name), async {
+            let query = sqlx::query(sql(statement)).bind(work.journal.migration()).bind(operation);
+            Ok(query.fetch_optional(connection.raw()).await?)
+        })
+        .await?;
+        if any.is_none() {
+            continue;
+        }
+        let shape = row_shape::read(connection, &table.source).await?;
+        let kept = row_shape::read(connection, &table.name).await?;
+        let (mut columns, mut lost) = (Vec::new(), Vec::new());
+        for column in kept.columns.iter().filter(|column| !column.name.as_str().starts_with("holdfast_")) {
+            match shape.column(&column.name) {
+                Some(own) if !own.generated => columns.push(own.name.clone()),
+                Some(_) => {}
+                None => lost.push(column.name.clone()),
+            }
+        }
+        sources.push(Source { table, shape, columns, lost });
+    }
+    Ok(sources)
+}
+
+async fn open_batches(
+    work: &Work<'_>,
+    connection: &mut Connection,
+    source: &Source,
+    operation: &str,
+) -> Result<Vec<u64>, Error> {
+    let statement = format!(
+        "SELECT DISTINCT holdfast_batch FROM {} WHERE holdfast_migration = ? AND holdfast_operation = ? \
+         AND holdfast_kind IN ('Row', 'Value') AND holdfast_restored_at IS NULL",
+        source.table.name.quoted()
+    );
+    within(SHORT_STATEMENT, format!("reading {}", source.table.name), async {
+        let query = sqlx::query(sql(statement)).bind(work.journal.migration()).bind(operation);
+        query.fetch_all(connection.raw()).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    })
+    .await
+}
+
+async fn restore_batch(connection: &mut Connection, sources: &[Source], batch: u64) -> Result<Outcome, Error> {
+    let mut outcome = Outcome::default();
+    // Rows first, those that were meant before those that went along with them: keys that exist must find their parents.
+    let mut depths: BTreeMap<u32, Vec<&Source>> = BTreeMap::new();
+    for source in sources {
+        let statement = format!(
+            "SELECT DISTINCT holdfast_depth FROM {} WHERE holdfast_batch = ? AND holdfast_kind = 'Row' AND holdfast_restored_at IS NULL",
+            source.table.name.quoted()
+        );
+        for row in sqlx::query(sql(statement)).bind(batch).fetch_all(connection.raw()).await? {
+            depths.entry(row.try_get(0)?).or_default().push(source);
+        }
+    }
+    let mut refused: Vec<(&Source, u64)> = Vec::new();
+    for (depth, sources) in depths {
+        for source in sources {
+            let condition = format!("holdfast_batch = {batch} AND holdfast_kind = 'Row' AND holdfast_depth = {depth}");
+            connection.run("SAVEPOINT holdfast_rows").await?;
+            match insert(connection, source, &condition).await {
+                Ok(rows) => outcome.rows += rows,
+                Err(error) if error.code.is_none() || worth_repeating(&error) => return Err(error),
+                Err(_) => {
+                    connection.run("ROLLBACK TO SAVEPOINT holdfast_rows").await?;
+                    refused.extend(ids(connection, source, &condition).await?.into_iter().map(|id| (source, id)));
+                }
+            }
+        }
+    }
+    restore_singly(connection, refused, &mut outcome).await?;
+    for source in sources {
+        restore_values(connection, source, batch, &mut outcome).await?;
+    }
+    Ok(outcome)
+}
+
+/// Inserts and marks the entries that meet a condition.
+async fn insert(connection: &mut Connection, source: &Source, condition: &str) -> Result<u64, Error> {
+    let (table, quarantine) = (source.shape.name.quoted(), source.table.name.quoted());
+    let open = "AND holdfast_restored_at IS NULL";
+    let rows = connection
+        .run(&format!(
+            "INSERT INTO {table} ({0}) SELECT {0} FROM {quarantine} WHERE {condition} {open} ORDER BY holdfast_id",
+            quoted_list(&source.columns)
+        ))
+        .await?;
+    let marked = connection
+        .run(&format!("UPDATE {quarantine} SET holdfast_restored_at = UTC_TIMESTAMP(6) WHERE {condition} {open}"))
+        .await?;
+    if rows != marked {
+        return Err(Error::new(
+            Cause::VerificationFailed,
+            format!(
+                "{rows} rows went back to {} but {marked} were marked: the batch was rolled back",
+                source.shape.name
+            ),
+        ));
+    }
+    Ok(rows)
+}
+
+async fn ids(connection: &mut Connection, source: &Source, condition: &str) -> Result<Vec<u64>, Error> {
+    let statement = format!(
+        "SELECT holdfast_id FROM {} WHERE {condition} AND holdfast_restored_at IS NULL ORDER BY holdfast_id",
+        source.table.name.quoted()
+    );
+    let rows = sqlx::raw_sql(sql(statement)).fetch_all(connection.raw()).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Tries rows one by one, over and over while any of them returns: a row may need another one of the same batch.
+async fn restore_singly<'a>(
+    connection: &mut Connection,
+    mut refused: Vec<(&'a Source, u64)>,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    loop {
+        let mut still: Vec<(&'a Source, u64)> = Vec::new();
+        let mut reasons = Vec::new();
+        let before = refused.len();
+        for (source, id) in refused {
+            connection.run("SAVEPOINT holdfast_row").await?;
+            match insert(connection, source, &format!("holdfast_id = {id}")).await {
+                Ok(rows) => outcome.rows += rows,
+                Err(error) if error.code.is_none() || worth_repeating(&error) => return Err(error),
+                Err(error) => {
+                    connection.run("ROLLBACK TO SAVEPOINT holdfast_row").await?;
+                    still.push((source, id));
+                    reasons.push(error.to_string());
+                }
+            }
+        }
+        if still.is_empty() || still.len() == before {
+            for ((source, id), reason) in still.into_iter().zip(reasons) {
+                let row = describe(connection, source, id).await?;
+                outcome.conflicts.push(format!("row {row} of {} stays in quarantine: {reason}", source.shape.name));
+            }
+            return Ok(());
+        }
+        refused = still;
+    }
+}
+
+/// A row's primary key, for messages.
+async fn describe(connection: &mut Connection, source: &Source, id: u64) -> Result<String, Error> {
+    let key: Vec<Identifier> =
+        source.shape.primary_key.iter().filter(|column| among(&source.columns, column)).cloned().collect();
+    if key.is_empty() {
+        return Ok(format!("(entry {id})"));
+    }
+    let statement =
+        format!("SELECT {} FROM {} q WHERE holdfast_id = ?", key_as_text("q", &key), source.table.name.quoted());
+    let text: String = sqlx::query(sql(statement)).bind(id).fetch_one(connection.raw()).await?.try_get(0)?;
+    Ok(format!("({text})"))
+}
+
+/// Puts changed values back where the column still holds what was left there.
+async fn restore_values(
+    connection: &mut Connection,
+    source: &Source,
+    batch: u64,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let quarantine = source.table.name.quoted();
+    let statement = format!(
+        "SELECT holdfast_id, holdfast_columns FROM {quarantine} WHERE holdfast_batch = ? AND holdfast_kind = 'Value' \
+         AND holdfast_restored_at IS NULL ORDER BY holdfast_id DESC"
+    );
+    let entries = sqlx::query(sql(statement)).bind(batch).fetch_all(connection.raw()).await?;
+    let mut groups: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for entry in &entries {
+        groups.entry(entry.try_get(1)?).or_default().push(entry.try_get(0)?);
+    }
+    for (names, ids) in groups {
+        let columns: Vec<Identifier> = serde_json::from_str(&names).map_err(|error| {
+            Error::new(Cause::UnknownFormat, format!("columns of an entry of {quarantine}: {error}"))
+        })?;
+        for id in ids {
+            let missing = columns.iter().find(|column| !among(&source.columns, column));
+            let result = match missing {
+                Some(column) => {
+                    Err(Error { code: Some(0), ..Error::new(Cause::Drifted, format!("column {column} is gone")) })
+                }
+                None => put_value(connection, source, id, &columns).await,
+            };
+            match result {
+                Ok(true) => outcome.values += 1,
+                Ok(false) => {
+                    let row = describe(connection, source, id).await?;
+                    outcome.conflicts.push(format!(
+                        "{} of row {row} of {} was changed since, or the row is gone: the old value stays in quarantine",
+                        quoted_list(&columns),
+                        source.shape.name
+                    ));
+                }
+                Err(error) if error.code.is_none() || worth_repeating(&error) => return Err(error),
+                Err(error) => {
+                    let row = describe(connection, source, id).await?;
+                    outcome.conflicts.push(format!(
+                        "{} of row {row} of {} stays in quarantine: {error}",
+                        quoted_list(&columns),
+                        source.shape.name
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn put_value(
+    connection: &mut Connection,
+    source: &Source,
+    id: u64,
+    columns: &[Identifier],
+) -> Result<bool, Error> {
+    let (table, quarantine) = (source.shape.name.quoted(), source.table.name.quoted());
+    let key = &source.shape.primary_key;
+    let set: Vec<String> = columns.iter().map(|column| format!("t.{0} = q.{0}", column.quoted())).collect();
+    let untouched: Vec<String> = columns
+        .iter()
+        .map(|column| format!("CAST(t.{0} AS BINARY) <=> CAST(a.{0} AS BINARY)", column.quoted()))
+        .collect();
+    connection.run("SAVEPOINT holdfast_value").await?;
+    let update = connection
+        .run(&format!(
+            "UPDATE {quarantine} q LEFT JOIN {quarantine} a ON a.holdfast_of = q.holdfast_id AND a.holdfast_kind = 'After' \
+             JOIN {table} t ON {} SET {}{} WHERE q.holdfast_id = {id} AND {}",
+            pairs("t", key, "q", key),
+            set.join(", "),
+            source.shape.keep_timestamps("t", columns),
+            untouched_or_null(&untouched, columns),
+        ))
+        .await;
+    match update {
+        Ok(0) => Ok(false),
+        Ok(_) => {
+            connection
+                .run(&format!(
+                    "UPDATE {quarantine} SET holdfast_restored_at = UTC_TIMESTAMP(6) WHERE holdfast_id = {id}"
+                ))
+                .await?;
+            Ok(true)
+        }
+        Err(error) => {
+            if error.code.is_some() && !worth_repeating(&error) {
+                connection.run("ROLLBACK TO SAVEPOINT holdfast_value").await?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The row holds what was noted after the change; where nothing was noted, the change left NULL in all its columns.
+fn untouched_or_null(untouched: &[String], columns: &[Identifier]) -> String {
+    let nulled: Vec<String> = columns.iter().map(|column| format!("t.{} IS NULL", column.quoted())).collect();
+    format!(
+        "((a.holdfast_id IS NOT NULL AND {}) OR (a.holdfast_id IS NULL AND {}))",
+        untouched.join(" AND "),
+        nulled.join(" AND "),
+    )
+}
