@@ -12,7 +12,7 @@ use super::error::{Cause, Error};
 use super::orphans::MAX_ROUNDS;
 use super::quarantine::{Quarantine, Reason, new_batch};
 use super::report::RowsReport;
-use super::row_session::{BATCH_DEADLINE, BatchSize, Isolation, open, transaction, wait_until_calm};
+use super::row_session::{Attempts, BATCH_DEADLINE, BatchSize, Isolation, open, wait_until_calm};
 use super::row_shape::{every, of, pairs, read, same_column};
 use super::session::Work;
 use super::value_changes::{Change, change};
@@ -129,10 +129,18 @@ impl Job<'_> {
             let what = format!("filling {}.{}", self.table, self.column);
             work.progress.update(|reading| reading.activity = format!("{what}: {from} of {last}"));
             let (to, begun) = (from.saturating_add(size.rows()), Instant::now());
-            changed += transaction(work, connection, &what, async |connection| {
-                self.batch(connection, &list, (from, to)).await
-            })
-            .await?;
+            let mut attempts = Attempts::new(work, &what);
+            let filled = loop {
+                let attempt = async {
+                    attempts.begin(connection).await?;
+                    self.batch(connection, &list, (from, to)).await
+                };
+                let outcome = within(BATCH_DEADLINE, &what, attempt).await;
+                if let Some(done) = attempts.end(connection, outcome).await? {
+                    break done;
+                }
+            };
+            changed += filled;
             size.took(begun.elapsed());
             from = to;
         }

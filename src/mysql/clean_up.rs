@@ -23,7 +23,6 @@ pub(crate) async fn clean_to_fixpoint(
     work: &Work<'_>,
     operations: &[&Operation],
 ) -> Result<BTreeMap<String, RowsReport>, Error> {
-    check_allowance(work, operations).await?;
     let mut pending = vec![true; operations.len()];
     let mut runs = vec![0_u64; operations.len()];
     let mut reports: BTreeMap<String, RowsReport> = BTreeMap::new();

@@ -6,11 +6,14 @@ use tokio::time::Instant;
 
 use super::cascades::{Cascades, refuse_triggers};
 use super::connection::{Connection, sql};
+use super::deadline::within;
 use super::error::{Cause, Error};
 use super::orphan_query::{self, OrphanQuery};
 use super::quarantine::{Kind, Ledger, Quarantine, Reason, Tag, new_batch};
 use super::report::RowsReport;
-use super::row_session::{BatchSize, Isolation, interruptible, isolate, open, transaction, wait_until_calm};
+use super::row_session::{
+    Attempts, BATCH_DEADLINE, BatchSize, Isolation, interruptible, isolate, open, wait_until_calm,
+};
 use super::row_shape::{End, Shape, live_keys, pairs, read, same_column};
 use super::session::Work;
 use super::work_table::WorkTable;
@@ -227,10 +230,17 @@ impl Job<'_> {
             wait_until_calm(work, connection).await?;
             work.progress.update(|reading| reading.activity = format!("{what}: {from} of {last}"));
             let (to, begun) = (from.saturating_add(size.rows()), Instant::now());
-            let (rows, values) = transaction(work, connection, &what, async |connection| {
-                self.batch(connection, &list, (from, to), ledger).await
-            })
-            .await?;
+            let mut attempts = Attempts::new(work, &what);
+            let (rows, values) = loop {
+                let attempt = async {
+                    attempts.begin(connection).await?;
+                    self.batch(connection, &list, (from, to), ledger).await
+                };
+                let outcome = within(BATCH_DEADLINE, &what, attempt).await;
+                if let Some(done) = attempts.end(connection, outcome).await? {
+                    break done;
+                }
+            };
             size.took(begun.elapsed());
             ledger.add(rows + values);
             report.rows_removed += rows;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::cage::caged;
+use super::cage::{Cage, try_again};
 use super::connection::{Connection, SessionLimits, Target, sql};
 use super::error::{Cause, Error, code};
 use super::row_shape::every;
@@ -72,7 +72,21 @@ fn prevents_probing(error: &Error) -> bool {
         // Values that the table refuses: a CHECK, a range, a missing default, a unique index on an expression.
         Cause::Server => matches!(
             error.code,
-            Some(code::DUPLICATE_ENTRY | code::DEADLOCK | 1048 | 1264 | 1265 | 1292 | 1364 | 1366 | 1406 | 3819 | 3140 | 1416 | 3643)
+            Some(
+                code::DUPLICATE_ENTRY
+                    | code::DEADLOCK
+                    | 1048
+                    | 1264
+                    | 1265
+                    | 1292
+                    | 1364
+                    | 1366
+                    | 1406
+                    | 3819
+                    | 3140
+                    | 1416
+                    | 3643
+            )
         ),
         _ => false,
     }
@@ -84,11 +98,17 @@ async fn probe_key(target: &Target, schema: &Identifier, limit: Duration, key: &
     maker.learn(&mut connection, &key.child).await?;
     maker.learn(&mut connection, &key.parent).await?;
     connection.close().await?;
-    let maker = &maker;
-    caged(target, schema, limit, &format!("probing {}", key.name), async |connection| {
-        steps(connection, &mut maker.again(), key).await
-    })
-    .await
+    let what = format!("probing {}", key.name);
+    let mut tries = 1;
+    loop {
+        let mut cage = Cage::open(target, schema, limit, &what).await?;
+        let outcome = tokio::time::timeout(cage.limit(), steps(&mut cage.connection, &mut maker.again(), key)).await;
+        match cage.end(outcome).await {
+            Ok(()) => return Ok(()),
+            Err(error) => try_again(error, tries).await?,
+        }
+        tries += 1;
+    }
 }
 
 fn failed(key: &ForeignKey, expected: &str, got: &str) -> Error {
@@ -119,7 +139,10 @@ async fn steps(connection: &mut Connection, maker: &mut Maker, key: &ForeignKey)
         && error.message.contains("CONSTRAINT `")
         && !error.message.contains(&format!("CONSTRAINT {}", key.name.quoted()))
     {
-        return Err(Error::new(Cause::InvalidSpec, format!("another key refuses the parent's deletion first: {error}")));
+        return Err(Error::new(
+            Cause::InvalidSpec,
+            format!("another key refuses the parent's deletion first: {error}"),
+        ));
     }
     let children = count(connection, key, &of_child).await?;
     match (key.on_delete, refused) {
@@ -133,9 +156,11 @@ async fn steps(connection: &mut Connection, maker: &mut Maker, key: &ForeignKey)
         (_, Some(error)) => Err(failed(key, "the parent's deletion to succeed", &error.to_string())),
         (ReferentialAction::Cascade, None) if children == 0 && !nulled(connection, maker, key, &child).await? => Ok(()),
         (ReferentialAction::SetNull, None) if nulled(connection, maker, key, &child).await? => Ok(()),
-        (action, None) => {
-            Err(failed(key, &format!("the child to follow by {}", action.sql()), &format!("{children} children that still refer")))
-        }
+        (action, None) => Err(failed(
+            key,
+            &format!("the child to follow by {}", action.sql()),
+            &format!("{children} children that still refer"),
+        )),
     }
 }
 

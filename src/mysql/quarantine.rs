@@ -8,7 +8,7 @@ use sqlx::Row;
 use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
-use super::row_session::{Isolation, interruptible, open, transaction, wait_until_calm};
+use super::row_session::{Attempts, BATCH_DEADLINE, Isolation, interruptible, open, wait_until_calm};
 use super::row_shape::{self, Shape, ShapeColumn, of, pairs};
 use super::session::Work;
 use super::work_table::WorkTable;
@@ -452,10 +452,17 @@ pub(crate) async fn keep_column_values(work: &Work<'_>, table: &TableName, colum
             pairs("t", &key, "w", &key),
             column.quoted()
         );
-        kept += transaction(work, &mut connection, &what, async |connection| {
-            quarantine.take(work, connection, &tag, ("t", "NULL"), &rows, &[from, to]).await
-        })
-        .await?;
+        let mut attempts = Attempts::new(work, &what);
+        kept += loop {
+            let attempt = async {
+                attempts.begin(&mut connection).await?;
+                quarantine.take(work, &mut connection, &tag, ("t", "NULL"), &rows, &[from, to]).await
+            };
+            let result = within(BATCH_DEADLINE, &what, attempt).await;
+            if let Some(done) = attempts.end(&mut connection, result).await? {
+                break done;
+            }
+        };
         from = to;
     }
     list.remove(&mut connection).await?;

@@ -13,7 +13,7 @@ use super::duplicates::among;
 use super::error::{Cause, Error};
 use super::quarantine::{Registered, registered};
 use super::report::RestoreReport;
-use super::row_session::{Isolation, open, transaction, wait_until_calm, worth_repeating};
+use super::row_session::{Attempts, BATCH_DEADLINE, Isolation, open, wait_until_calm, worth_repeating};
 use super::row_shape::{self, Shape, pairs};
 use super::session::Work;
 use super::work_table::key_as_text;
@@ -65,10 +65,17 @@ pub(crate) async fn restore_rows(work: &Work<'_>, operation: &Operation) -> Resu
     for batch in batches.into_iter().rev() {
         wait_until_calm(work, &mut connection).await?;
         work.progress.update(|reading| reading.activity = format!("{what}: batch {done} of {total}"));
-        let outcome = transaction(work, &mut connection, &what, async |connection| {
-            restore_batch(connection, &sources, batch).await
-        })
-        .await?;
+        let mut attempts = Attempts::new(work, &what);
+        let outcome = loop {
+            let attempt = async {
+                attempts.begin(&mut connection).await?;
+                restore_batch(&mut connection, &sources, batch).await
+            };
+            let result = within(BATCH_DEADLINE, &what, attempt).await;
+            if let Some(done) = attempts.end(&mut connection, result).await? {
+                break done;
+            }
+        };
         report.rows_restored += outcome.rows;
         report.values_restored += outcome.values;
         for conflict in outcome.conflicts {

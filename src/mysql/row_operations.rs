@@ -40,11 +40,7 @@ pub(crate) async fn restore(work: &Work<'_>, operation: &Operation) -> Result<Re
 }
 
 /// Keeps the values of a column that is about to be dropped.
-pub(crate) async fn keep_column_values(
-    work: &Work<'_>,
-    table: &TableName,
-    column: &Identifier,
-) -> Result<(), Error> {
+pub(crate) async fn keep_column_values(work: &Work<'_>, table: &TableName, column: &Identifier) -> Result<(), Error> {
     quarantine::keep_column_values(work, table, column).await?;
     Ok(())
 }

@@ -97,49 +97,68 @@ pub(crate) fn worth_repeating(error: &Error) -> bool {
     matches!(error.code, Some(code::DEADLOCK | code::LOCK_WAIT_TIMEOUT))
 }
 
-/// Runs `batch` as one transaction under the migration's epoch, again after a deadlock or a lock that was not to be had.
+/// The tries of one transaction under the migration's epoch: again after a deadlock or a lock that was not to be had.
 ///
-/// # Errors
-/// What the batch answers, its transaction rolled back; [`Cause::RetriesExhausted`].
-pub(crate) async fn transaction<T>(
-    work: &Work<'_>,
-    connection: &mut Connection,
-    what: &str,
-    mut batch: impl AsyncFnMut(&mut Connection) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let mut tries = 0;
-    loop {
-        work.stop.check()?;
-        let attempt = within(BATCH_DEADLINE, what, async {
-            connection.run("START TRANSACTION").await?;
-            work.journal.assert_epoch(connection).await?;
-            let result = batch(connection).await?;
-            connection.run("COMMIT").await?;
-            Ok(result)
-        })
-        .await;
-        let error = match attempt {
-            Ok(result) => return Ok(result),
+/// A caller loops: [`Self::begin`] and the batch within [`BATCH_DEADLINE`], then [`Self::end`], until that gives the result.
+pub(crate) struct Attempts<'a> {
+    work: &'a Work<'a>,
+    what: &'a str,
+    failed: u32,
+}
+
+impl<'a> Attempts<'a> {
+    /// None made so far.
+    pub(crate) fn new(work: &'a Work<'a>, what: &'a str) -> Self {
+        Self { work, what, failed: 0 }
+    }
+
+    /// Begins the transaction.
+    ///
+    /// # Errors
+    /// [`Cause::Stopped`], [`Cause::FenceLost`], or what the server answers.
+    pub(crate) async fn begin(&self, connection: &mut Connection) -> Result<(), Error> {
+        self.work.stop.check()?;
+        connection.run("START TRANSACTION").await?;
+        self.work.journal.assert_epoch(connection).await
+    }
+
+    /// Commits what went well and gives its result; rolls back what did not, and gives nothing where another try may help.
+    ///
+    /// # Errors
+    /// What the batch answered; [`Cause::RetriesExhausted`].
+    pub(crate) async fn end<T>(
+        &mut self,
+        connection: &mut Connection,
+        outcome: Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let (work, what) = (self.work, self.what);
+        let error = match outcome {
+            Ok(result) => {
+                within(BATCH_DEADLINE, format!("{what}: committing"), connection.run("COMMIT")).await?;
+                return Ok(Some(result));
+            }
             Err(error) => error,
         };
         if error.cause == Cause::Unreachable {
+            // No answer can be expected; the server rolls back when it notices.
             return Err(error);
         }
         within(SHORT_STATEMENT, format!("rolling back after: {error}"), connection.run("ROLLBACK")).await?;
         if !worth_repeating(&error) {
             return Err(error);
         }
-        tries += 1;
-        if tries > work.settings.max_retries {
+        self.failed += 1;
+        if self.failed > work.settings.max_retries {
             return Err(Error {
                 cause: Cause::RetriesExhausted,
-                message: format!("{tries} tries, the last one ended with: {error}"),
+                message: format!("{} tries, the last one ended with: {error}", self.failed),
                 code: error.code,
             });
         }
         work.progress.update(|reading| reading.waiting = Some(format!("{what}: trying again after {error}")));
-        work.pause(Duration::from_millis(fastrand::u64(20..200) * u64::from(tries.min(10)))).await?;
+        work.pause(Duration::from_millis(fastrand::u64(20..200) * u64::from(self.failed.min(10)))).await?;
         work.progress.update(|reading| reading.waiting = None);
+        Ok(None)
     }
 }
 

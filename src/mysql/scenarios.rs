@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use tokio::time::Instant;
 
-use super::cage::caged;
+use super::cage::{Cage, try_again};
 use super::connection::{Connection, SessionLimits, Target};
 use super::error::{Cause, Error, code};
 use super::statement::{check, words};
@@ -86,7 +86,16 @@ pub async fn run_scenarios(
     for scenario in scenarios {
         let begun = Instant::now();
         let what = format!("scenario {:?}", scenario.name);
-        caged(target, schema, limit, &what, async |connection| run_steps(connection, scenario).await).await?;
+        let mut tries = 1;
+        loop {
+            let mut cage = Cage::open(target, schema, limit, &what).await?;
+            let outcome = tokio::time::timeout(cage.limit(), run_steps(&mut cage.connection, scenario)).await;
+            match cage.end(outcome).await {
+                Ok(()) => break,
+                Err(error) => try_again(error, tries).await?,
+            }
+            tries += 1;
+        }
         reports.push(ScenarioReport {
             name: scenario.name.clone(),
             steps: scenario.steps.len(),
@@ -111,7 +120,11 @@ async fn run_steps(connection: &mut Connection, scenario: &Scenario) -> Result<(
         match (result, step.expect_error) {
             (Ok(_), None) => {}
             (Ok(rows), Some(expected)) => {
-                return Err(failed(&scenario.name, number, &format!("expected {expected:?}, but it succeeded ({rows} rows)")));
+                return Err(failed(
+                    &scenario.name,
+                    number,
+                    &format!("expected {expected:?}, but it succeeded ({rows} rows)"),
+                ));
             }
             (Err(error), Some(expected)) if error.code.is_some_and(|number| expected.numbers().contains(&number)) => {}
             (Err(error), Some(expected)) => {

@@ -13,7 +13,7 @@ use super::journal::{Journal, OperationState};
 use super::observe::{create_statement, observe};
 use super::report::{MigrationOutcome, Proof, SectionReport, UndoReport};
 use super::work::{Allowance, Progress, Settings, Stop};
-use super::{operations, proof, undo};
+use super::{operations, proof, row_operations, undo};
 use crate::plan::identifier::Identifier;
 use crate::plan::model::{Action, PLAN_FORMAT, Section};
 use crate::plan::{Operation, Plan};
@@ -317,13 +317,26 @@ async fn run_section(work: Work<'_>, section: Section) -> Result<SectionReport, 
         work.plan.operations.iter().filter(|operation| operation.section == section).collect();
     let mut report = SectionReport { section, operations: Vec::with_capacity(operations.len()) };
     let total = operations.len() as u64;
-    for (done, operation) in operations.into_iter().enumerate() {
+    if section == Section::CleanUp {
+        Box::pin(row_operations::check_allowance(&work, &operations)).await?;
+    }
+    for (done, &operation) in operations.iter().enumerate() {
         work.stop.check()?;
         work.progress.update(|reading| {
             reading.activity.clone_from(&operation.id);
             (reading.operations_done, reading.operations_total, reading.waiting) = (done as u64, total, None);
         });
         report.operations.push(Box::pin(operations::run(&work, operation)).await?);
+    }
+    if section == Section::CleanUp {
+        let later = Box::pin(row_operations::clean_to_fixpoint(&work, &operations)).await?;
+        for done in &mut report.operations {
+            if let (Some(rows), Some(more)) = (&mut done.rows, later.get(&done.operation)) {
+                rows.rows_removed += more.rows_removed;
+                rows.values_changed += more.values_changed;
+                rows.rounds += more.rounds;
+            }
+        }
     }
     if let Section::Stage(place) = section {
         let stage = work.plan.stages.get(place).ok_or_else(|| {

@@ -30,13 +30,17 @@ pub(crate) fn words(statement: &str) -> Result<Vec<String>, String> {
     let mut ended = false;
     while let Some(first) = rest.chars().next() {
         let comment = rest.starts_with('#')
-            || rest.starts_with("--") && rest[2..].chars().next().is_none_or(|after| after.is_whitespace() || after.is_control());
+            || rest.starts_with("--")
+                && rest[2..].chars().next().is_none_or(|after| after.is_whitespace() || after.is_control());
         if first.is_whitespace() {
             rest = &rest[first.len_utf8()..];
         } else if comment {
             rest = rest.find('\n').map_or("", |end| &rest[end + 1..]);
         } else if rest.starts_with("/*!") || rest.starts_with("/*M!") {
-            return Err("the statement holds a comment of the form /*! ... */, which the server executes: write it plainly".to_owned());
+            return Err(
+                "the statement holds a comment of the form /*! ... */, which the server executes: write it plainly"
+                    .to_owned(),
+            );
         } else if rest.starts_with("/*") {
             let end = rest.find("*/").ok_or("a comment /* has no end")?;
             rest = &rest[end + 2..];
@@ -127,7 +131,10 @@ mod tests {
 
     #[test]
     fn a_semicolon_inside_a_string_after_an_escape_does_not_end_the_statement() {
-        assert_eq!(words(r"SELECT 'a\\'; DELETE FROM b").unwrap_err(), "there is more than one statement: give each a step of its own");
+        assert_eq!(
+            words(r"SELECT 'a\\'; DELETE FROM b").unwrap_err(),
+            "there is more than one statement: give each a step of its own"
+        );
         assert_eq!(words(r"SELECT 'a\'; DELETE FROM b'").unwrap(), ["SELECT"]);
     }
 }

@@ -96,7 +96,12 @@ impl Maker {
     }
 
     /// Inserts a row.
-    pub(crate) async fn insert(&mut self, connection: &mut Connection, table: &TableName, row: &Values) -> Result<(), Error> {
+    pub(crate) async fn insert(
+        &mut self,
+        connection: &mut Connection,
+        table: &TableName,
+        row: &Values,
+    ) -> Result<(), Error> {
         let (shape, _) = self.known(table)?;
         let mut names = Vec::new();
         let mut values = Vec::new();
@@ -144,7 +149,11 @@ impl Maker {
             row.insert(lower(free), unused_value(connection, &shape, column).await?);
         }
         for column in shape.stored_columns() {
-            if !row.contains_key(&lower(&column.name)) && !column.nullable && !column.has_default && !column.auto_increment {
+            if !row.contains_key(&lower(&column.name))
+                && !column.nullable
+                && !column.has_default
+                && !column.auto_increment
+            {
                 row.insert(lower(&column.name), plain_value(column)?);
             }
         }
@@ -161,7 +170,13 @@ impl Maker {
     }
 
     /// Makes the parent of a key, or finds it among the rows made, and gives the row its values.
-    async fn parent(&mut self, connection: &mut Connection, key: &ForeignKey, row: &mut Values, depth: usize) -> Result<(), Error> {
+    async fn parent(
+        &mut self,
+        connection: &mut Connection,
+        key: &ForeignKey,
+        row: &mut Values,
+        depth: usize,
+    ) -> Result<(), Error> {
         let mut given = Values::new();
         for (column, parent) in key.columns.iter().zip(&key.parent_columns) {
             if let Some(value) = row.get(&lower(column)) {
@@ -180,7 +195,10 @@ impl Maker {
         self.insert(connection, &key.parent, &made).await?;
         for (column, parent) in key.columns.iter().zip(&key.parent_columns) {
             let value = made.get(&lower(parent)).cloned().ok_or_else(|| {
-                cannot(format!("column {parent} of {} has a default, so its value for {} is not known", key.parent, key.name))
+                cannot(format!(
+                    "column {parent} of {} has a default, so its value for {} is not known",
+                    key.parent, key.name
+                ))
             })?;
             row.insert(lower(column), value);
         }
@@ -214,11 +232,8 @@ async fn limit_of(connection: &mut Connection, shape: &Shape, column: &ShapeColu
     if !column.column_type.contains("unsigned") {
         return Ok(0);
     }
-    let statement = format!(
-        "SELECT CAST(COALESCE(MAX(t.{}), 0) AS UNSIGNED) FROM {} t",
-        column.name.quoted(),
-        shape.name.quoted()
-    );
+    let statement =
+        format!("SELECT CAST(COALESCE(MAX(t.{}), 0) AS UNSIGNED) FROM {} t", column.name.quoted(), shape.name.quoted());
     Ok(sqlx::raw_sql(sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?)
 }
 
@@ -226,7 +241,11 @@ fn guess(column: &ShapeColumn, limit: u64) -> Result<String, Error> {
     let random = fastrand::u64(1..1 << 40);
     Ok(match column.data_type.as_str() {
         _ if column.column_type.contains("unsigned") => {
-            if !column.auto_increment { fastrand::u64(0..=limit.max(200)).to_string() } else { fastrand::u64(0..=limit).to_string() }
+            if !column.auto_increment {
+                fastrand::u64(0..=limit.max(200)).to_string()
+            } else {
+                fastrand::u64(0..=limit).to_string()
+            }
         }
         "tinyint" => format!("-{}", random % 128 + 1),
         "smallint" => format!("-{}", random % 32_768 + 1),
@@ -234,22 +253,30 @@ fn guess(column: &ShapeColumn, limit: u64) -> Result<String, Error> {
         "int" => format!("-{}", random % 2_147_483_647 + 1),
         "bigint" => format!("-{random}"),
         "decimal" | "float" | "double" => format!("-{}", random % 9 + 1),
-        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "binary" | "varbinary" | "tinyblob" | "blob" => {
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "binary" | "varbinary" | "tinyblob"
+        | "blob" => {
             let length = usize::try_from(column.character_maximum_length.unwrap_or(36).min(36)).unwrap_or(36);
             let text = format!("{:016x}{:016x}{:04x}", fastrand::u64(..), fastrand::u64(..), fastrand::u16(..));
             format!("'{}'", &text[..length])
         }
         "date" | "datetime" | "timestamp" => format!("'{}-01-{:02}'", 1971 + random % 60, random % 28 + 1),
-        other => return Err(cannot(format!("no unused value can be made up for the unique column {} of type {other}", column.name))),
+        other => {
+            return Err(cannot(format!(
+                "no unused value can be made up for the unique column {} of type {other}",
+                column.name
+            )));
+        }
     })
 }
 
 /// Some value of the column's type.
 fn plain_value(column: &ShapeColumn) -> Result<String, Error> {
     Ok(match column.data_type.as_str() {
-        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "float" | "double" | "bit" | "enum" => "1".to_owned(),
-        "set" | "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "binary" | "varbinary" | "tinyblob" | "blob"
-        | "mediumblob" | "longblob" => "''".to_owned(),
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "float" | "double" | "bit" | "enum" => {
+            "1".to_owned()
+        }
+        "set" | "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "binary" | "varbinary"
+        | "tinyblob" | "blob" | "mediumblob" | "longblob" => "''".to_owned(),
         "date" | "datetime" | "timestamp" => "'2001-01-01'".to_owned(),
         "time" => "'00:00:00'".to_owned(),
         "year" => "2001".to_owned(),
@@ -264,7 +291,8 @@ pub(crate) fn condition(columns: &[Identifier], values: &Values) -> Result<Strin
     let parts = columns
         .iter()
         .map(|column| {
-            let value = values.get(&lower(column)).ok_or_else(|| cannot(format!("no value is known for column {column}")))?;
+            let value =
+                values.get(&lower(column)).ok_or_else(|| cannot(format!("no value is known for column {column}")))?;
             Ok(format!("{} = {value}", column.quoted()))
         })
         .collect::<Result<Vec<_>, Error>>()?;
