@@ -1,9 +1,23 @@
 //! From a specification and a picture of the catalogue to an ordered list of reversible operations. Pure: no I/O, so that
 //! every decision about a production schema can be tested without one.
 
+pub mod build;
 pub mod catalogue;
+mod column_change;
+mod column_type;
+pub mod digest;
+mod estimate;
+mod fixes;
 pub mod identifier;
+pub mod input;
+mod keys;
 pub mod model;
+mod order;
+pub mod problem;
+mod stages;
+mod uniques;
 
+pub use build::{build, build_with_templates};
 pub use identifier::{Identifier, TableName};
 pub use model::{Operation, Plan, Section};
+pub use problem::Problem;

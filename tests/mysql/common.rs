@@ -11,41 +11,41 @@ static SERIAL: AtomicU32 = AtomicU32::new(0);
 
 /// One test's schema.
 #[derive(Clone)]
-pub struct Fresh {
+pub(crate) struct Fresh {
     /// The server.
-    pub target: Target,
+    pub(crate) target: Target,
     /// The schema, empty at first.
-    pub schema: Identifier,
+    pub(crate) schema: Identifier,
 }
 
 impl Fresh {
     /// A connection whose default schema is the test's.
-    pub async fn connect(&self) -> Connection {
+    pub(crate) async fn connect(&self) -> Connection {
         let mut connection = self.target.connect(SessionLimits::default()).await.unwrap();
         connection.run(&format!("USE {}", self.schema.quoted())).await.unwrap();
         connection
     }
 
     /// Runs statements, separated by semicolons, in the test's schema.
-    pub async fn run(&self, statements: &str) {
+    pub(crate) async fn run(&self, statements: &str) {
         let mut connection = self.connect().await;
         connection.run(statements).await.unwrap();
         connection.close().await.unwrap();
     }
 
     /// A table of the test's schema.
-    pub fn table(&self, name: &str) -> TableName {
+    pub(crate) fn table(&self, name: &str) -> TableName {
         TableName::new(self.schema.clone(), identifier(name))
     }
 }
 
 /// A name that is valid.
-pub fn identifier(name: &str) -> Identifier {
+pub(crate) fn identifier(name: &str) -> Identifier {
     Identifier::new(name).unwrap()
 }
 
 /// The server of the tests.
-pub fn target() -> Target {
+pub(crate) fn target() -> Target {
     let url = std::env::var("HOLDFAST_TEST_MYSQL").expect(
         "HOLDFAST_TEST_MYSQL must name a MySQL server that tests may use, such as mysql://root@127.0.0.1:3306; `make test` starts one and sets it",
     );
@@ -66,7 +66,7 @@ pub fn target() -> Target {
 }
 
 /// Runs a test in a schema of its own, which is dropped whether the test passes or not.
-pub async fn in_fresh_schema<F, R>(body: F)
+pub(crate) async fn in_fresh_schema<F, R>(body: F)
 where
     F: FnOnce(Fresh) -> R,
     R: Future<Output = ()> + Send + 'static,

@@ -7,4 +7,5 @@ mod database;
 mod fence;
 mod journal;
 mod online_ddl;
+mod planning;
 mod undo;
