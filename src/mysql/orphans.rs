@@ -329,6 +329,8 @@ pub(crate) async fn delete_batch(
     quarantine: &Quarantine,
     batch: u64,
 ) -> Result<u64, Error> {
+    // A DELETE over several tables looks for its alias in the default schema.
+    connection.run(&format!("USE {}", quarantine.shape.name.schema.quoted())).await?;
     let statement = format!(
         "DELETE t FROM {} e STRAIGHT_JOIN {} t FORCE INDEX (PRIMARY) ON {} \
          WHERE e.holdfast_batch = ? AND e.holdfast_kind = 'Row' AND e.holdfast_depth = 0",

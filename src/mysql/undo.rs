@@ -30,11 +30,13 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
             (reading.operations_done, reading.operations_total) = (place as u64, total);
         });
         let result = match Goal::of_undoing(&record.operation.action) {
-            Some(goal) => undo_change(work, record, goal).await,
+            Some(goal) => undo_change(work, record, goal).await.map(|()| true),
             None => undo_rows(work, record, &mut report, &mut remains).await,
         };
         match result {
-            Ok(()) => {}
+            Ok(true) => {}
+            // What could not go back stays announced, so that another call tries it again.
+            Ok(false) => continue,
             Err(error) if interrupts(&error) => return Err(error.while_doing(format!("taking back {id}"))),
             Err(error) => {
                 // What is older may be needed by this one: going on would hide the first cause behind others.
@@ -86,17 +88,19 @@ async fn undo_change(work: &Work<'_>, record: &Record, goal: Goal<'_>) -> Result
     Ok(())
 }
 
+/// Puts rows and values back, and says whether all of them are.
 async fn undo_rows(
     work: &Work<'_>,
     record: &Record,
     report: &mut UndoReport,
     remains: &mut Vec<String>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let id = &record.operation.id;
     let restored = Box::pin(row_operations::restore(work, &record.operation)).await?;
     remains.extend(restored.conflicts.iter().map(|conflict| format!("{id}: {conflict}")));
+    let complete = restored.conflicts.is_empty();
     report.restored.insert(id.clone(), restored);
-    Ok(())
+    Ok(complete)
 }
 
 /// Compares every touched table with its before-image.

@@ -69,7 +69,7 @@ impl WorkTable {
     /// The greatest `n`.
     pub(crate) async fn last(&self, connection: &mut Connection) -> Result<u64, Error> {
         within(SHORT_STATEMENT, "reading the work table", async {
-            let statement = format!("SELECT COALESCE(MAX(n), 0) FROM {}", self.quoted());
+            let statement = format!("SELECT CAST(COALESCE(MAX(n), 0) AS UNSIGNED) FROM {}", self.quoted());
             let row = sqlx::raw_sql(sql(statement)).fetch_one(connection.raw()).await?;
             Ok(row.try_get::<u64, _>(0)?)
         })

@@ -58,7 +58,10 @@ impl Database {
     /// The first column of the first row as a number.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         let mut connection = self.application().await;
-        let row = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch_one(connection.raw()).await.unwrap();
+        let row = sqlx::raw_sql(AssertSqlSafe(format!("SELECT CAST(({query}) AS SIGNED)")))
+            .fetch_one(connection.raw())
+            .await
+            .unwrap();
         row.try_get(0).unwrap()
     }
 

@@ -1,11 +1,17 @@
 //! The engine on a real server, whose address HOLDFAST_TEST_MYSQL gives.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod backfill;
 mod catalogue;
 mod common;
 mod database;
+mod duplicates;
 mod fence;
 mod journal;
 mod online_ddl;
+mod orphans;
 mod planning;
+mod probes;
+mod restore;
+mod rows;
 mod undo;
