@@ -3,10 +3,16 @@
 //! passes only watch.
 
 pub mod backup_check;
+pub mod context;
 pub mod decide;
 pub mod decision;
 pub mod events;
 pub mod gates;
+pub mod job_view;
+pub mod jobs;
 pub mod names;
 pub mod observed;
+pub mod plan_store;
 pub mod project;
+pub mod target;
+pub mod tasks;

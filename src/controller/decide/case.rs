@@ -164,12 +164,14 @@ impl Case<'_> {
             }
             JobView::Running { problem: Some(problem), .. } => ended(failed(problem.clone(), true)),
             JobView::Running { uid, problem: None } => {
-                Decision::new(Verdict::Working(place.phase, format!("the Job {name} runs"))).fact(Fact::JobSeen {
-                    name: name.clone(),
-                    uid: Some(uid.clone()),
-                    state: JobState::Running,
-                    message: None,
-                })
+                Decision::new(Verdict::Working(place.phase, format!("the Job {name} runs")))
+                    .after(Duration::from_secs(5))
+                    .fact(Fact::JobSeen {
+                        name: name.clone(),
+                        uid: Some(uid.clone()),
+                        state: JobState::Running,
+                        message: None,
+                    })
             }
             JobView::Succeeded { uid, .. } | JobView::Failed { uid, .. }
                 if entry.uid.as_ref().is_some_and(|known| known != uid) =>

@@ -1,0 +1,238 @@
+//! The Jobs that the controller creates, as manifests. Credentials come as mounted files only, no pod gets an API token, and what
+//! the operator itself runs satisfies the restricted Pod Security Standard.
+
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, PersistentVolumeClaimVolumeSource,
+    PodSecurityContext, PodSpec, PodTemplate, PodTemplateSpec, SeccompProfile, SecretVolumeSource, SecurityContext,
+    Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource as _, ResourceExt as _};
+
+use crate::api::SchemaMigration;
+use crate::api::database::TlsMode;
+
+use super::target::host;
+
+/// Carries the row counts from before the backup, so that a Job never exists without them.
+pub const BASELINE: &str = "holdfast.dev/row-counts-before";
+/// Objects have 256 KiB for all annotations.
+pub const MAX_BASELINE: usize = 200_000;
+const CREDENTIALS: &str = "/var/run/holdfast/credentials";
+const TLS: &str = "/var/run/holdfast/tls";
+const PRIVATE: &str = "/var/run/holdfast/private";
+const PROGRAM: &str = "/holdfast";
+const DESTINATION: &str = "/backup";
+const USER: i64 = 65532;
+/// A dump may take long; one that takes longer than a day is stuck.
+const BACKUP_DEADLINE_SECONDS: i64 = 86_400;
+
+/// The backup Job. `None` where the spec asks for another kind of backup, which planning refuses.
+#[must_use]
+pub fn backup(
+    migration: &SchemaMigration,
+    operator_image: &str,
+    name: &str,
+    attempt: i32,
+    baseline: String,
+) -> Option<Job> {
+    let spec = &migration.spec;
+    let job = spec.backup.job.as_ref()?;
+    let claim = job.destination.persistent_volume_claim.as_ref()?;
+    let namespace = migration.namespace().unwrap_or_default();
+    let uid = migration.metadata.uid.clone().unwrap_or_default();
+    let ssl_mode = match spec.database.tls.mode {
+        TlsMode::VerifyIdentity => "VERIFY_IDENTITY",
+        TlsMode::VerifyCA => "VERIFY_CA",
+        TlsMode::Required => "REQUIRED",
+        TlsMode::Disabled => "DISABLED",
+    };
+    let argument = |name: &str, value: &str| format!("--{name}={value}");
+    let mut command = vec![
+        format!("{PROGRAM}/holdfast"),
+        "backup".to_owned(),
+        argument("host", &host(&spec.database.host, &namespace)),
+        argument("port", &spec.database.port.to_string()),
+        argument("database", &spec.database.name),
+        argument("credentials", CREDENTIALS),
+        argument("ssl-mode", ssl_mode),
+        argument("private", PRIVATE),
+        argument("destination", DESTINATION),
+        argument("name", &format!("{uid}-{attempt}")),
+    ];
+    let mut volumes = vec![
+        secret_volume("credentials", &spec.database.credentials_secret_ref.name, None),
+        Volume { name: "program".to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() },
+        Volume {
+            name: "private".to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                medium: Some("Memory".to_owned()),
+                size_limit: Some(Quantity("1Mi".to_owned())),
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: "backup".to_owned(),
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: claim.claim_name.clone(),
+                read_only: None,
+            }),
+            ..Volume::default()
+        },
+    ];
+    let mut mounts = vec![
+        mount("credentials", CREDENTIALS, true),
+        mount("program", PROGRAM, true),
+        mount("private", PRIVATE, false),
+        mount("backup", DESTINATION, false),
+    ];
+    if let Some(authority) = &spec.database.tls.ca_secret_ref {
+        command.push(argument("certificate-authority", &format!("{TLS}/ca.crt")));
+        volumes.push(secret_volume("tls", &authority.name, Some(&authority.key)));
+        mounts.push(mount("tls", TLS, true));
+    }
+    let install = Container {
+        name: "install".to_owned(),
+        image: Some(operator_image.to_owned()),
+        args: Some(vec!["install-self".to_owned(), format!("{PROGRAM}/holdfast")]),
+        volume_mounts: Some(vec![mount("program", PROGRAM, false)]),
+        security_context: Some(restricted()),
+        ..Container::default()
+    };
+    let dump = Container {
+        name: "backup".to_owned(),
+        image: Some(job.image.clone()),
+        command: Some(command),
+        resources: job.resources.as_ref().map(Into::into),
+        volume_mounts: Some(mounts),
+        security_context: Some(restricted()),
+        ..Container::default()
+    };
+    let pod = PodSpec {
+        init_containers: Some(vec![install]),
+        containers: vec![dump],
+        volumes: Some(volumes),
+        restart_policy: Some("Never".to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            fs_group: Some(USER),
+            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+            seccomp_profile: Some(seccomp()),
+            ..PodSecurityContext::default()
+        }),
+        ..PodSpec::default()
+    };
+    let mut metadata = metadata(migration, name);
+    metadata.annotations.get_or_insert_default().insert(BASELINE.to_owned(), baseline);
+    Some(Job {
+        metadata,
+        spec: Some(JobSpec {
+            backoff_limit: Some(0),
+            active_deadline_seconds: Some(BACKUP_DEADLINE_SECONDS),
+            template: PodTemplateSpec { metadata: None, spec: Some(pod) },
+            ..JobSpec::default()
+        }),
+        status: None,
+    })
+}
+
+/// One of the user's Jobs, from a PodTemplate.
+#[must_use]
+pub fn user(migration: &SchemaMigration, template: &PodTemplate, name: &str) -> Job {
+    let spec = &migration.spec;
+    let namespace = migration.namespace().unwrap_or_default();
+    let mut pod_template = template.template.clone().unwrap_or_default();
+    let pod = pod_template.spec.get_or_insert_default();
+    pod.restart_policy = Some("Never".to_owned());
+    pod.automount_service_account_token = Some(false);
+    if let Some(account) = &spec.jobs.service_account_name {
+        pod.service_account_name = Some(account.clone());
+    }
+    let mut mounts = Vec::new();
+    let volumes = pod.volumes.get_or_insert_default();
+    if let Some(credentials) = &spec.jobs.credentials_secret_ref {
+        volumes.push(secret_volume("holdfast-credentials", &credentials.name, None));
+        mounts.push(mount("holdfast-credentials", CREDENTIALS, true));
+    }
+    if let Some(authority) = &spec.database.tls.ca_secret_ref {
+        volumes.push(secret_volume("holdfast-tls", &authority.name, Some(&authority.key)));
+        mounts.push(mount("holdfast-tls", TLS, true));
+    }
+    let environment = [
+        ("MYSQL_HOST", host(&spec.database.host, &namespace)),
+        ("MYSQL_TCP_PORT", spec.database.port.to_string()),
+        ("MYSQL_DATABASE", spec.database.name.clone()),
+        ("HOLDFAST_MIGRATION", migration.name_any()),
+    ];
+    for container in pod.containers.iter_mut().chain(pod.init_containers.iter_mut().flatten()) {
+        let present = container.env.get_or_insert_default();
+        for (key, value) in &environment {
+            if !present.iter().any(|variable| variable.name == *key) {
+                present.push(EnvVar { name: (*key).to_owned(), value: Some(value.clone()), ..EnvVar::default() });
+            }
+        }
+        container.volume_mounts.get_or_insert_default().extend(mounts.iter().cloned());
+    }
+    Job {
+        metadata: metadata(migration, name),
+        spec: Some(JobSpec {
+            backoff_limit: Some(spec.jobs.backoff_limit),
+            active_deadline_seconds: Some(spec.jobs.active_deadline_seconds),
+            template: pod_template,
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn metadata(migration: &SchemaMigration, name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        owner_references: migration.controller_owner_ref(&()).map(|owner| vec![owner]),
+        labels: Some([("app.kubernetes.io/managed-by".to_owned(), "holdfast".to_owned())].into()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn secret_volume(volume: &str, secret: &str, only: Option<&str>) -> Volume {
+    Volume {
+        name: volume.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            default_mode: Some(0o440),
+            items: only.map(|key| vec![KeyToPath { key: key.to_owned(), path: "ca.crt".to_owned(), mode: None }]),
+            optional: None,
+        }),
+        ..Volume::default()
+    }
+}
+
+fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: volume.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: Some(read_only),
+        ..VolumeMount::default()
+    }
+}
+
+fn seccomp() -> SeccompProfile {
+    SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
+}
+
+fn restricted() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        run_as_non_root: Some(true),
+        capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
+        seccomp_profile: Some(seccomp()),
+        ..SecurityContext::default()
+    }
+}

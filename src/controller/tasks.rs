@@ -1,0 +1,234 @@
+//! Long work beside the passes: one task a migration, its progress and its result, and the session that holds the fence from
+//! cleanup to the end. Nothing here is needed after a restart: tasks can be begun anew, and the journal knows what was done.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::{mpsc, watch};
+
+use crate::api::SchemaMigration;
+use crate::mysql::session::Session;
+use crate::mysql::{Cause, Error, Progress, Reading, Stop};
+use crate::plan::Plan;
+
+use super::observed::{Task, TaskResult, TaskState, Trouble};
+
+/// A session that a task may need; one task at a time uses it.
+pub type SessionSlot = Arc<tokio::sync::Mutex<Option<Session>>>;
+
+/// How often progress calls a pass.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// A task that ran this long before it met trouble had got somewhere.
+const LONG_RUN_SECONDS: i64 = 60;
+const FIRST_BACKOFF_SECONDS: i64 = 2;
+const LONGEST_BACKOFF_SECONDS: i64 = 30;
+
+type Outcome = Result<TaskResult, Arc<Error>>;
+
+struct Slot {
+    task: Task,
+    reading: watch::Receiver<Reading>,
+    stop: Stop,
+    outcome: Arc<Mutex<Option<Outcome>>>,
+    started: Timestamp,
+}
+
+#[derive(Default)]
+struct Entry {
+    slot: Option<Slot>,
+    session: SessionSlot,
+    trouble: Option<Trouble>,
+    plan: Option<Arc<Plan>>,
+}
+
+/// All tasks of this process.
+pub struct Tasks {
+    entries: Mutex<HashMap<String, Entry>>,
+    wake: mpsc::UnboundedSender<ObjectRef<SchemaMigration>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is kept here is replaced as a whole, so a panic elsewhere leaves nothing half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tasks {
+    /// None yet, and the stream of migrations that want a pass.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<ObjectRef<SchemaMigration>>) {
+        let (wake, woken) = mpsc::unbounded_channel();
+        (Self { entries: Mutex::default(), wake }, woken)
+    }
+
+    /// The task of a migration.
+    #[must_use]
+    pub fn state(&self, uid: &str) -> TaskState {
+        let entries = lock(&self.entries);
+        let Some(slot) = entries.get(uid).and_then(|entry| entry.slot.as_ref()) else { return TaskState::Idle };
+        match lock(&slot.outcome).clone() {
+            Some(outcome) => TaskState::Ended(slot.task, outcome),
+            None => TaskState::Running(slot.task, slot.reading.borrow().clone()),
+        }
+    }
+
+    /// Trouble of a migration.
+    #[must_use]
+    pub fn trouble(&self, uid: &str) -> Option<Trouble> {
+        lock(&self.entries).get(uid).and_then(|entry| entry.trouble)
+    }
+
+    /// Where the session of a migration is kept.
+    #[must_use]
+    pub fn session(&self, uid: &str) -> SessionSlot {
+        lock(&self.entries).entry(uid.to_owned()).or_default().session.clone()
+    }
+
+    /// Whether a session is held; while a task uses it, it is.
+    #[must_use]
+    pub fn has_session(&self, uid: &str) -> bool {
+        self.session(uid).try_lock().map_or(true, |session| session.is_some())
+    }
+
+    /// The plan of that digest, if it was read before.
+    #[must_use]
+    pub fn plan(&self, uid: &str, digest: &str) -> Option<Arc<Plan>> {
+        lock(&self.entries).get(uid).and_then(|entry| entry.plan.clone()).filter(|plan| plan.digest == digest)
+    }
+
+    /// Keeps a plan that was read.
+    pub fn keep_plan(&self, uid: &str, plan: Arc<Plan>) {
+        lock(&self.entries).entry(uid.to_owned()).or_default().plan = Some(plan);
+    }
+
+    /// Begins a task, unless one is there already.
+    pub fn start<F>(
+        &self,
+        uid: &str,
+        migration: ObjectRef<SchemaMigration>,
+        task: Task,
+        work: impl FnOnce(Progress, Stop) -> F,
+    ) where
+        F: Future<Output = Result<TaskResult, Error>> + Send + 'static,
+    {
+        let mut entries = lock(&self.entries);
+        let entry = entries.entry(uid.to_owned()).or_default();
+        if entry.slot.is_some() {
+            return;
+        }
+        let (progress, reading) = Progress::new();
+        let stop = Stop::default();
+        let outcome = Arc::new(Mutex::new(None));
+        entry.slot = Some(Slot {
+            task,
+            reading: reading.clone(),
+            stop: stop.clone(),
+            outcome: outcome.clone(),
+            started: Timestamp::now(),
+        });
+        let running = tokio::spawn(Box::pin(work(progress, stop)));
+        let wake = self.wake.clone();
+        tokio::spawn(async move {
+            let mut running = running;
+            let mut reading = reading;
+            let ended = loop {
+                tokio::select! {
+                    ended = &mut running => break ended,
+                    changed = reading.changed() => {
+                        if changed.is_err() {
+                            break (&mut running).await;
+                        }
+                        // Nobody listens only while the process ends.
+                        let _ = wake.send(migration.clone());
+                        tokio::select! {
+                            ended = &mut running => break ended,
+                            () = tokio::time::sleep(PROGRESS_INTERVAL) => {}
+                        }
+                    }
+                }
+            };
+            let result = ended.unwrap_or_else(|error| {
+                Err(Error::new(Cause::Server, format!("{} ended unexpectedly: {error}", task.describe())))
+            });
+            *lock(&outcome) = Some(result.map_err(Arc::new));
+            let _ = wake.send(migration);
+        });
+    }
+
+    /// Asks the task of a migration to stop.
+    pub fn stop(&self, uid: &str) {
+        if let Some(slot) = lock(&self.entries).get(uid).and_then(|entry| entry.slot.as_ref()) {
+            slot.stop.0.cancel();
+        }
+    }
+
+    /// Throws the result of a task away. A good one ends trouble.
+    pub fn forget(&self, uid: &str, task: Task) {
+        let mut entries = lock(&self.entries);
+        let Some(entry) = entries.get_mut(uid) else { return };
+        let outcome = entry.slot.as_ref().filter(|slot| slot.task == task).and_then(|slot| lock(&slot.outcome).clone());
+        if let Some(outcome) = outcome {
+            entry.slot = None;
+            if outcome.is_ok() {
+                entry.trouble = None;
+            }
+        }
+    }
+
+    /// Notes trouble: a task that ended with an error, or something that is missing. Its result is thrown away.
+    pub fn note_trouble(&self, uid: &str, now: Timestamp) {
+        let mut entries = lock(&self.entries);
+        let entry = entries.entry(uid.to_owned()).or_default();
+        let mut before = entry.trouble;
+        if let Some(slot) = &entry.slot
+            && lock(&slot.outcome).is_some()
+        {
+            if now.duration_since(slot.started).as_secs() > LONG_RUN_SECONDS {
+                before = None;
+            }
+            entry.slot = None;
+        }
+        let tries = before.map_or(0, |trouble| trouble.tries).saturating_add(1);
+        let backoff = FIRST_BACKOFF_SECONDS.saturating_mul(1 << tries.min(5)).min(LONGEST_BACKOFF_SECONDS);
+        let next = now.checked_add(jiff::SignedDuration::from_secs(backoff)).unwrap_or(now);
+        entry.trouble = Some(Trouble { since: before.map_or(now, |trouble| trouble.since), tries, next });
+    }
+
+    /// What was missing is there again.
+    pub fn end_trouble(&self, uid: &str) {
+        if let Some(entry) = lock(&self.entries).get_mut(uid) {
+            entry.trouble = None;
+        }
+    }
+
+    /// Forgets a migration whose task has ended.
+    pub fn remove(&self, uid: &str) {
+        lock(&self.entries).remove(uid);
+    }
+
+    /// Stops every task and gives every fence back, within a time.
+    pub async fn shut_down(&self, limit: Duration) {
+        let sessions: Vec<SessionSlot> = {
+            let entries = lock(&self.entries);
+            for slot in entries.values().filter_map(|entry| entry.slot.as_ref()) {
+                slot.stop.0.cancel();
+            }
+            entries.values().map(|entry| entry.session.clone()).collect()
+        };
+        let released = tokio::time::timeout(limit, async {
+            for slot in sessions {
+                if let Some(session) = slot.lock().await.take()
+                    && let Err(error) = session.release().await
+                {
+                    tracing::warn!(%error, "the fence could not be given back; the server frees it with the connection");
+                }
+            }
+        });
+        if released.await.is_err() {
+            tracing::warn!("tasks did not stop within {} s; the journal settles what they did", limit.as_secs());
+        }
+    }
+}
