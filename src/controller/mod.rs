@@ -4,15 +4,23 @@
 
 pub mod backup_check;
 pub mod context;
+pub mod counting;
 pub mod decide;
 pub mod decision;
 pub mod events;
+pub mod execute;
 pub mod gates;
+pub mod health;
 pub mod job_view;
 pub mod jobs;
 pub mod names;
+pub mod observe;
 pub mod observed;
 pub mod plan_store;
 pub mod project;
+pub mod reading;
+pub mod reconcile;
+pub mod runtime;
 pub mod target;
 pub mod tasks;
+pub mod work;

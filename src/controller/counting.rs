@@ -1,0 +1,97 @@
+//! Row counts before and after a backup, as `backup_check` compares them.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row as _;
+
+use crate::mysql::{Cause, Connection, Error};
+use crate::plan::Identifier;
+
+use super::backup_check::{Afterwards, Baseline, TableCount};
+
+/// Counts every table of the schema. Each is opened first, so that the server counts for it from then on.
+///
+/// # Errors
+/// When something cannot be read.
+pub async fn before(connection: &mut Connection, schema: &Identifier) -> Result<Baseline, Error> {
+    let names = tables(connection, schema).await?;
+    for name in &names {
+        connection.run(&format!("SELECT 1 FROM {}.{} LIMIT 1", schema.quoted(), name.quoted())).await?;
+    }
+    let counters = counters(connection, schema).await?;
+    let uptime = uptime(connection).await?;
+    let mut counted = BTreeMap::new();
+    for name in names {
+        let Some(&(inserted, deleted)) = counters.get(name.as_str()) else { return Err(uncounted(&name)) };
+        let statement = format!("SELECT COUNT(*) FROM {}.{}", schema.quoted(), name.quoted());
+        let rows: i64 = sqlx::query(crate::mysql::connection::sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?;
+        counted.insert(name.as_str().to_owned(), TableCount { rows: u64::try_from(rows).unwrap_or(0), inserted, deleted });
+    }
+    Ok(Baseline { server_uuid: connection.server_uuid.clone(), uptime, tables: counted })
+}
+
+/// The server's counters after the backup.
+///
+/// # Errors
+/// When something cannot be read.
+pub async fn after(connection: &mut Connection, schema: &Identifier) -> Result<Afterwards, Error> {
+    let cascades = sqlx::query(
+        "SELECT CAST(TABLE_NAME AS CHAR), CAST(REFERENCED_TABLE_NAME AS CHAR) FROM information_schema.REFERENTIAL_CONSTRAINTS \
+         WHERE CONSTRAINT_SCHEMA = ? AND DELETE_RULE = 'CASCADE'",
+    )
+    .bind(schema.as_str())
+    .fetch_all(connection.raw())
+    .await?
+    .iter()
+    .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+    .collect::<Result<Vec<(String, String)>, sqlx::Error>>()?;
+    let tables = counters(connection, schema).await?;
+    Ok(Afterwards { server_uuid: connection.server_uuid.clone(), uptime: uptime(connection).await?, tables, cascades })
+}
+
+fn uncounted(table: &Identifier) -> Error {
+    Error::new(
+        Cause::VerificationFailed,
+        format!(
+            "performance_schema does not count the rows of the table {table}, so a dump cannot be compared with it: switch \
+             performance_schema on, its instrument wait/io/table/sql/handler too, and let performance_schema_max_table_instances be large enough"
+        ),
+    )
+}
+
+async fn tables(connection: &mut Connection, schema: &Identifier) -> Result<Vec<Identifier>, Error> {
+    let rows = sqlx::query(
+        "SELECT CAST(TABLE_NAME AS CHAR) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'",
+    )
+    .bind(schema.as_str())
+    .fetch_all(connection.raw())
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let name: String = row.try_get(0)?;
+            Identifier::new(name).map_err(|error| Error::new(Cause::ServerUnsupported, error.to_string()))
+        })
+        .collect()
+}
+
+async fn counters(connection: &mut Connection, schema: &Identifier) -> Result<BTreeMap<String, (u64, u64)>, Error> {
+    let rows = sqlx::query(
+        "SELECT CAST(OBJECT_NAME AS CHAR), COUNT_INSERT, COUNT_DELETE \
+         FROM performance_schema.table_io_waits_summary_by_table WHERE OBJECT_TYPE = 'TABLE' AND OBJECT_SCHEMA = ?",
+    )
+    .bind(schema.as_str())
+    .fetch_all(connection.raw())
+    .await?;
+    let mut counters = BTreeMap::new();
+    for row in &rows {
+        counters.insert(row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?));
+    }
+    Ok(counters)
+}
+
+async fn uptime(connection: &mut Connection) -> Result<u64, Error> {
+    let row = sqlx::query("SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Uptime'")
+        .fetch_one(connection.raw())
+        .await?;
+    Ok(row.try_get(0)?)
+}

@@ -1,0 +1,105 @@
+//! Carries out the one effect that was decided. Everything here may be done twice: names are fixed, and what exists is left alone.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::PodTemplate;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt as _};
+
+use crate::api::status::JobState;
+use crate::api::{FIELD_MANAGER, FINALIZER, SchemaMigration};
+
+use super::context::{Context, PassError, asking};
+use super::decision::{Effect, JobRequest};
+use super::{jobs, work};
+
+/// Does it.
+///
+/// # Errors
+/// When the API server refuses or does not answer; the next pass decides anew.
+pub async fn execute(context: &std::sync::Arc<Context>, migration: &SchemaMigration, effect: &Effect) -> Result<(), PassError> {
+    let uid = migration.metadata.uid.clone().unwrap_or_default();
+    match effect {
+        Effect::None => {}
+        Effect::AddFinalizer => {
+            let mut finalizers = migration.finalizers().to_vec();
+            finalizers.push(FINALIZER.to_owned());
+            set_finalizers(context, migration, &finalizers).await?;
+        }
+        Effect::StartTask(task, allowance) => {
+            let (task, allowance) = (*task, *allowance);
+            let shared = context.clone();
+            let copy = migration.clone();
+            context.tasks.start(&uid, ObjectRef::from_obj(migration), task, move |progress, stop| {
+                work::run(shared, copy, task, allowance, progress, stop)
+            });
+        }
+        Effect::StopTask => context.tasks.stop(&uid),
+        Effect::ForgetTask(task) => context.tasks.forget(&uid, *task),
+        Effect::NoteTrouble => context.tasks.note_trouble(&uid, jiff::Timestamp::now()),
+        Effect::CreateJob(request) => create_job(context, migration, request).await?,
+        Effect::DeleteJob(name) => delete_job(context, migration, name).await?,
+        Effect::Release => release(context, migration, &uid).await?,
+    }
+    Ok(())
+}
+
+async fn create_job(context: &Context, migration: &SchemaMigration, request: &JobRequest) -> Result<(), PassError> {
+    let namespace = migration.namespace().unwrap_or_default();
+    let job = match request {
+        JobRequest::Backup { name, attempt, baseline } => {
+            jobs::backup(migration, &context.flags.operator_image, name, *attempt, baseline.clone())
+                .ok_or_else(|| PassError::Content("spec.backup.job with a PersistentVolumeClaim is not set".to_owned()))?
+        }
+        JobRequest::User { name, template, purpose: _ } => {
+            let templates: Api<PodTemplate> = Api::namespaced(context.client.clone(), &namespace);
+            let template = templates.get(template).await.map_err(asking(format!("reading the PodTemplate {template}")))?;
+            jobs::user(migration, &template, name)
+        }
+    };
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    match api.create(&parameters, &job).await {
+        Ok(_) => Ok(()),
+        // Made by a pass that ended before it could see it.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(asking(format!("creating the Job {}", job.name_any()))(error)),
+    }
+}
+
+async fn delete_job(context: &Context, migration: &SchemaMigration, name: &str) -> Result<(), PassError> {
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &migration.namespace().unwrap_or_default());
+    match api.delete(name, &DeleteParams::background()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(asking(format!("deleting the Job {name}"))(error)),
+    }
+}
+
+/// Gives back whatever is still held. The database being gone is no reason to keep the object.
+async fn release(context: &Context, migration: &SchemaMigration, uid: &str) -> Result<(), PassError> {
+    let running = migration.status.iter().flat_map(|status| &status.jobs).filter(|job| job.state == JobState::Running);
+    for job in running {
+        delete_job(context, migration, &job.name).await?;
+    }
+    if let Some(session) = context.tasks.session(uid).lock().await.take()
+        && let Err(error) = session.release().await
+    {
+        tracing::warn!(migration = migration.name_any(), %error, "the fence could not be given back; the server frees it with the connection");
+    }
+    context.tasks.remove(uid);
+    if migration.finalizers().iter().any(|each| each == FINALIZER) {
+        let rest: Vec<String> = migration.finalizers().iter().filter(|each| *each != FINALIZER).cloned().collect();
+        set_finalizers(context, migration, &rest).await?;
+    }
+    Ok(())
+}
+
+async fn set_finalizers(context: &Context, migration: &SchemaMigration, finalizers: &[String]) -> Result<(), PassError> {
+    let api: Api<SchemaMigration> = Api::namespaced(context.client.clone(), &migration.namespace().unwrap_or_default());
+    // With the version that was seen, so that nobody else's finalizer is lost.
+    let patch = serde_json::json!({"metadata": {"resourceVersion": migration.metadata.resource_version, "finalizers": finalizers}});
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    api.patch(&migration.name_any(), &parameters, &Patch::Merge(&patch)).await.map_err(asking("changing the finalizers"))?;
+    Ok(())
+}

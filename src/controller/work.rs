@@ -1,0 +1,262 @@
+//! What the tasks do: from the resource to the engine and back. Each may be begun anew at any time.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+
+use crate::api::SchemaMigration;
+use crate::api::application::{ExpectedError as ApiExpected, Probes};
+use crate::backup;
+use crate::mysql::report::MigrationOutcome;
+use crate::mysql::scenarios::{ExpectedError, Scenario, Step, run_scenarios};
+use crate::mysql::session::{Engine, Session};
+use crate::mysql::{Allowance, Cause, Error, Progress, SessionLimits, Stop};
+use crate::plan::model::Action;
+use crate::plan::{Identifier, Plan};
+
+use super::backup_check::{Baseline, compare};
+use super::context::Context;
+use super::observed::{JobView, Task, TaskResult};
+use super::{counting, job_view, jobs, plan_store, reading, target};
+
+/// The future of a task.
+pub type Running = Pin<Box<dyn Future<Output = Result<TaskResult, Error>> + Send>>;
+
+/// Runs a task.
+#[must_use]
+pub fn run(
+    context: Arc<Context>,
+    migration: SchemaMigration,
+    task: Task,
+    allowance: Allowance,
+    progress: Progress,
+    stop: Stop,
+) -> Running {
+    Box::pin(async move {
+        let namespace = migration.namespace().unwrap_or_default();
+        let engine = target::engine(&context.client, &namespace, &migration.spec).await?;
+        let work = Work { context, migration, engine, allowance, progress, stop };
+        match task {
+            Task::Preflight => reading::preflight(&work).await,
+            Task::Plan => reading::plan(&work).await,
+            Task::CountBeforeBackup(_) => work.count().await,
+            Task::CheckBackup(_) => work.check_backup().await,
+            Task::Validate => reading::validate(&work).await,
+            Task::CheckBeforeStart => work.check_before_start().await,
+            Task::Section(_) | Task::Prove | Task::Undo => work.in_session(task).await,
+            Task::Test => work.test().await,
+        }
+    })
+}
+
+/// What a task works with.
+pub struct Work {
+    /// Client, flags and tasks.
+    pub context: Arc<Context>,
+    /// The migration as it was when the task began.
+    pub migration: SchemaMigration,
+    /// The server.
+    pub engine: Engine,
+    /// What people have allowed.
+    pub allowance: Allowance,
+    /// Where to report.
+    pub progress: Progress,
+    /// The sign to stop.
+    pub stop: Stop,
+}
+
+impl Work {
+    /// The migrated schema.
+    ///
+    /// # Errors
+    /// When it is no MySQL name.
+    pub fn schema(&self) -> Result<Identifier, Error> {
+        Identifier::new(self.migration.spec.database.name.clone())
+            .map_err(|error| Error::new(Cause::InvalidSpec, format!("spec.database.name: {error}")))
+    }
+
+    /// The plan, read anew from its ConfigMaps and checked against its digest.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not the recorded one.
+    pub async fn plan(&self) -> Result<Arc<Plan>, Error> {
+        let namespace = self.migration.namespace().unwrap_or_default();
+        let recorded = self.migration.status.as_ref().and_then(|status| status.plan.as_ref());
+        let recorded = recorded.ok_or_else(|| Error::new(Cause::Drifted, "no plan is recorded in the status"))?;
+        plan_store::load(&self.context.client, &namespace, &recorded.digest, &recorded.config_maps)
+            .await
+            .map_err(|error| Error::new(Cause::NotReady, format!("reading the stored plan: {error}")))?
+            .map_err(|(reason, message)| {
+                let unknown = reason == crate::api::Reason::UnknownPlanFormat;
+                Error::new(if unknown { Cause::UnknownFormat } else { Cause::Drifted }, message)
+            })
+    }
+
+    async fn count(&self) -> Result<TaskResult, Error> {
+        let mut connection = self.engine.target.connect(SessionLimits::default()).await?;
+        let counted = counting::before(&mut connection, &self.schema()?).await;
+        connection.close().await?;
+        let baseline = match counted {
+            Ok(baseline) => baseline,
+            Err(error) if error.cause == Cause::VerificationFailed => return Ok(TaskResult::BackupUnproven(error.message)),
+            Err(error) => return Err(error.while_doing("counting rows before the backup")),
+        };
+        let text = serde_json::to_string(&baseline).map_err(|error| Error::new(Cause::Server, error.to_string()))?;
+        if text.len() > jobs::MAX_BASELINE {
+            return Ok(TaskResult::BackupUnproven(format!(
+                "the schema has {} tables, too many for their row counts to be kept with the Job: use spec.backup.verification None",
+                baseline.tables.len()
+            )));
+        }
+        Ok(TaskResult::Counted { baseline: text })
+    }
+
+    async fn check_backup(&self) -> Result<TaskResult, Error> {
+        let (baseline, summary) = match self.backup_job().await? {
+            Ok(found) => found,
+            Err(message) => return Ok(TaskResult::BackupUnproven(message)),
+        };
+        let mut connection = self.engine.target.connect(SessionLimits::default()).await?;
+        let afterwards = counting::after(&mut connection, &self.schema()?).await;
+        connection.close().await?;
+        let afterwards = afterwards.map_err(|error| error.while_doing("counting rows after the backup"))?;
+        Ok(match compare(&baseline, &afterwards, &summary) {
+            Ok(()) => TaskResult::BackupProven,
+            Err(message) => TaskResult::BackupUnproven(message),
+        })
+    }
+
+    /// What the last backup Job carries and left behind.
+    async fn backup_job(&self) -> Result<Result<(Baseline, backup::Summary), String>, Error> {
+        let namespace = self.migration.namespace().unwrap_or_default();
+        let status = self.migration.status.clone().unwrap_or_default();
+        let entry = status.jobs.iter().rev().find(|job| job.purpose == crate::api::status::JobPurpose::Backup);
+        let Some(entry) = entry else { return Ok(Err("no backup Job is recorded in the status".to_owned())) };
+        let unavailable = |error: kube::Error| Error::new(Cause::NotReady, format!("reading the backup Job {}: {error}", entry.name));
+        let jobs_api: Api<Job> = Api::namespaced(self.context.client.clone(), &namespace);
+        let Some(job) = jobs_api.get_opt(&entry.name).await.map_err(unavailable)? else {
+            return Ok(Err(format!("the backup Job {} is gone before its result was compared", entry.name)));
+        };
+        let selector = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={}", entry.name));
+        let pods: Api<Pod> = Api::namespaced(self.context.client.clone(), &namespace);
+        let pods = pods.list(&selector).await.map_err(unavailable)?.items;
+        let uid = self.migration.metadata.uid.as_deref().unwrap_or_default();
+        let JobView::Succeeded { message: Some(message), .. } = job_view::view(&job, &pods, uid, None, jiff::Timestamp::now()) else {
+            return Ok(Err(format!("the backup Job {} left no result", entry.name)));
+        };
+        let Ok(backup::Outcome::Made(summary)) = serde_json::from_str(&message) else {
+            return Ok(Err(format!("the result of the backup Job {} cannot be read", entry.name)));
+        };
+        let baseline = job.annotations().get(jobs::BASELINE).and_then(|text| serde_json::from_str(text).ok());
+        Ok(baseline
+            .map(|baseline| (baseline, summary))
+            .ok_or_else(|| format!("the backup Job {} lacks the row counts from before", entry.name)))
+    }
+
+    async fn check_before_start(&self) -> Result<TaskResult, Error> {
+        let plan = self.plan().await?;
+        if self.context.tasks.session(self.migration.metadata.uid.as_deref().unwrap_or_default()).lock().await.is_none()
+            && let Some(holder) = self.engine.fence_holder(&plan.schema).await?
+        {
+            let message = format!("the schema {} is in the hands of another migration ({holder}): it is waited for", plan.schema);
+            return Err(Error::new(Cause::LockHeld, message));
+        }
+        if let Some(drift) = reading::drift(self, &plan).await? {
+            return Ok(TaskResult::Drifted(drift));
+        }
+        Ok(TaskResult::MayStart)
+    }
+
+    /// Does something with the session of this migration, which is begun if there is none.
+    async fn in_session(&self, task: Task) -> Result<TaskResult, Error> {
+        let plan = self.plan().await?;
+        let uid = self.migration.metadata.uid.clone().unwrap_or_default();
+        let slot = self.context.tasks.session(&uid);
+        let mut held = slot.lock().await;
+        let session = match held.take() {
+            Some(session) => session,
+            None => {
+                let owner = format!("{}/{}", self.migration.namespace().unwrap_or_default(), self.migration.name_any());
+                self.engine.begin(&owner, &plan).await?
+            }
+        };
+        let (result, session) = self.use_session(task, session).await;
+        *held = session;
+        result
+    }
+
+    async fn use_session(&self, task: Task, session: Session) -> (Result<TaskResult, Error>, Option<Session>) {
+        let result = match task {
+            Task::Section(section) => {
+                session.run(section, self.allowance, &self.progress, &self.stop).await.map(TaskResult::Section)
+            }
+            Task::Prove => session.prove(&self.progress, &self.stop).await.map(|proof| TaskResult::Proven(Box::new(proof))),
+            Task::Undo => session.undo(&self.progress, &self.stop).await.map(|report| TaskResult::Undone(Box::new(report))),
+            other => Err(Error::new(Cause::Server, format!("{other:?} needs no session"))),
+        };
+        let outcome = match &result {
+            Ok(TaskResult::Proven(_)) => MigrationOutcome::Complete,
+            Ok(TaskResult::Undone(_)) => MigrationOutcome::RolledBack,
+            Err(error) if error.cause == Cause::RollbackIncomplete => MigrationOutcome::Failed,
+            // The connection that held the fence is gone; the next task begins anew.
+            Err(error) if matches!(error.cause, Cause::FenceLost | Cause::Unreachable) => return (result, None),
+            _ => return (result, Some(session)),
+        };
+        match (session.finish(outcome).await, result) {
+            (Err(error), Ok(_)) => (Err(error.while_doing("closing the journal")), None),
+            (_, result) => (result, None),
+        }
+    }
+
+    async fn test(&self) -> Result<TaskResult, Error> {
+        let plan = self.plan().await?;
+        let tests = &self.migration.spec.tests;
+        let limit = self.engine.settings.lock_timeout;
+        let mut probed = 0;
+        if tests.probes == Probes::Derived {
+            let keys: Vec<_> = plan
+                .operations
+                .iter()
+                .filter_map(|operation| match &operation.action {
+                    Action::AddForeignKey { key, .. } => Some(key.clone()),
+                    _ => None,
+                })
+                .chain(plan.adopted.iter().cloned())
+                .collect();
+            let report = crate::mysql::probes::probe(&self.engine.target, &plan.schema, limit, &keys).await?;
+            probed = report.probed.len();
+            for unprobed in &report.unprobed {
+                tracing::warn!(migration = self.migration.name_any(), key = %unprobed.key, reason = unprobed.reason, "a key could not be probed");
+            }
+        }
+        self.stop.check()?;
+        let scenarios: Vec<Scenario> = tests
+            .scenarios
+            .iter()
+            .map(|scenario| Scenario {
+                name: scenario.name.clone(),
+                steps: scenario
+                    .steps
+                    .iter()
+                    .map(|step| Step { sql: step.sql.clone(), expect_error: step.expect_error.map(expected) })
+                    .collect(),
+            })
+            .collect();
+        let reports = run_scenarios(&self.engine.target, &plan.schema, limit, &scenarios).await?;
+        Ok(TaskResult::Tested { probes: probed, scenarios: reports.len() })
+    }
+}
+
+fn expected(error: ApiExpected) -> ExpectedError {
+    match error {
+        ApiExpected::ForeignKeyViolation => ExpectedError::ForeignKeyViolation,
+        ApiExpected::UniqueViolation => ExpectedError::UniqueViolation,
+        ApiExpected::NotNullViolation => ExpectedError::NotNullViolation,
+        ApiExpected::CheckViolation => ExpectedError::CheckViolation,
+    }
+}
