@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use holdfast::{backup, definitions};
+use holdfast::{backup, controller, definitions};
 
 /// Foreign keys for a live MySQL: staged, proven and reversible.
 #[derive(Debug, Parser)]
@@ -16,6 +16,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the operator.
+    Controller(Box<controller::context::Flags>),
     /// Make a backup with mysqldump and prove it; what the backup Job runs.
     Backup(Box<backup::dump::Arguments>),
     /// Print the custom resource definitions, or write them to files.
@@ -29,6 +31,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Controller(flags) => controller::runtime::run(*flags),
         Command::Backup(arguments) => backup::dump::run(&arguments),
         Command::Crds(arguments) => definitions::run(&arguments),
         Command::InstallSelf { destination } => {

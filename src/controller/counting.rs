@@ -24,8 +24,10 @@ pub async fn before(connection: &mut Connection, schema: &Identifier) -> Result<
     for name in names {
         let Some(&(inserted, deleted)) = counters.get(name.as_str()) else { return Err(uncounted(&name)) };
         let statement = format!("SELECT COUNT(*) FROM {}.{}", schema.quoted(), name.quoted());
-        let rows: i64 = sqlx::query(crate::mysql::connection::sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?;
-        counted.insert(name.as_str().to_owned(), TableCount { rows: u64::try_from(rows).unwrap_or(0), inserted, deleted });
+        let rows: i64 =
+            sqlx::query(crate::mysql::connection::sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?;
+        counted
+            .insert(name.as_str().to_owned(), TableCount { rows: u64::try_from(rows).unwrap_or(0), inserted, deleted });
     }
     Ok(Baseline { server_uuid: connection.server_uuid.clone(), uptime, tables: counted })
 }
@@ -90,8 +92,10 @@ async fn counters(connection: &mut Connection, schema: &Identifier) -> Result<BT
 }
 
 async fn uptime(connection: &mut Connection) -> Result<u64, Error> {
-    let row = sqlx::query("SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Uptime'")
-        .fetch_one(connection.raw())
-        .await?;
+    let row = sqlx::query(
+        "SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Uptime'",
+    )
+    .fetch_one(connection.raw())
+    .await?;
     Ok(row.try_get(0)?)
 }

@@ -17,7 +17,11 @@ use super::{jobs, work};
 ///
 /// # Errors
 /// When the API server refuses or does not answer; the next pass decides anew.
-pub async fn execute(context: &std::sync::Arc<Context>, migration: &SchemaMigration, effect: &Effect) -> Result<(), PassError> {
+pub async fn execute(
+    context: &std::sync::Arc<Context>,
+    migration: &SchemaMigration,
+    effect: &Effect,
+) -> Result<(), PassError> {
     let uid = migration.metadata.uid.clone().unwrap_or_default();
     match effect {
         Effect::None => {}
@@ -48,12 +52,14 @@ async fn create_job(context: &Context, migration: &SchemaMigration, request: &Jo
     let namespace = migration.namespace().unwrap_or_default();
     let job = match request {
         JobRequest::Backup { name, attempt, baseline } => {
-            jobs::backup(migration, &context.flags.operator_image, name, *attempt, baseline.clone())
-                .ok_or_else(|| PassError::Content("spec.backup.job with a PersistentVolumeClaim is not set".to_owned()))?
+            jobs::backup(migration, &context.flags.operator_image, name, *attempt, baseline.clone()).ok_or_else(
+                || PassError::Content("spec.backup.job with a PersistentVolumeClaim is not set".to_owned()),
+            )?
         }
         JobRequest::User { name, template, purpose: _ } => {
             let templates: Api<PodTemplate> = Api::namespaced(context.client.clone(), &namespace);
-            let template = templates.get(template).await.map_err(asking(format!("reading the PodTemplate {template}")))?;
+            let template =
+                templates.get(template).await.map_err(asking(format!("reading the PodTemplate {template}")))?;
             jobs::user(migration, &template, name)
         }
     };
@@ -95,11 +101,17 @@ async fn release(context: &Context, migration: &SchemaMigration, uid: &str) -> R
     Ok(())
 }
 
-async fn set_finalizers(context: &Context, migration: &SchemaMigration, finalizers: &[String]) -> Result<(), PassError> {
+async fn set_finalizers(
+    context: &Context,
+    migration: &SchemaMigration,
+    finalizers: &[String],
+) -> Result<(), PassError> {
     let api: Api<SchemaMigration> = Api::namespaced(context.client.clone(), &migration.namespace().unwrap_or_default());
     // With the version that was seen, so that nobody else's finalizer is lost.
     let patch = serde_json::json!({"metadata": {"resourceVersion": migration.metadata.resource_version, "finalizers": finalizers}});
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    api.patch(&migration.name_any(), &parameters, &Patch::Merge(&patch)).await.map_err(asking("changing the finalizers"))?;
+    api.patch(&migration.name_any(), &parameters, &Patch::Merge(&patch))
+        .await
+        .map_err(asking("changing the finalizers"))?;
     Ok(())
 }

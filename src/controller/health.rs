@@ -18,12 +18,17 @@ pub type NotReady = Option<String>;
 ///
 /// # Errors
 /// When the address cannot be had.
-pub async fn serve(address: SocketAddr, readiness: watch::Receiver<NotReady>, stop: CancellationToken) -> Result<(), String> {
+pub async fn serve(
+    address: SocketAddr,
+    readiness: watch::Receiver<NotReady>,
+    stop: CancellationToken,
+) -> Result<(), String> {
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(Arc::new(readiness));
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| format!("listening on {address}: {error}"))?;
+    let listener =
+        tokio::net::TcpListener::bind(address).await.map_err(|error| format!("listening on {address}: {error}"))?;
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { stop.cancelled().await })
         .await

@@ -74,13 +74,18 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
 }
 
 fn refusals_of(migration: &SchemaMigration) -> Result<Vec<(String, String)>, PassError> {
-    let mut found: Vec<(String, String)> =
-        refusals::refusals(&migration.spec).into_iter().map(|refusal| (refusal.path, refusal.message)).collect();
+    let mut found: Vec<(String, String)> = refusals::refusals(&migration.spec)
+        .into_iter()
+        .map(|refusal| (refusal.path, refusal.message.to_owned()))
+        .collect();
     if let Some(applied) = migration.annotations().get(LAST_APPLIED) {
         let stored = serde_json::to_value(migration).map_err(|error| PassError::Content(error.to_string()))?;
         match unknown_fields::unknown_fields(applied, &stored) {
             Ok(paths) => found.extend(paths.into_iter().map(|path| {
-                (path, "was applied, but is no field of a SchemaMigration: correct its spelling or remove it".to_owned())
+                (
+                    path,
+                    "was applied, but is no field of a SchemaMigration: correct its spelling or remove it".to_owned(),
+                )
             })),
             Err(error) => found.push((
                 format!("metadata.annotations[{LAST_APPLIED}]"),
@@ -92,7 +97,11 @@ fn refusals_of(migration: &SchemaMigration) -> Result<Vec<(String, String)>, Pas
 }
 
 /// The Secrets and PodTemplates that the spec names; the content digest when all are there.
-async fn named_objects(context: &Context, migration: &SchemaMigration, namespace: &str) -> Result<Result<String, String>, PassError> {
+async fn named_objects(
+    context: &Context,
+    migration: &SchemaMigration,
+    namespace: &str,
+) -> Result<Result<String, String>, PassError> {
     let spec = &migration.spec;
     if let Err(missing) = target::target(&context.client, namespace, spec).await {
         return Ok(Err(missing));
@@ -139,7 +148,12 @@ pub async fn templates(
     Ok(Ok(hashes))
 }
 
-async fn stored_plan(context: &Context, status: &SchemaMigrationStatus, uid: &str, namespace: &str) -> Result<StoredPlan, PassError> {
+async fn stored_plan(
+    context: &Context,
+    status: &SchemaMigrationStatus,
+    uid: &str,
+    namespace: &str,
+) -> Result<StoredPlan, PassError> {
     let Some(recorded) = &status.plan else { return Ok(StoredPlan::None) };
     if let Some(plan) = context.tasks.plan(uid, &recorded.digest) {
         return Ok(StoredPlan::Loaded(plan));
@@ -181,7 +195,13 @@ async fn job_of(
 }
 
 /// The end of a user Job's log, for the message; passwords that the Job was given are taken out.
-async fn log_tail(context: &Context, migration: &SchemaMigration, namespace: &str, pods: &Api<Pod>, pod: &str) -> String {
+async fn log_tail(
+    context: &Context,
+    migration: &SchemaMigration,
+    namespace: &str,
+    pods: &Api<Pod>,
+    pod: &str,
+) -> String {
     let parameters = LogParams { tail_lines: Some(LOG_LINES), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
     let mut text = match pods.logs(pod, &parameters).await {
         Ok(text) => text.trim().to_owned(),
@@ -195,7 +215,9 @@ async fn log_tail(context: &Context, migration: &SchemaMigration, namespace: &st
                     text = text.replace(&password, "[password]");
                 }
             }
-            Err(_) => return "its log is not shown, because the password that must not be in it cannot be read".to_owned(),
+            Err(_) => {
+                return "its log is not shown, because the password that must not be in it cannot be read".to_owned();
+            }
         }
     }
     if text.is_empty() { "its log is empty".to_owned() } else { format!("its log ends with: {text}") }

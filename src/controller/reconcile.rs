@@ -36,7 +36,12 @@ pub async fn reconcile(cached: Arc<SchemaMigration>, context: Arc<Context>) -> R
 
 /// When to try again after an error.
 pub fn on_error(migration: Arc<SchemaMigration>, error: &PassError, _: Arc<Context>) -> Action {
-    tracing::warn!(migration = migration.name_any(), namespace = migration.namespace(), error = with_causes(error), "pass failed; it is repeated");
+    tracing::warn!(
+        migration = migration.name_any(),
+        namespace = migration.namespace(),
+        error = with_causes(error),
+        "pass failed; it is repeated"
+    );
     Action::requeue(Duration::from_secs(5))
 }
 
@@ -83,11 +88,9 @@ async fn pass(cached: &SchemaMigration, context: &Arc<Context>) -> Result<Action
 
 /// Trouble that came from a missing object ends when it is there again; trouble of a task ends when the task succeeds.
 fn end_dependency_trouble(context: &Context, migration: &SchemaMigration) {
-    let waits = migration
-        .status
-        .iter()
-        .flat_map(|status| &status.conditions)
-        .any(|condition| condition.type_ == "Reconciling" && condition.reason == crate::api::Reason::DependencyNotReady.as_str());
+    let waits = migration.status.iter().flat_map(|status| &status.conditions).any(|condition| {
+        condition.type_ == "Reconciling" && condition.reason == crate::api::Reason::DependencyNotReady.as_str()
+    });
     if waits {
         context.tasks.end_trouble(migration.metadata.uid.as_deref().unwrap_or_default());
     }
@@ -121,7 +124,13 @@ async fn write(
 async fn announce(context: &Context, migration: &SchemaMigration, before: &SchemaMigrationStatus) {
     let Some(after) = &migration.status else { return };
     for told in events::between(before, after) {
-        tracing::info!(migration = migration.name_any(), namespace = migration.namespace(), reason = told.reason, "{}", told.note);
+        tracing::info!(
+            migration = migration.name_any(),
+            namespace = migration.namespace(),
+            reason = told.reason,
+            "{}",
+            told.note
+        );
         let event = Event {
             type_: if told.warning { EventType::Warning } else { EventType::Normal },
             reason: told.reason,

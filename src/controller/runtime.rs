@@ -78,7 +78,12 @@ fn listen_for_signals(stop: &CancellationToken) -> Result<(), String> {
     Ok(())
 }
 
-async fn lead(client: Client, flags: Flags, readiness: &watch::Sender<NotReady>, stop: &CancellationToken) -> Result<(), String> {
+async fn lead(
+    client: Client,
+    flags: Flags,
+    readiness: &watch::Sender<NotReady>,
+    stop: &CancellationToken,
+) -> Result<(), String> {
     if !definitions_present(&client, &flags, readiness, stop).await {
         return Ok(());
     }
@@ -125,7 +130,12 @@ async fn lead(client: Client, flags: Flags, readiness: &watch::Sender<NotReady>,
 }
 
 /// Waits for the resource definitions, not ready meanwhile.
-async fn definitions_present(client: &Client, flags: &Flags, readiness: &watch::Sender<NotReady>, stop: &CancellationToken) -> bool {
+async fn definitions_present(
+    client: &Client,
+    flags: &Flags,
+    readiness: &watch::Sender<NotReady>,
+    stop: &CancellationToken,
+) -> bool {
     loop {
         let api: Api<SchemaMigration> = match flags.watch_namespaces.first() {
             Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -142,7 +152,11 @@ async fn definitions_present(client: &Client, flags: &Flags, readiness: &watch::
     }
 }
 
-async fn control(context: Arc<Context>, mut woken: mpsc::UnboundedReceiver<ObjectRef<SchemaMigration>>, stop: CancellationToken) {
+async fn control(
+    context: Arc<Context>,
+    mut woken: mpsc::UnboundedReceiver<ObjectRef<SchemaMigration>>,
+    stop: CancellationToken,
+) {
     let namespaces: Vec<Option<String>> = if context.flags.watch_namespaces.is_empty() {
         vec![None]
     } else {

@@ -103,7 +103,9 @@ impl Work {
         connection.close().await?;
         let baseline = match counted {
             Ok(baseline) => baseline,
-            Err(error) if error.cause == Cause::VerificationFailed => return Ok(TaskResult::BackupUnproven(error.message)),
+            Err(error) if error.cause == Cause::VerificationFailed => {
+                return Ok(TaskResult::BackupUnproven(error.message));
+            }
             Err(error) => return Err(error.while_doing("counting rows before the backup")),
         };
         let text = serde_json::to_string(&baseline).map_err(|error| Error::new(Cause::Server, error.to_string()))?;
@@ -137,7 +139,8 @@ impl Work {
         let status = self.migration.status.clone().unwrap_or_default();
         let entry = status.jobs.iter().rev().find(|job| job.purpose == crate::api::status::JobPurpose::Backup);
         let Some(entry) = entry else { return Ok(Err("no backup Job is recorded in the status".to_owned())) };
-        let unavailable = |error: kube::Error| Error::new(Cause::NotReady, format!("reading the backup Job {}: {error}", entry.name));
+        let unavailable =
+            |error: kube::Error| Error::new(Cause::NotReady, format!("reading the backup Job {}: {error}", entry.name));
         let jobs_api: Api<Job> = Api::namespaced(self.context.client.clone(), &namespace);
         let Some(job) = jobs_api.get_opt(&entry.name).await.map_err(unavailable)? else {
             return Ok(Err(format!("the backup Job {} is gone before its result was compared", entry.name)));
@@ -146,7 +149,9 @@ impl Work {
         let pods: Api<Pod> = Api::namespaced(self.context.client.clone(), &namespace);
         let pods = pods.list(&selector).await.map_err(unavailable)?.items;
         let uid = self.migration.metadata.uid.as_deref().unwrap_or_default();
-        let JobView::Succeeded { message: Some(message), .. } = job_view::view(&job, &pods, uid, None, jiff::Timestamp::now()) else {
+        let JobView::Succeeded { message: Some(message), .. } =
+            job_view::view(&job, &pods, uid, None, jiff::Timestamp::now())
+        else {
             return Ok(Err(format!("the backup Job {} left no result", entry.name)));
         };
         let Ok(backup::Outcome::Made(summary)) = serde_json::from_str(&message) else {
@@ -163,7 +168,8 @@ impl Work {
         if self.context.tasks.session(self.migration.metadata.uid.as_deref().unwrap_or_default()).lock().await.is_none()
             && let Some(holder) = self.engine.fence_holder(&plan.schema).await?
         {
-            let message = format!("the schema {} is in the hands of another migration ({holder}): it is waited for", plan.schema);
+            let message =
+                format!("the schema {} is in the hands of another migration ({holder}): it is waited for", plan.schema);
             return Err(Error::new(Cause::LockHeld, message));
         }
         if let Some(drift) = reading::drift(self, &plan).await? {
@@ -195,8 +201,12 @@ impl Work {
             Task::Section(section) => {
                 session.run(section, self.allowance, &self.progress, &self.stop).await.map(TaskResult::Section)
             }
-            Task::Prove => session.prove(&self.progress, &self.stop).await.map(|proof| TaskResult::Proven(Box::new(proof))),
-            Task::Undo => session.undo(&self.progress, &self.stop).await.map(|report| TaskResult::Undone(Box::new(report))),
+            Task::Prove => {
+                session.prove(&self.progress, &self.stop).await.map(|proof| TaskResult::Proven(Box::new(proof)))
+            }
+            Task::Undo => {
+                session.undo(&self.progress, &self.stop).await.map(|report| TaskResult::Undone(Box::new(report)))
+            }
             other => Err(Error::new(Cause::Server, format!("{other:?} needs no session"))),
         };
         let outcome = match &result {

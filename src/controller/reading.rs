@@ -1,0 +1,174 @@
+//! The tasks that only read: preflight, planning, validation, and the last look before the first change.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+
+use crate::api::status::{PlanCounts, PlanEstimates, PlanStatus, StageState, StageStatus};
+use crate::mysql::catalogue::read_catalogue;
+use crate::mysql::{Cause, Error, SessionLimits};
+use crate::plan::model::{Action, LockClass, Section};
+use crate::plan::{Identifier, Plan, TableName, build_with_templates, input};
+
+use super::observe::templates;
+use super::observed::TaskResult;
+use super::plan_store;
+use super::work::Work;
+
+/// Looks at the server.
+///
+/// # Errors
+/// When it does not meet `spec.preflight` or cannot be asked.
+pub(super) async fn preflight(work: &Work) -> Result<TaskResult, Error> {
+    let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
+    let server = crate::mysql::server::read_server(&mut connection).await?;
+    connection.close().await?;
+    Ok(TaskResult::PreflightPassed { server: server.version_text })
+}
+
+/// Counts orphans and duplicates.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub(super) async fn validate(_work: &Work) -> Result<TaskResult, Error> {
+    Err(Error::new(
+        Cause::ServerUnsupported,
+        "this version cannot count orphans and duplicates yet, so it goes no further",
+    ))
+}
+
+/// Computes and stores the plan.
+///
+/// # Errors
+/// When catalogue, templates or ConfigMaps cannot be read or written.
+pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
+    let namespace = work.migration.namespace().unwrap_or_default();
+    let spec = &work.migration.spec;
+    let not_ready = |message: String| Error::new(Cause::NotReady, message);
+    let templates = templates(&work.context, &work.migration, &namespace)
+        .await
+        .map_err(|error| not_ready(error.to_string()))?
+        .map_err(not_ready)?;
+    let problems = |found: Vec<crate::plan::Problem>| {
+        TaskResult::PlanProblems(found.into_iter().map(|problem| (problem.path, problem.message)).collect())
+    };
+    let tables = match input::tables(spec) {
+        Ok(tables) => tables,
+        Err(found) => return Ok(problems(found)),
+    };
+    let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
+    let catalogue = read_catalogue(&mut connection, &work.schema()?, &tables).await;
+    connection.close().await?;
+    let plan = match build_with_templates(spec, &templates, &catalogue?) {
+        Ok(plan) => plan,
+        Err(found) => return Ok(problems(found)),
+    };
+    let config_maps = plan_store::store(&work.context.client, &work.migration, &plan).await.map_err(not_ready)?;
+    let status = PlanStatus {
+        digest: plan.digest.clone(),
+        config_maps,
+        generation: work.migration.metadata.generation.unwrap_or(0),
+        computed_at: Time(Timestamp::now()),
+        counts: counts(&plan),
+        estimates: estimates(&plan),
+        warnings: plan.warnings.clone(),
+    };
+    Ok(TaskResult::Planned {
+        status: Box::new(status),
+        server_uuid: plan.server.server_uuid.clone(),
+        content_digest: plan.content_digest.clone(),
+        stages: stages(&plan),
+        operations: signed(plan.operations.len() as u64),
+    })
+}
+
+/// What the catalogue shows otherwise than the plan's before-images; `None`: nothing.
+///
+/// # Errors
+/// When the catalogue cannot be read.
+pub(super) async fn drift(work: &Work, plan: &Plan) -> Result<Option<String>, Error> {
+    let tables = plan
+        .tables
+        .keys()
+        .map(|name| {
+            let (schema, table) = name.split_once('.').unwrap_or((plan.schema.as_str(), name));
+            let identifier = |text: &str| {
+                Identifier::new(text.to_owned()).map_err(|error| Error::new(Cause::Drifted, error.to_string()))
+            };
+            Ok(TableName::new(identifier(schema)?, identifier(table)?))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
+    let server_uuid = connection.server_uuid.clone();
+    let catalogue = read_catalogue(&mut connection, &plan.schema, &tables).await;
+    connection.close().await?;
+    let catalogue = catalogue?;
+    if server_uuid != plan.server.server_uuid {
+        return Ok(Some(format!("the server {server_uuid} answers, but {} was planned for", plan.server.server_uuid)));
+    }
+    let changed: Vec<&str> = plan
+        .tables
+        .iter()
+        .filter(|(name, image)| catalogue.tables.get(*name).is_none_or(|table| table.create_statement != **image))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    Ok((!changed.is_empty())
+        .then(|| format!("these tables were changed since the plan was computed: {}", changed.join(", "))))
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn counts(plan: &Plan) -> PlanCounts {
+    let of =
+        |wanted: fn(&Action) -> bool| signed(plan.operations.iter().filter(|each| wanted(&each.action)).count() as u64);
+    let tables: BTreeSet<&TableName> = plan.operations.iter().map(|operation| operation.action.table()).collect();
+    PlanCounts {
+        operations: signed(plan.operations.len() as u64),
+        tables: signed(tables.len() as u64),
+        type_fixes: of(|action| matches!(action, Action::AddColumn { .. } | Action::ModifyColumn { .. })),
+        unique_constraints: of(|action| matches!(action, Action::AddUnique { .. })),
+        indexes: of(|action| matches!(action, Action::AddIndex { .. })),
+        foreign_keys: of(|action| matches!(action, Action::AddForeignKey { .. })),
+        adopted: signed(plan.adopted.len() as u64),
+        copies: signed(plan.operations.iter().filter(|operation| operation.lock == LockClass::Copy).count() as u64),
+    }
+}
+
+fn estimates(plan: &Plan) -> PlanEstimates {
+    let sum = |of: fn(&crate::plan::model::Estimate) -> u64| {
+        signed(plan.operations.iter().map(|each| of(&each.estimate)).sum())
+    };
+    PlanEstimates {
+        rows: sum(|estimate| estimate.rows),
+        bytes: sum(|estimate| estimate.bytes),
+        duration_seconds: sum(|estimate| estimate.milliseconds).saturating_add(999) / 1000,
+        worst_cascade_rows: None,
+    }
+}
+
+fn stages(plan: &Plan) -> Vec<StageStatus> {
+    plan.stages
+        .iter()
+        .enumerate()
+        .map(|(index, stage)| StageStatus {
+            name: stage.name.clone(),
+            state: StageState::Pending,
+            foreign_keys: signed(
+                plan.operations
+                    .iter()
+                    .filter(|each| {
+                        each.section == Section::Stage(index) && matches!(each.action, Action::AddForeignKey { .. })
+                    })
+                    .count() as u64,
+            ),
+            added: 0,
+            verified: 0,
+            started: None,
+            finished: None,
+        })
+        .collect()
+}
