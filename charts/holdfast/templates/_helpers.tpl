@@ -1,0 +1,48 @@
+{{- define "holdfast.name" -}}
+{{- if contains "holdfast" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-holdfast" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+{{- define "holdfast.selector" -}}
+app.kubernetes.io/name: holdfast
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+{{- define "holdfast.labels" -}}
+{{ include "holdfast.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: controller
+{{- end }}
+{{- define "holdfast.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- /* What the operator may do where migrations are. Secrets by get only: it can read those that migrations name, and list none. */}}
+{{- define "holdfast.rules" -}}
+- apiGroups: [holdfast.dev]
+  resources: [schemamigrations]
+  verbs: [get, list, watch, patch]
+- apiGroups: [holdfast.dev]
+  resources: [schemamigrations/status]
+  verbs: [get, update, patch]
+- apiGroups: [holdfast.dev]
+  resources: [schemamigrations/finalizers]
+  verbs: [update]
+- apiGroups: [holdfast.dev]
+  resources: [migrationapprovals]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [secrets, podtemplates]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, create]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
