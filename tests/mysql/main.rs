@@ -15,3 +15,4 @@ mod probes;
 mod restore;
 mod rows;
 mod undo;
+mod whole;
