@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::duplicates;
 use super::error::{Cause, Error};
+use super::ledger::Ledger;
 use super::orphans::{self, MAX_ROUNDS};
-use super::quarantine::Ledger;
 use super::report::RowsReport;
 use super::row_session::{Isolation, open};
 use super::session::Work;

@@ -10,8 +10,9 @@ use super::cascades::{Cascades, refuse_triggers};
 use super::connection::{Connection, sql};
 use super::deadline::within;
 use super::error::{Cause, Error, code};
+use super::ledger::Ledger;
 use super::orphans::{MAX_ROUNDS, Removed, delete_batch, equal};
-use super::quarantine::{Kind, Ledger, Quarantine, Reason, Tag, new_batch};
+use super::quarantine::{Kind, Quarantine, Reason, Tag, new_batch};
 use super::report::RowsReport;
 use super::row_session::{
     Attempts, BATCH_DEADLINE, BatchSize, Isolation, interruptible, isolate, open, wait_until_calm,

@@ -20,6 +20,8 @@ mod fence;
 mod goal;
 mod journal;
 mod journal_tables;
+mod kept_columns;
+mod ledger;
 mod observe;
 mod operations;
 pub(crate) mod orphan_query;

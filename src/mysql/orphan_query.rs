@@ -135,19 +135,6 @@ impl OrphanQuery {
             .join(" AND ")
     }
 
-    /// The condition under which a row of the child, under the given alias, is an orphan: for the WHERE of statements that
-    /// handle a bounded set of rows. With `lock_parents` the parents that are looked for are locked in share mode, so that
-    /// none can be committed unseen between this look and the end of the transaction (at REPEATABLE READ).
-    pub(crate) fn condition(&self, child: &str, lock_parents: bool) -> String {
-        format!(
-            "{} AND NOT EXISTS (SELECT 1 FROM {} AS holdfast_parent WHERE {}{})",
-            self.not_null(child),
-            self.key.parent.quoted(),
-            self.matches(child, "holdfast_parent"),
-            if lock_parents { " FOR SHARE" } else { "" }
-        )
-    }
-
     /// `child AS c LEFT JOIN parent AS p ... WHERE <orphan>`: what follows FROM in a query over all orphans. `c` is the child.
     pub(crate) fn anti_join(&self) -> String {
         let missing = self.key.parent_columns.first().map(Identifier::quoted).unwrap_or_default();
@@ -361,12 +348,6 @@ mod tests {
             query(Strategy::Lookup).matches("c", "p"),
             "p.`x` = c.`a` AND p.`y` = CONVERT(c.`b` USING utf8mb4) COLLATE utf8mb4_bin"
         );
-    }
-
-    #[test]
-    fn a_condition_for_batches_can_lock_the_parents_it_looked_for() {
-        assert!(query(Strategy::Lookup).condition("c", true).ends_with(" FOR SHARE)"));
-        assert!(!query(Strategy::Lookup).condition("c", false).contains("FOR SHARE"));
     }
 
     #[test]

@@ -8,10 +8,8 @@ use sqlx::Row;
 use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
-use super::row_session::{Attempts, BATCH_DEADLINE, Isolation, interruptible, open, wait_until_calm};
 use super::row_shape::{self, Shape, ShapeColumn, of, pairs};
 use super::session::Work;
-use super::work_table::WorkTable;
 use crate::plan::identifier::{Identifier, TableName, quoted_list};
 
 /// Characters of a table's name that its quarantine table's name repeats, for people; a hash before them makes it unique.
@@ -338,138 +336,6 @@ pub(crate) async fn registered(work: &Work<'_>, connection: &mut Connection) -> 
         .collect()
 }
 
-/// Counts against the approval: rows and values that the migration has taken and not put back.
-#[derive(Debug)]
-pub(crate) struct Ledger {
-    allowed: Option<u64>,
-    taken: u64,
-}
-
-impl Ledger {
-    /// Reads what was taken already.
-    pub(crate) async fn read(work: &Work<'_>, connection: &mut Connection) -> Result<Self, Error> {
-        let mut taken = 0;
-        if work.allowance.max_rows.is_some() {
-            for table in registered(work, connection).await? {
-                let statement = format!(
-                    "SELECT COUNT(*) FROM {} WHERE holdfast_migration = ? AND holdfast_kind IN ('Row', 'Value') \
-                     AND holdfast_reason <> 'Column' AND holdfast_restored_at IS NULL",
-                    table.name.quoted()
-                );
-                let row = within(SHORT_STATEMENT, "counting what is in quarantine", async {
-                    Ok(sqlx::query(sql(statement)).bind(work.journal.migration()).fetch_one(connection.raw()).await?)
-                })
-                .await?;
-                taken += u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0);
-            }
-        }
-        Ok(Self { allowed: work.allowance.max_rows, taken })
-    }
-
-    /// Refuses when `more` entries would exceed the approval.
-    ///
-    /// # Errors
-    /// [`Cause::ApprovalExceeded`].
-    pub(crate) fn check(&self, more: u64, what: &str) -> Result<(), Error> {
-        match self.allowed {
-            Some(allowed) if self.taken + more > allowed => Err(Error::new(
-                Cause::ApprovalExceeded,
-                format!(
-                    "{what} would take {more} rows and values to quarantine, {} are there already, and the approval allows {allowed}: \
-                     approve the plan again with maxRows of at least {}",
-                    self.taken,
-                    self.taken + more
-                ),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// Notes what a committed transaction took.
-    pub(crate) fn add(&mut self, taken: u64) {
-        self.taken += taken;
-    }
-}
-
-/// Copies a column's values to quarantine before the column is dropped on the way back. Values that are there already, from a try
-/// that was cut short, are not copied twice. Returns how many were copied.
-///
-/// # Errors
-/// What the server answers; [`Cause::FenceLost`]; [`Cause::Stopped`].
-pub(crate) async fn keep_column_values(work: &Work<'_>, table: &TableName, column: &Identifier) -> Result<u64, Error> {
-    let mut connection = open(work, Isolation::ReadCommitted).await?;
-    let quarantine = Quarantine::of_table(work, &mut connection, table).await?;
-    quarantine.shape.require(column)?;
-    let operation = format!("keep-{}", short_hash(&[&table.to_string(), column.as_str()]));
-    let (what, source) = (format!("keeping the values of {table}.{column}"), table.quoted());
-    let columns = std::slice::from_ref(column);
-    let mut tag = Tag {
-        operation: &operation,
-        batch: new_batch(&mut connection).await?,
-        kind: Kind::Column,
-        reason: Reason::Column(column.clone()),
-        depth: 0,
-        columns,
-    };
-    if quarantine.shape.primary_key.is_empty() {
-        // Without a key a value alone says nothing: whole rows are kept, in one transaction.
-        tag.kind = Kind::Row;
-        let id = connection.id;
-        let kept = interruptible(work, id, &what, async {
-            connection.run("START TRANSACTION").await?;
-            work.journal.assert_epoch(&mut connection).await?;
-            let rows = format!("FROM {source} t WHERE t.{} IS NOT NULL", column.quoted());
-            let kept = quarantine.take(work, &mut connection, &tag, ("t", "NULL"), &rows, &[]).await?;
-            connection.run("COMMIT").await?;
-            Ok(kept)
-        })
-        .await?;
-        connection.close().await?;
-        return Ok(kept);
-    }
-    let key = quarantine.shape.require_primary_key()?.to_vec();
-    let typed = key
-        .iter()
-        .map(|name| Ok((name.clone(), quarantine.shape.require(name)?)))
-        .collect::<Result<Vec<_>, Error>>()?;
-    let list = WorkTable::create(work, &mut connection, &operation, &typed).await?;
-    let same = quarantine.same_row("e", "t")?;
-    let select = format!(
-        "SELECT {keys} FROM {source} t LEFT JOIN {kept} e ON {same} AND e.{value} <=> t.{value} AND e.holdfast_kind = 'Column' \
-         WHERE t.{value} IS NOT NULL AND e.holdfast_id IS NULL ORDER BY {keys}",
-        keys = of("t", &key),
-        kept = quarantine.quoted(),
-        value = column.quoted(),
-    );
-    list.fill(work, &mut connection, &what, &select).await?;
-    let (mut from, last, mut kept) = (0, list.last(&mut connection).await?, 0);
-    while from < last {
-        wait_until_calm(work, &mut connection).await?;
-        let to = from + work.settings.batch_rows.max(1);
-        let rows = format!(
-            "FROM {} w STRAIGHT_JOIN {source} t FORCE INDEX (PRIMARY) ON {} WHERE w.n > ? AND w.n <= ? AND t.{} IS NOT NULL FOR SHARE OF t",
-            list.quoted(),
-            pairs("t", &key, "w", &key),
-            column.quoted()
-        );
-        let mut attempts = Attempts::new(work, &what);
-        kept += loop {
-            let attempt = async {
-                attempts.begin(&mut connection).await?;
-                quarantine.take(work, &mut connection, &tag, ("t", "NULL"), &rows, &[from, to]).await
-            };
-            let result = within(BATCH_DEADLINE, &what, attempt).await;
-            if let Some(done) = attempts.end(&mut connection, result).await? {
-                break done;
-            }
-        };
-        from = to;
-    }
-    list.remove(&mut connection).await?;
-    connection.close().await?;
-    Ok(kept)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -522,15 +388,5 @@ mod tests {
         text.character_set = Some("latin1".to_owned());
         text.collation = Some("latin1_bin".to_owned());
         assert_eq!(column_definition(&text), "varchar(20) CHARACTER SET latin1 COLLATE latin1_bin NULL");
-    }
-
-    #[test]
-    fn an_approval_is_exceeded_only_beyond_its_limit() {
-        let ledger = Ledger { allowed: Some(10), taken: 4 };
-        assert!(ledger.check(6, "cleaning").is_ok());
-        let error = ledger.check(7, "cleaning").unwrap_err();
-        assert_eq!(error.cause, Cause::ApprovalExceeded);
-        assert!(error.message.contains("allows 10") && error.message.contains("at least 11"), "{error}");
-        assert!(Ledger { allowed: None, taken: 4 }.check(u64::MAX / 2, "cleaning").is_ok());
     }
 }

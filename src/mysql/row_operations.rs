@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::{Cause, Error};
 use super::report::{RestoreReport, RowsReport};
 use super::session::Work;
-use super::{backfill, clean_up, duplicates, orphans, quarantine, restore};
+use super::{backfill, clean_up, duplicates, kept_columns, orphans, restore};
 use crate::plan::Operation;
 use crate::plan::identifier::{Identifier, TableName};
 use crate::plan::model::Action;
@@ -41,6 +41,6 @@ pub(crate) async fn restore(work: &Work<'_>, operation: &Operation) -> Result<Re
 
 /// Keeps the values of a column that is about to be dropped.
 pub(crate) async fn keep_column_values(work: &Work<'_>, table: &TableName, column: &Identifier) -> Result<(), Error> {
-    quarantine::keep_column_values(work, table, column).await?;
+    kept_columns::keep_column_values(work, table, column).await?;
     Ok(())
 }

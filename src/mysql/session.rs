@@ -21,8 +21,6 @@ use crate::plan::{Operation, Plan};
 /// The context of a running operation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work<'a> {
-    /// The server.
-    pub(crate) target: &'a Target,
     /// Limits.
     pub(crate) settings: &'a Settings,
     /// The whole plan.
@@ -73,7 +71,6 @@ pub struct Engine {
 /// leaves the journal as it is.
 #[derive(Debug)]
 pub struct Session {
-    target: Target,
     settings: Settings,
     plan: Plan,
     journal: Journal,
@@ -117,13 +114,7 @@ impl Engine {
         let mut taken = Taken::take(&self.target, &schemas).await?;
         let journal = Journal::open(&self.target, &self.settings.journal, plan, owner, &mut taken.connection).await?;
         let fence = taken.watch(&schemas).await?;
-        let session = Session {
-            target: self.target.clone(),
-            settings: self.settings.clone(),
-            plan: plan.clone(),
-            journal,
-            fence,
-        };
+        let session = Session { settings: self.settings.clone(), plan: plan.clone(), journal, fence };
         match Box::pin(session.settle()).await {
             Ok(()) => Ok(session),
             Err(error) => {
@@ -141,15 +132,7 @@ impl Engine {
 
 impl Session {
     fn work<'a>(&'a self, allowance: Allowance, progress: &'a Progress, stop: &'a Stop) -> Work<'a> {
-        Work {
-            target: &self.target,
-            settings: &self.settings,
-            plan: &self.plan,
-            journal: &self.journal,
-            allowance,
-            progress,
-            stop,
-        }
+        Work { settings: &self.settings, plan: &self.plan, journal: &self.journal, allowance, progress, stop }
     }
 
     /// Carries work out as long as the fence is held; `stop` is the sign that the work itself watches.
