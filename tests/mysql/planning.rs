@@ -13,7 +13,7 @@ const SAMPLE: &str = include_str!("../sample/schema.sql");
 const MIGRATION: &str = include_str!("../../deploy/sample/migration.yaml");
 
 /// The sample's specification with other content, for the test's schema.
-fn spec(fresh: &Fresh, content: Value) -> SchemaMigrationSpec {
+pub(crate) fn spec(fresh: &Fresh, content: Value) -> SchemaMigrationSpec {
     let migration: SchemaMigration = serde_yaml::from_str(MIGRATION).unwrap();
     let mut spec = serde_json::to_value(migration.spec).unwrap();
     for field in ["typeFixes", "uniqueConstraints", "stages", "acknowledge"] {

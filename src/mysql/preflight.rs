@@ -1,0 +1,361 @@
+//! Whether the server is one that a migration may begin on: what it is, how it is connected with others, what the account may do,
+//! and how busy it is. Nothing is changed.
+
+use std::time::Duration;
+
+use sqlx::Row;
+
+use super::blockers::{describe, holders};
+use super::connection::{Connection, sql};
+use super::deadline::within;
+use super::error::{Cause, Error};
+use super::privileges;
+use super::server::{read_server, variable};
+use super::work::JournalLocation;
+use crate::plan::catalogue::{Flavour, Server, Version};
+use crate::plan::identifier::{Identifier, TableName};
+
+/// Older servers have no atomic DDL and no online rename of what Holdfast relies on; no specification can allow them.
+const OLDEST: Version = Version { major: 8, minor: 0, patch: 0 };
+/// Longest time that all of the checks together may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Servers that speak MySQL's protocol but not its DDL.
+const REFUSED: [&str; 5] = ["Vitess", "TiDB", "OceanBase", "SingleStore", "StarRocks"];
+
+/// What must hold, from `spec.preflight` and `spec.journal`.
+#[derive(Debug, Clone)]
+pub struct PreflightLimits {
+    /// Oldest version that the specification accepts.
+    pub minimum_server_version: Version,
+    /// Most client sessions that may be connected.
+    pub max_active_sessions: u64,
+    /// Most statements that may be running.
+    pub max_threads_running: u64,
+    /// Greatest age of a transaction on one of the tables.
+    pub max_transaction_age: Duration,
+    /// The schema that is migrated.
+    pub schema: Identifier,
+    /// Where journal and quarantine will be.
+    pub journal: JournalLocation,
+}
+
+/// What was found on a server that is fit to begin on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreflightReport {
+    /// The server.
+    pub server: Server,
+    /// Replicas that read from it: address and account of each. None of them is watched, so the caller decides whether to hold.
+    pub replicas: Vec<String>,
+    /// Tables of the plan on which the application has used REPLACE since the server started counting.
+    pub replaced_tables: Vec<TableName>,
+    /// What a person should know: one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a version from a specification: `8.0` or `8.0.34`.
+///
+/// # Errors
+/// [`Cause::InvalidSpec`].
+pub fn parse_minimum_version(text: &str) -> Result<Version, Error> {
+    super::server::parse_version(text).map_err(|_| {
+        Error::new(
+            Cause::InvalidSpec,
+            format!("spec.preflight.minimumServerVersion is {text:?}: write it as 8.0 or 8.0.34"),
+        )
+    })
+}
+
+/// Checks the server, the account and the traffic.
+///
+/// # Errors
+/// [`Cause::ServerUnsupported`], [`Cause::PrivilegeMissing`] or [`Cause::NotReady`], with what to do; else what the server answers.
+pub async fn preflight(
+    connection: &mut Connection,
+    limits: &PreflightLimits,
+    tables: &[TableName],
+) -> Result<PreflightReport, Error> {
+    // The inner result is taken out whole: its messages stand for themselves.
+    within(DEADLINE, "preflight checks", async { Ok(check(connection, limits, tables).await) }).await?
+}
+
+async fn check(
+    connection: &mut Connection,
+    limits: &PreflightLimits,
+    tables: &[TableName],
+) -> Result<PreflightReport, Error> {
+    let server = read_server(connection).await?;
+    check_version(&server, limits.minimum_server_version)?;
+    check_topology(connection).await?;
+    let missing = privileges::missing(connection, &limits.schema, tables, &limits.journal).await?;
+    if !missing.is_empty() {
+        return Err(Error::new(
+            Cause::PrivilegeMissing,
+            format!("the account lacks privileges that the migration needs: {} (TO the account)", missing.join("; ")),
+        ));
+    }
+    check_foreign_key_checks(connection).await?;
+    check_traffic(connection, limits, tables).await?;
+    let mut warnings = Vec::new();
+    warn_of_unchecked_sessions(connection, &mut warnings).await?;
+    warn_of_prepared_transactions(connection, &mut warnings).await?;
+    let replaced_tables = statements(connection, limits, tables, &mut warnings).await?;
+    let replicas = replicas(connection).await?;
+    if !replicas.is_empty() {
+        warnings.push(format!("Replicas read from this server and are not watched: {}.", replicas.join(", ")));
+    }
+    Ok(PreflightReport { server, replicas, replaced_tables, warnings })
+}
+
+fn text(version: Version) -> String {
+    format!("{}.{}.{}", version.major, version.minor, version.patch)
+}
+
+fn check_version(server: &Server, minimum: Version) -> Result<(), Error> {
+    let unsupported = |message: String| Err(Error::new(Cause::ServerUnsupported, message));
+    if let Some(name) = REFUSED.iter().find(|name| server.version_text.to_lowercase().contains(&name.to_lowercase())) {
+        return unsupported(format!(
+            "the server is {name} ({}), which Holdfast does not support: it needs MySQL 8.0 or later",
+            server.version_text
+        ));
+    }
+    if server.flavour != Flavour::MySql {
+        return unsupported(format!(
+            "the server is MariaDB ({}), on which this version of Holdfast has not been proven: it needs MySQL 8.0 or later",
+            server.version_text
+        ));
+    }
+    if server.version < OLDEST {
+        return unsupported(format!(
+            "the server says {}; Holdfast needs MySQL {} or later, whatever spec.preflight.minimumServerVersion says: upgrade it",
+            server.version_text,
+            text(OLDEST)
+        ));
+    }
+    if server.version < minimum {
+        return unsupported(format!(
+            "the server says {}, spec.preflight.minimumServerVersion is {}: upgrade the server or lower the minimum",
+            server.version_text,
+            text(minimum)
+        ));
+    }
+    Ok(())
+}
+
+async fn check_topology(connection: &mut Connection) -> Result<(), Error> {
+    let on = |value: Option<String>| value.is_some_and(|value| matches!(value.to_uppercase().as_str(), "ON" | "1"));
+    if on(variable(connection, "wsrep_on").await?) {
+        return Err(Error::new(
+            Cause::ServerUnsupported,
+            "the server is a node of a Galera cluster (wsrep_on), where schema changes stop every node: Holdfast does not support it",
+        ));
+    }
+    let single = variable(connection, "group_replication_single_primary_mode").await?;
+    let members = number(
+        connection,
+        "SELECT CAST(COUNT(*) AS UNSIGNED) FROM performance_schema.replication_group_members WHERE MEMBER_STATE = 'ONLINE'",
+    )
+    .await
+    .map_err(|error| hint_at_performance_schema(error, "whether the server is in a replication group"))?;
+    if members > 0 && single.is_some_and(|value| matches!(value.to_uppercase().as_str(), "OFF" | "0")) {
+        return Err(Error::new(
+            Cause::ServerUnsupported,
+            "the server is in a replication group with several primaries, where foreign keys can conflict between them: switch to single-primary mode",
+        ));
+    }
+    Ok(())
+}
+
+async fn check_foreign_key_checks(connection: &mut Connection) -> Result<(), Error> {
+    match variable(connection, "foreign_key_checks").await?.as_deref() {
+        Some("ON" | "1") => Ok(()),
+        other => Err(Error::new(
+            Cause::NotReady,
+            format!(
+                "@@global.foreign_key_checks is {}: new sessions would not be held to any key; SET GLOBAL foreign_key_checks = ON and let the application reconnect",
+                other.unwrap_or("unknown")
+            ),
+        )),
+    }
+}
+
+async fn check_traffic(
+    connection: &mut Connection,
+    limits: &PreflightLimits,
+    tables: &[TableName],
+) -> Result<(), Error> {
+    let not_ready = |message: String| Err(Error::new(Cause::NotReady, message));
+    let sessions = number(
+        connection,
+        "SELECT CAST(COUNT(*) AS UNSIGNED) FROM performance_schema.threads WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_ID IS NOT NULL \
+         AND PROCESSLIST_ID <> CONNECTION_ID() AND PROCESSLIST_COMMAND NOT IN ('Daemon') AND PROCESSLIST_COMMAND NOT LIKE 'Binlog Dump%'",
+    )
+    .await
+    .map_err(|error| hint_at_performance_schema(error, "how many sessions are connected"))?;
+    if sessions > limits.max_active_sessions {
+        return not_ready(format!(
+            "{sessions} client sessions are connected, spec.preflight.maxActiveSessions is {}: wait for a quieter hour or raise it",
+            limits.max_active_sessions
+        ));
+    }
+    let running = number(
+        connection,
+        "SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Threads_running'",
+    )
+    .await
+    .map_err(|error| hint_at_performance_schema(error, "Threads_running"))?;
+    if running > limits.max_threads_running {
+        return not_ready(format!(
+            "{running} statements are running (Threads_running), spec.preflight.maxThreadsRunning is {}: wait for a quieter hour or raise it",
+            limits.max_threads_running
+        ));
+    }
+    let old = holders(connection, tables, limits.max_transaction_age).await?;
+    if !old.is_empty() {
+        return not_ready(format!(
+            "transactions older than spec.preflight.maxTransactionAge ({} s) hold tables of the plan: {}; end them, or wait",
+            limits.max_transaction_age.as_secs(),
+            describe(&old)
+        ));
+    }
+    Ok(())
+}
+
+async fn warn_of_unchecked_sessions(connection: &mut Connection, warnings: &mut Vec<String>) -> Result<(), Error> {
+    let rows = sqlx::raw_sql(
+        "SELECT CAST(t.PROCESSLIST_ID AS UNSIGNED), CAST(COALESCE(t.PROCESSLIST_USER, '') AS CHAR), CAST(COALESCE(t.PROCESSLIST_HOST, '') AS CHAR) \
+         FROM performance_schema.variables_by_thread AS v JOIN performance_schema.threads AS t ON t.THREAD_ID = v.THREAD_ID \
+         WHERE v.VARIABLE_NAME = 'foreign_key_checks' AND v.VARIABLE_VALUE = 'OFF' AND t.PROCESSLIST_ID <> CONNECTION_ID() LIMIT 20",
+    )
+    .fetch_all(connection.raw())
+    .await
+    .map_err(|error| hint_at_performance_schema(error.into(), "which sessions have foreign_key_checks off"))?;
+    for row in &rows {
+        let (id, user, host): (u64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        warnings.push(format!(
+            "Connection {id} ({user}@{host}) has foreign_key_checks off: no key holds for what it writes."
+        ));
+    }
+    Ok(())
+}
+
+async fn warn_of_prepared_transactions(connection: &mut Connection, warnings: &mut Vec<String>) -> Result<(), Error> {
+    let rows = sqlx::raw_sql("XA RECOVER CONVERT XID").fetch_all(connection.raw()).await?;
+    for row in &rows {
+        let xid: String = row.try_get(3)?;
+        warnings.push(format!(
+            "The XA transaction {xid} is prepared and holds its locks until somebody ends it: XA COMMIT or XA ROLLBACK it."
+        ));
+    }
+    Ok(())
+}
+
+/// Statements of the application that keys do not hold, or that behave otherwise with them, by the server's own statistics.
+async fn statements(
+    connection: &mut Connection,
+    limits: &PreflightLimits,
+    tables: &[TableName],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<TableName>, Error> {
+    let rows = sqlx::query(
+        "SELECT CAST(DIGEST_TEXT AS CHAR), CAST(COALESCE(SCHEMA_NAME, '') AS CHAR) FROM performance_schema.events_statements_summary_by_digest \
+         WHERE DIGEST_TEXT LIKE 'REPLACE %' OR DIGEST_TEXT LIKE 'TRUNCATE %' OR (DIGEST_TEXT LIKE 'SET %' AND DIGEST_TEXT LIKE '%foreign\\_key\\_checks%' AND SCHEMA_NAME = ?)",
+    )
+    .bind(limits.schema.as_str())
+    .fetch_all(connection.raw())
+    .await
+    .map_err(|error| hint_at_performance_schema(error.into(), "which statements the application uses"))?;
+    let mut replaced = Vec::new();
+    for row in &rows {
+        let (digest, schema): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        if digest.starts_with("SET ") {
+            let warning = "Sessions of this schema set foreign_key_checks (seen in the server's statement statistics): what they write with it off no key holds.".to_owned();
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+            continue;
+        }
+        let words: Vec<&str> = digest.split_whitespace().collect();
+        for table in tables {
+            let named = words.contains(&table.table.quoted().as_str());
+            let qualified = words.contains(&table.schema.quoted().as_str());
+            if !named || (schema != table.schema.as_str() && !qualified) || replaced.contains(table) {
+                continue;
+            }
+            if digest.starts_with("REPLACE ") {
+                replaced.push(table.clone());
+                warnings.push(format!("REPLACE is used on {table}: it deletes and inserts, so children of a Cascade key go with the old row."));
+            } else {
+                warnings.push(format!(
+                    "TRUNCATE is used on {table}: once a key refers to the table it fails (error 1701)."
+                ));
+            }
+        }
+    }
+    Ok(replaced)
+}
+
+async fn replicas(connection: &mut Connection) -> Result<Vec<String>, Error> {
+    let rows = sqlx::raw_sql(
+        "SELECT CAST(COALESCE(PROCESSLIST_USER, '') AS CHAR), CAST(COALESCE(PROCESSLIST_HOST, '') AS CHAR) FROM performance_schema.threads \
+         WHERE PROCESSLIST_COMMAND LIKE 'Binlog Dump%'",
+    )
+    .fetch_all(connection.raw())
+    .await
+    .map_err(|error| hint_at_performance_schema(error.into(), "which replicas are connected"))?;
+    rows.iter()
+        .map(|row| {
+            let (user, host): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            Ok(format!("{host} (account {user})"))
+        })
+        .collect()
+}
+
+async fn number(connection: &mut Connection, statement: &'static str) -> Result<u64, Error> {
+    Ok(sqlx::raw_sql(sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?)
+}
+
+fn hint_at_performance_schema(error: Error, what: &str) -> Error {
+    error.while_doing(format!(
+        "reading from performance_schema {what} (it must be on, and the account needs SELECT on it)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn server(version: Version, version_text: &str) -> Server {
+        Server {
+            flavour: if version_text.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql },
+            version,
+            version_text: version_text.to_owned(),
+            server_uuid: String::new(),
+            native_foreign_keys: true,
+            lower_case_table_names: 0,
+        }
+    }
+
+    #[test]
+    fn servers_are_refused_by_name_and_version() {
+        let refused = |version: &str, text: &str, minimum: &str| {
+            let version = super::super::server::parse_version(version).unwrap();
+            let error = check_version(&server(version, text), parse_minimum_version(minimum).unwrap()).unwrap_err();
+            assert_eq!(error.cause, Cause::ServerUnsupported);
+            error.message
+        };
+        assert!(refused("8.0.30", "8.0.30-Vitess", "8.0").contains("Vitess"));
+        assert!(refused("10.11.6", "10.11.6-MariaDB", "8.0").contains("MariaDB"));
+        let old = refused("5.7.44", "5.7.44 (MySQL)", "5.7");
+        assert!(old.contains("whatever spec.preflight.minimumServerVersion says"), "{old}");
+        let below = refused("8.0.30", "8.0.30 (MySQL)", "8.4");
+        assert!(below.contains("8.0.30") && below.contains("spec.preflight.minimumServerVersion is 8.4.0"), "{below}");
+    }
+
+    #[test]
+    fn a_supported_server_passes() {
+        let version = Version { major: 8, minor: 0, patch: 34 };
+        assert!(check_version(&server(version, "8.0.34"), version).is_ok());
+        assert_eq!(parse_minimum_version("x").unwrap_err().cause, Cause::InvalidSpec);
+    }
+}

@@ -1,0 +1,220 @@
+//! Which privileges the account has, read from SHOW GRANTS (active roles included), and which of those that a migration needs are
+//! missing: better said before the plan than found in the middle of a change.
+
+use std::collections::BTreeSet;
+
+use sqlx::Row;
+
+use super::connection::Connection;
+use super::error::Error;
+use super::work::JournalLocation;
+use crate::plan::identifier::{Identifier, TableName};
+
+/// On every table that is cleaned up or altered (CREATE, INSERT and DROP are needed by ALTER TABLE with ALGORITHM=COPY).
+const ON_TABLES: [&str; 9] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES"];
+/// On a parent in another schema.
+const ON_FAR_PARENTS: [&str; 2] = ["SELECT", "REFERENCES"];
+/// On the schema of journal and quarantine.
+const ON_JOURNAL: [&str; 7] = ["CREATE", "DROP", "ALTER", "SELECT", "INSERT", "UPDATE", "DELETE"];
+/// On the whole server: to see other sessions, and prepared transactions.
+const GLOBAL: [&str; 2] = ["PROCESS", "XA_RECOVER_ADMIN"];
+
+/// One line of SHOW GRANTS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Grant {
+    /// A partial revoke takes away what a global grant gave.
+    revoked: bool,
+    privileges: BTreeSet<String>,
+    /// A pattern as in LIKE; `*` stands for all schemas.
+    schema: String,
+    /// `*` stands for all tables.
+    table: String,
+}
+
+/// The privileges that a migration of these tables needs and the account lacks, each with the statement that grants it.
+///
+/// # Errors
+/// What the server answers.
+pub(crate) async fn missing(
+    connection: &mut Connection,
+    schema: &Identifier,
+    tables: &[TableName],
+    journal: &JournalLocation,
+) -> Result<Vec<String>, Error> {
+    let rows = sqlx::raw_sql("SHOW GRANTS").fetch_all(connection.raw()).await?;
+    let mut grants = Vec::new();
+    for row in &rows {
+        let line: String = row.try_get(0)?;
+        grants.extend(parse(&line));
+    }
+    let journal = match journal {
+        JournalLocation::Schema(schema) => schema,
+        JournalLocation::Prefix(_) => schema,
+    };
+    Ok(lacking(&grants, schema, tables, journal))
+}
+
+fn lacking(grants: &[Grant], schema: &Identifier, tables: &[TableName], journal: &Identifier) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut note = |names: &[&str], schema: &str, table: &str| {
+        let absent: Vec<_> = names.iter().copied().filter(|name| !has(grants, name, schema, table)).collect();
+        if !absent.is_empty() {
+            let quoted =
+                |name: &str| if name == "*" { name.to_owned() } else { format!("`{}`", name.replace('`', "``")) };
+            missing.push(format!("GRANT {} ON {}.{}", absent.join(", "), quoted(schema), quoted(table)));
+        }
+    };
+    note(&GLOBAL, "*", "*");
+    note(&["SELECT"], "performance_schema", "*");
+    if tables.is_empty() {
+        note(&ON_TABLES, schema.as_str(), "*");
+    } else if ON_TABLES.iter().any(|name| !has(grants, name, schema.as_str(), "*")) {
+        // Not on the whole schema: then on each table.
+        for table in tables.iter().filter(|table| table.schema == *schema) {
+            note(&ON_TABLES, table.schema.as_str(), table.table.as_str());
+        }
+    }
+    for table in tables.iter().filter(|table| table.schema != *schema) {
+        note(&ON_FAR_PARENTS, table.schema.as_str(), table.table.as_str());
+    }
+    note(&ON_JOURNAL, journal.as_str(), "*");
+    missing
+}
+
+fn has(grants: &[Grant], privilege: &str, schema: &str, table: &str) -> bool {
+    let holds = |grant: &&Grant| grant.privileges.contains(privilege) || grant.privileges.contains("ALL PRIVILEGES");
+    let covers = |grant: &&Grant| {
+        (grant.schema == "*" || (schema != "*" && like(&grant.schema, schema)))
+            && (grant.table == "*" || grant.table == table)
+    };
+    let exact = |grant: &&Grant| grant.revoked && grant.schema == schema;
+    let revoked = grants.iter().filter(exact).any(|grant| holds(&grant));
+    // A partial revoke takes from the global grant only; one on the schema itself stays.
+    grants
+        .iter()
+        .filter(|grant| !grant.revoked)
+        .filter(holds)
+        .filter(covers)
+        .any(|grant| !(revoked && grant.schema == "*"))
+}
+
+/// Reads `GRANT SELECT, INSERT ON `shop`.* TO ...`; lines that grant roles are none.
+fn parse(line: &str) -> Option<Grant> {
+    let (revoked, rest) = match (line.strip_prefix("GRANT "), line.strip_prefix("REVOKE ")) {
+        (Some(rest), _) => (false, rest),
+        (None, Some(rest)) => (true, rest),
+        (None, None) => return None,
+    };
+    let (names, place) = rest.split_once(" ON ")?;
+    // `GRANT PROXY ON ...` names an account, `GRANT EXECUTE ON PROCEDURE ...` a routine.
+    let (schema, place) = name(place)?;
+    let (table, _) = name(place.strip_prefix('.')?)?;
+    let mut privileges = BTreeSet::new();
+    let mut depth = 0_u32;
+    let mut current = String::new();
+    for character in names.chars().chain([',']) {
+        match character {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                privileges.insert(std::mem::take(&mut current).trim().to_uppercase());
+            }
+            _ if depth == 0 => current.push(character),
+            // A privilege on some columns is not one on the table.
+            _ => current = "(columns)".to_owned(),
+        }
+    }
+    Some(Grant { revoked, privileges, schema, table })
+}
+
+fn name(text: &str) -> Option<(String, &str)> {
+    if let Some(rest) = text.strip_prefix('*') {
+        return Some(("*".to_owned(), rest));
+    }
+    let rest = text.strip_prefix('`')?;
+    let mut found = String::new();
+    let mut characters = rest.char_indices().peekable();
+    while let Some((position, character)) = characters.next() {
+        if character != '`' {
+            found.push(character);
+        } else if characters.peek().is_some_and(|(_, next)| *next == '`') {
+            characters.next();
+            found.push('`');
+        } else {
+            return Some((found, &rest[position + 1..]));
+        }
+    }
+    None
+}
+
+/// LIKE with `%`, `_` and `\`, as in the names of schemas that are granted on.
+fn like(pattern: &str, text: &str) -> bool {
+    let mut characters = pattern.chars();
+    match characters.next() {
+        None => text.is_empty(),
+        Some('%') => {
+            let rest = characters.as_str();
+            (0..=text.len()).filter(|at| text.is_char_boundary(*at)).any(|at| like(rest, &text[at..]))
+        }
+        Some(wanted) => {
+            let (wanted, any) = match wanted {
+                '\\' => (characters.next().unwrap_or('\\'), false),
+                '_' => ('_', true),
+                other => (other, false),
+            };
+            let mut own = text.chars();
+            own.next().is_some_and(|found| any || found == wanted) && like(characters.as_str(), own.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn id(text: &str) -> Identifier {
+        Identifier::new(text).unwrap()
+    }
+
+    fn lacks(lines: &[&str]) -> Vec<String> {
+        let grants: Vec<_> = lines.iter().filter_map(|line| parse(line)).collect();
+        lacking(&grants, &id("shop"), &[TableName::new(id("shop"), id("users"))], &id("holdfast"))
+    }
+
+    const GLOBALS: &str = "GRANT PROCESS, XA_RECOVER_ADMIN ON *.* TO `m`@`%`";
+    const WATCH: &str = "GRANT SELECT ON `performance_schema`.* TO `m`@`%`";
+    const SHOP: &str =
+        "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER ON `shop`.* TO `m`@`%`";
+    const JOURNAL: &str = "GRANT ALL PRIVILEGES ON `holdfast`.* TO `m`@`%`";
+
+    #[test]
+    fn enough_is_enough() {
+        assert_eq!(lacks(&[GLOBALS, WATCH, SHOP, JOURNAL]), [""; 0]);
+        assert_eq!(lacks(&["GRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION"]), [""; 0]);
+        let on_table = SHOP.replace("`shop`.*", "`shop`.`users`");
+        assert_eq!(lacks(&[GLOBALS, WATCH, &on_table, JOURNAL]), [""; 0]);
+        let pattern = SHOP.replace("`shop`", "`sh\\op%`").replace("\\o", "o");
+        assert_eq!(lacks(&[GLOBALS, WATCH, &pattern, JOURNAL]), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named_as_the_statement_that_grants_it() {
+        assert_eq!(lacks(&[WATCH, SHOP, JOURNAL]), ["GRANT PROCESS, XA_RECOVER_ADMIN ON *.*"]);
+        assert_eq!(
+            lacks(&[GLOBALS, WATCH, &SHOP.replace(", REFERENCES", ""), JOURNAL]),
+            ["GRANT REFERENCES ON `shop`.`users`"]
+        );
+        assert_eq!(lacks(&[GLOBALS, SHOP, JOURNAL]), ["GRANT SELECT ON `performance_schema`.*"]);
+        assert_eq!(
+            lacks(&[GLOBALS, WATCH, &SHOP.replace("ALTER", "ALTER (`id`)"), JOURNAL]),
+            ["GRANT ALTER ON `shop`.`users`"]
+        );
+    }
+
+    #[test]
+    fn a_partial_revoke_counts() {
+        let all = "GRANT ALL PRIVILEGES ON *.* TO `m`@`%`";
+        assert_eq!(lacks(&[all, "REVOKE INSERT ON `holdfast`.* FROM `m`@`%`"]), ["GRANT INSERT ON `holdfast`.*"]);
+    }
+}

@@ -1,0 +1,111 @@
+//! Preflight on a real server: what it lets pass, what it refuses, and what it names.
+
+use std::time::Duration;
+
+use holdfast::mysql::error::Cause;
+use holdfast::mysql::preflight::{PreflightLimits, parse_minimum_version, preflight};
+use holdfast::mysql::{JournalLocation, SessionLimits};
+
+use crate::common::{Fresh, identifier, in_fresh_schema};
+
+fn limits(fresh: &Fresh) -> PreflightLimits {
+    PreflightLimits {
+        minimum_server_version: parse_minimum_version("8.0").unwrap(),
+        max_active_sessions: 10_000,
+        max_threads_running: 10_000,
+        max_transaction_age: Duration::from_secs(3600),
+        schema: fresh.schema.clone(),
+        journal: JournalLocation::Schema(identifier("holdfast")),
+    }
+}
+
+#[tokio::test]
+async fn a_fit_server_passes_and_limits_are_named_with_what_was_found() {
+    in_fresh_schema(|fresh| async move {
+        fresh.run("CREATE TABLE t (id INT PRIMARY KEY)").await;
+        let mut connection = fresh.connect().await;
+        let tables = [fresh.table("t")];
+        preflight(&mut connection, &limits(&fresh), &tables).await.unwrap();
+        let _other = fresh.connect().await;
+        let error = preflight(&mut connection, &PreflightLimits { max_active_sessions: 0, ..limits(&fresh) }, &tables)
+            .await
+            .unwrap_err();
+        assert_eq!(error.cause, Cause::NotReady);
+        assert!(error.message.contains("spec.preflight.maxActiveSessions is 0"), "{error}");
+        let error = preflight(&mut connection, &PreflightLimits { max_threads_running: 0, ..limits(&fresh) }, &tables)
+            .await
+            .unwrap_err();
+        assert!(error.message.contains("spec.preflight.maxThreadsRunning is 0"), "{error}");
+        let minimum = parse_minimum_version("99.1").unwrap();
+        let error =
+            preflight(&mut connection, &PreflightLimits { minimum_server_version: minimum, ..limits(&fresh) }, &tables)
+                .await
+                .unwrap_err();
+        assert_eq!(error.cause, Cause::ServerUnsupported);
+        assert!(error.message.contains("spec.preflight.minimumServerVersion is 99.1.0"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_holds_a_table_of_the_plan_is_named() {
+    in_fresh_schema(|fresh| async move {
+        fresh.run("CREATE TABLE t (id INT PRIMARY KEY); CREATE TABLE other (id INT PRIMARY KEY)").await;
+        let mut holder = fresh.connect().await;
+        holder.run("START TRANSACTION; SELECT * FROM t").await.unwrap();
+        let mut connection = fresh.connect().await;
+        let strict = PreflightLimits { max_transaction_age: Duration::ZERO, ..limits(&fresh) };
+        preflight(&mut connection, &strict, &[fresh.table("other")]).await.unwrap();
+        let error = preflight(&mut connection, &strict, &[fresh.table("t")]).await.unwrap_err();
+        assert_eq!(error.cause, Cause::NotReady);
+        assert!(error.message.contains(&format!("connection {}", holder.id)), "{error}");
+        preflight(&mut connection, &limits(&fresh), &[fresh.table("t")]).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn missing_privileges_are_named_as_statements() {
+    in_fresh_schema(|fresh| async move {
+        fresh.run("CREATE TABLE t (id INT PRIMARY KEY)").await;
+        let account = format!("'{}'@'%'", fresh.schema);
+        let mut root = fresh.connect().await;
+        root.run(&format!(
+            "CREATE USER {account} IDENTIFIED BY 'x'; GRANT SELECT, INSERT, UPDATE ON {}.* TO {account}; GRANT SELECT ON performance_schema.* TO {account}",
+            fresh.schema.quoted()
+        ))
+        .await
+        .unwrap();
+        let mut target = fresh.target.clone();
+        target.username = fresh.schema.to_string();
+        target.password = "x".to_owned();
+        let mut poor = target.connect(SessionLimits::default()).await.unwrap();
+        let outcome = preflight(&mut poor, &limits(&fresh), &[fresh.table("t")]).await;
+        root.run(&format!("DROP USER {account}")).await.unwrap();
+        let error = outcome.unwrap_err();
+        assert_eq!(error.cause, Cause::PrivilegeMissing);
+        for part in [
+            "GRANT PROCESS, XA_RECOVER_ADMIN ON *.*".to_owned(),
+            format!("GRANT DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES ON {}.`t`", fresh.schema.quoted()),
+            "ON `holdfast`.*".to_owned(),
+        ] {
+            assert!(error.message.contains(&part), "{part} is not in {error}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sessions_without_checks_and_replace_are_reported() {
+    in_fresh_schema(|fresh| async move {
+        fresh.run("CREATE TABLE t (id INT PRIMARY KEY); REPLACE INTO t VALUES (1)").await;
+        let mut careless = fresh.connect().await;
+        careless.run("SET SESSION foreign_key_checks = 0").await.unwrap();
+        let mut connection = fresh.connect().await;
+        let report = preflight(&mut connection, &limits(&fresh), &[fresh.table("t")]).await.unwrap();
+        assert_eq!(report.replaced_tables, [fresh.table("t")]);
+        let named = format!("Connection {} ", careless.id);
+        assert!(report.warnings.iter().any(|warning| warning.starts_with(&named)), "{:?}", report.warnings);
+    })
+    .await;
+}
