@@ -16,6 +16,5 @@ mod probes;
 mod restore;
 mod rows;
 mod undo;
-mod undo;
 mod validation;
 mod whole;
