@@ -32,8 +32,29 @@ lint: ## Check formatting and run clippy with warnings denied
 
 .PHONY: lint-shell
 lint-shell: ## Check the shell scripts (needs shellcheck)
-	cd tests/cluster && shellcheck *.sh lib/*.sh
+	cd tests/cluster && shellcheck *.sh lib/*.sh images/mysql/*.sh
 
 .PHONY: audit
 audit: ## Check licences and sources of the dependencies (needs cargo-deny)
 	cargo deny check licenses bans sources
+
+.PHONY: cluster-up
+cluster-up: ## Start the local cluster, building what it needs (needs root, Go and Debian)
+	tests/cluster/cluster.sh up
+
+.PHONY: cluster-down
+cluster-down: ## Stop the local cluster and remove all that it made
+	tests/cluster/cluster.sh down
+
+.PHONY: cluster-status
+cluster-status: ## Show what runs in the local cluster
+	tests/cluster/cluster.sh status
+
+.PHONY: image
+image: ## Build the operator's image; a local cluster that is up gets it at once
+	cargo build --release --locked
+	tests/cluster/cluster.sh image holdfast.test/operator:dev deploy/Dockerfile . --build-arg BASE=holdfast.test/base:bookworm
+
+.PHONY: clean-cache
+clean-cache: ## Remove the programs, root filesystems and images that the local cluster built
+	tests/cluster/cluster.sh clean-cache

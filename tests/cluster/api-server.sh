@@ -8,7 +8,7 @@ set -euo pipefail
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$CLUSTER_DIR/lib/common.sh"
 . "$CLUSTER_DIR/lib/packages.sh"
-. "$CLUSTER_DIR/lib/processes.sh"
+. "$CLUSTER_DIR/lib/process.sh"
 . "$CLUSTER_DIR/lib/binaries.sh"
 
 START_LIMIT=60
@@ -16,8 +16,10 @@ START_LIMIT=60
 [[ ${1:-} == run && ${2:-} == -- && $# -ge 3 ]] || die "usage: api-server.sh run -- COMMAND..."
 shift 2
 
-need_packages etcd=etcd-server openssl=openssl
+lock_cache
+need_packages /usr/bin/openssl=openssl
 build_binaries kubernetes helm
+unlock_cache
 PATH=$(module_bin kubernetes):$(module_bin helm):$PATH
 export PATH
 
@@ -29,10 +31,12 @@ command=
 stop_all() {
 	local status=$?
 	trap - EXIT
-	stop_process "the command" "$command"
+	stop_child "the command" "$command" 60
 	# Its graceful stop drains watches for up to a minute; nothing here is worth that wait.
 	[[ -z $server ]] || kill -KILL "$server" 2>/dev/null || say "the API server had ended already"
-	stop_process etcd "$etcd"
+	# The shell would report its end as news.
+	wait "$server" 2>/dev/null || true
+	stop_child etcd "$etcd" 10
 	rm -rf "$folder"
 	exit "$status"
 }
@@ -56,9 +60,10 @@ certificates() (
 )
 certificates >"$folder/certificates.log" 2>&1 || die "making certificates failed: $(tail -n 3 "$folder/certificates.log")"
 
-etcd_port=$(free_port)
-peer_port=$(free_port)
-port=$(free_port)
+# Not the ports of a cluster that may be started meanwhile.
+etcd_port=$(free_port 127.0.0.1 $((30000 + RANDOM % 700)))
+peer_port=$(free_port 127.0.0.1 $((31000 + RANDOM % 700)))
+port=$(free_port 127.0.0.1 $((32000 + RANDOM % 700)))
 cat >"$folder/kubeconfig" <<KUBECONFIG
 apiVersion: v1
 kind: Config

@@ -61,7 +61,7 @@ build_module() {
 # build_binaries [MODULE]...: builds what is missing of these modules, or of all.
 build_binaries() {
 	local module modules=("$@")
-	((${#modules[@]})) || modules=("${MODULES[@]}")
+	((${#modules[@]} > 0)) || modules=("${MODULES[@]}")
 	for module in "${modules[@]}"; do
 		[[ -d $(module_bin "$module") ]] && continue
 		command -v go >/dev/null || die "Go is missing: the cluster's programs are built from source. Install Go 1.26 or newer (https://go.dev/dl)."

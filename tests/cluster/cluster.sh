@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# A real Kubernetes cluster of one node on a bare Debian machine, without Docker: for the demo and for the tests. See README.md beside it.
+set -euo pipefail
+export LC_ALL=C
+# Root's programs, also when the caller's PATH is a user's.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+for part in common packages binaries rootfs images process network pki control_plane node addons teardown; do
+	# shellcheck source=/dev/null
+	. "$CLUSTER_DIR/lib/$part.sh"
+done
+
+usage() {
+	cat <<-END
+		usage: cluster.sh COMMAND
+
+		  build                                  install, download and build everything that a cluster needs
+		  up                                     build, then start the cluster
+		  down                                   stop it and remove all it made; its logs stay
+		  status                                 say what runs; exit status 0 if the cluster is up
+		  env                                    print shell commands that set KUBECONFIG and PATH, for eval
+		  image NAME:TAG DOCKERFILE CONTEXT [--build-arg K=V]...
+		                                         build an image; a cluster that is up gets it at once
+		  volume NAME SIZE                       make a PersistentVolume NAME of StorageClass holdfast-small that
+		                                         holds SIZE (like 16Mi) and not a byte more
+		  clean-cache                            remove everything that was built
+
+		Folders: \$HOLDFAST_CACHE (now $CACHE)
+		         \$HOLDFAST_STATE (now $STATE)
+	END
+}
+
+build() {
+	need_root "cluster.sh build"
+	lock_cache
+	need_packages "${CLUSTER_PACKAGES[@]}"
+	build_rootfs base "making a root filesystem of Debian bookworm"
+	build_rootfs mysql "making a root filesystem of Debian sid with MySQL $MYSQL_SERIES"
+	check_mysql_version
+	build_own_images
+	build_binaries
+	unlock_cache
+}
+
+# Every process of a complete cluster.
+PROCESSES=(node-mounts etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy coredns volume-provisioner)
+
+is_up() {
+	local process
+	[[ -e $STATE/up ]] || return 1
+	for process in "${PROCESSES[@]}"; do
+		alive "$process" || return 1
+	done
+}
+
+start_node() {
+	make_node_mounts
+	readlink "/proc/$(pid_of node-mounts)/ns/mnt" >"$STATE/mount-namespace"
+	make_cgroups
+	start_containerd
+	start_kubelet
+}
+
+node_is_ready() { [[ $(kubectl get node "$NODE" --output 'jsonpath={.status.conditions[?(@.type=="Ready")].status}') == True ]]; }
+
+start_cluster() {
+	mkdir -p "$STATE/run" "$LOGS"
+	make_network
+	choose_ports
+	make_certificates
+	start_etcd
+	start_api_server
+	# All others wait for the API server by themselves, and the images are unpacked meanwhile.
+	start_controllers
+	start_node
+	import_images &
+	local import=$!
+	start_kube_proxy
+	wait_until 60 "the API server" "$LOGS/kube-apiserver.log" kubectl get --raw /readyz
+	say "the API server is ready"
+	wait_until 30 "the namespace kube-system to accept the add-ons" "$LOGS/kube-apiserver.log" apply_addons
+	# Not before their rights exist: a refusal makes them wait for seconds before they ask again.
+	start_coredns
+	start_volume_provisioner
+	wait_until 60 "the node to be ready" "$LOGS/kubelet.log" node_is_ready
+	say "the node is ready"
+	wait_until 30 "CoreDNS" "$LOGS/coredns.log" curl --fail --silent "http://127.0.0.1:$DNS_READY_PORT/ready"
+	wait_until 30 "the default service account" "$LOGS/kube-controller-manager.log" kubectl get serviceaccount default
+	wait "$import" || die "the images were not imported; see $LOGS/image-import.log"
+	touch "$STATE/up"
+}
+
+# On any way out of an unfinished start, nothing stays behind.
+abandon_start() {
+	local status=$?
+	trap '' INT TERM HUP
+	stop_step
+	say "the start did not finish: taking down what there is (logs: $LOGS)"
+	take_down
+	exit "$status"
+}
+
+up() {
+	need_root "cluster.sh up"
+	lock_state
+	if is_up; then
+		build
+		import_images
+		say "the cluster is up already ($STATE)"
+		return
+	fi
+	if [[ -d $STATE/run ]]; then
+		say "removing what an earlier cluster left"
+		take_down
+	fi
+	build
+	local began=$EPOCHREALTIME
+	((${#STATE} <= 70)) || die "the state folder's path is too long for sockets (${#STATE} of 70 characters): set HOLDFAST_STATE to a shorter one, not $STATE"
+	rm -rf "$LOGS"
+	trap abandon_start EXIT
+	start_cluster
+	trap - EXIT
+	say "the cluster is up in $(seconds_since "$began") s; to use it: eval \"\$(${CLUSTER_DIR/#$PWD\//}/cluster.sh env)\""
+}
+
+down() {
+	need_root "cluster.sh down"
+	lock_state
+	if [[ ! -d $STATE/run ]]; then
+		say "no cluster is up ($STATE)"
+		return
+	fi
+	# Half a removal helps nobody.
+	trap '' INT TERM HUP
+	take_down
+	say "the cluster is down; its logs: $LOGS"
+}
+
+status() {
+	local process state
+	[[ -d $STATE/run ]] || {
+		echo "no cluster is up ($STATE)"
+		return 1
+	}
+	for process in "${PROCESSES[@]}"; do
+		state="not running"
+		! alive "$process" || state="running as process $(pid_of "$process")"
+		printf '%-24s %s\n' "$process" "$state"
+	done
+	is_up || {
+		echo "the cluster is not up; logs: $LOGS"
+		return 1
+	}
+	kubectl --request-timeout 10s get nodes,pods --all-namespaces --output wide
+}
+
+environment() {
+	is_up || die "no cluster is up ($STATE): start it with cluster.sh up"
+	printf 'export KUBECONFIG=%q\n' "$STATE/admin.kubeconfig"
+	printf 'export KUBECACHEDIR=%q\n' "$STATE/kubectl-cache"
+	printf 'export PATH=%q:%q:"$PATH"\n' "$(module_bin kubernetes)" "$(module_bin helm)"
+}
+
+image() {
+	(($# >= 3)) || die "image needs NAME:TAG DOCKERFILE CONTEXT"
+	[[ $1 == *:* ]] || die "the image name $1 has no tag"
+	need_root "cluster.sh image"
+	lock_cache
+	step "image-$(tr '/:' '__' <<<"$1")" "building the image $1" build_image "$@"
+	unlock_cache
+	! is_up || step "import-$(tr '/:' '__' <<<"$1")" "importing the image $1" import_images "$(archive_of "$1")-"
+}
+
+volume() {
+	(($# == 2)) || die "volume needs NAME SIZE"
+	is_up || die "no cluster is up ($STATE): start it with cluster.sh up"
+	make_limited_volume "$@"
+}
+
+clean_cache() {
+	lock_state
+	lock_cache
+	[[ ! -d $STATE/run ]] || die "a cluster is up ($STATE): take it down first"
+	# By name: a folder that was chosen by mistake keeps what is not ours.
+	rm -rf "${CACHE:?}"/{bin,rootfs,image-store,image-archives,mysqld,logs} "${CACHE:?}"/image-context.*
+	say "removed what was built in $CACHE"
+}
+
+trap 'stop_step; exit 130' INT
+trap 'stop_step; exit 143' TERM HUP
+
+command=${1:-}
+shift || true
+case $command in
+build | up | down | status | image | volume) "$command" "$@" ;;
+env) environment ;;
+clean-cache) clean_cache ;;
+help | --help | -h) usage ;;
+*)
+	usage >&2
+	exit 2
+	;;
+esac
