@@ -42,8 +42,6 @@ pub(crate) struct ConnectionArguments {
 #[derive(Clone)]
 pub(crate) struct Server {
     options: MySqlConnectOptions,
-    /// The application's database.
-    pub(crate) database: String,
 }
 
 impl ConnectionArguments {
@@ -71,15 +69,15 @@ impl ConnectionArguments {
             let authority = std::fs::read(&self.ca).map_err(file(&self.ca))?;
             options.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca_from_pem(authority)
         };
-        Ok(Server::new(options, self.database.clone()))
+        Ok(Server::new(options))
     }
 }
 
 impl Server {
     /// A server by its options; the session keeps the server's own settings, as the application's would.
-    pub(crate) fn new(options: MySqlConnectOptions, database: String) -> Self {
+    pub(crate) fn new(options: MySqlConnectOptions) -> Self {
         let options = options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging();
-        Self { options, database }
+        Self { options }
     }
 
     /// A new connection.

@@ -17,6 +17,7 @@ pub(crate) mod schema;
 pub(crate) mod tables;
 #[cfg(test)]
 pub(crate) mod test_server;
+pub(crate) mod traffic;
 pub(crate) mod truth;
 pub(crate) mod verify;
 
@@ -56,6 +57,8 @@ enum Command {
         #[arg(long, default_value = "-")]
         truth: PathBuf,
     },
+    /// Works as the application does, until told to stop, and then holds what it wrote against the database.
+    Traffic(traffic::TrafficArguments),
     /// Checks by plain SQL that the database contains what a truth says; for a database that nothing has cleaned yet.
     VerifyTruth {
         /// The truth that `generate` wrote.
@@ -71,6 +74,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Schema { drop_schema } => schema::recreate(&server, drop_schema.as_deref()).await?,
         Command::Generate { rows, seed, connections, truth } => {
             generate::write_truth(&generate::generate(&server, rows, seed, connections).await?, &truth)?;
+        }
+        Command::Traffic(arguments) => {
+            let report = traffic::run(&server, &arguments).await?;
+            return Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::VerifyTruth { truth } => {
             let differences = verify::differences(&server, &generate::read_truth(&truth)?).await?;

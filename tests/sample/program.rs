@@ -1,7 +1,5 @@
 //! The program `sample`: the sample application's schema, data, traffic, tests and comparisons on the command line.
 
-#![allow(dead_code)]
-
 use std::process::ExitCode;
 
 use clap::Parser;

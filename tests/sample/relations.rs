@@ -201,40 +201,27 @@ pub(crate) struct Unique {
     pub(crate) table: &'static str,
     /// Columns that must be unique together.
     pub(crate) columns: &'static [&'static str],
-    /// Whether the data breaks it.
-    pub(crate) has_duplicates: bool,
 }
 
 /// The unique constraints.
 pub(crate) const UNIQUES: &[Unique] = &[
-    Unique { name: "uq_users_email", table: "users", columns: &["email"], has_duplicates: false },
+    Unique { name: "uq_users_email", table: "users", columns: &["email"] },
     Unique {
         name: "uq_user_auth_providers_user_provider",
         table: "user_auth_providers",
         columns: &["user_id", "provider"],
-        has_duplicates: true,
     },
-    Unique { name: "uq_api_keys_hash", table: "api_keys", columns: &["key_hash"], has_duplicates: false },
-    Unique { name: "uq_agencies_name", table: "agencies", columns: &["name"], has_duplicates: false },
-    Unique {
-        name: "uq_protocols_county_code",
-        table: "protocols",
-        columns: &["county_id", "code"],
-        has_duplicates: false,
-    },
-    Unique {
-        name: "uq_bookmarks_user_protocol",
-        table: "bookmarks",
-        columns: &["user_id", "protocol_id"],
-        has_duplicates: true,
-    },
+    Unique { name: "uq_api_keys_hash", table: "api_keys", columns: &["key_hash"] },
+    Unique { name: "uq_agencies_name", table: "agencies", columns: &["name"] },
+    Unique { name: "uq_protocols_county_code", table: "protocols", columns: &["county_id", "code"] },
+    Unique { name: "uq_bookmarks_user_protocol", table: "bookmarks", columns: &["user_id", "protocol_id"] },
 ];
 
-/// Columns that the running application changes on generated rows, by table. Its ledger knows their last values; comparisons
-/// of tables leave them out.
-pub(crate) const VOLATILE: &[(&str, &[&str])] = &[
-    ("users", &["last_seen_at"]),
-    ("user_sessions", &["last_active_at"]),
-    ("protocols", &["view_count"]),
-    ("subscriptions", &["renewals"]),
+/// The columns that the running application changes on generated rows. Its ledger knows their last values; comparisons of tables
+/// leave them out.
+pub(crate) const VOLATILE: &[(&str, &str)] = &[
+    ("users", "last_seen_at"),
+    ("user_sessions", "last_active_at"),
+    ("protocols", "view_count"),
+    ("subscriptions", "renewals"),
 ];
