@@ -36,12 +36,12 @@ enum Source {
 /// [`Cause::BarrierTimeout`] naming those that have not, [`Cause::Stopped`], [`Cause::PrivilegeMissing`] when transactions
 /// cannot be read.
 pub(crate) async fn wait(work: &Work<'_>, label: &str) -> Result<(), Error> {
-    let started = Instant::now();
     let mut canary = work.connect(SessionLimits::default()).await?;
     within(SHORT_STATEMENT, "opening the canary transaction", canary.run("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
         .await?;
     let mut reader = work.connect(SessionLimits::default()).await?;
     let (source, mut waiting_for) = first_reading(work, &mut reader, canary.id).await?;
+    let started = Instant::now();
     // The first reading came after the canary began; the canary has served.
     within(SHORT_STATEMENT, "closing the canary transaction", canary.close()).await?;
     while !waiting_for.is_empty() {

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::common::{identifier as id, target};
 
 /// Nothing in a test may take longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A fresh schema with a journal of its own.
 pub(crate) struct Database {
@@ -90,7 +90,7 @@ impl Database {
             settings: Settings {
                 lock_timeout: Duration::from_millis(500),
                 max_retries: 8,
-                barrier_timeout: Duration::from_secs(20),
+                barrier_timeout: Duration::from_secs(60),
                 batch_rows: 100,
                 target_batch_time: Duration::from_millis(100),
                 max_threads_running: 100,

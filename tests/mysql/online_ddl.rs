@@ -150,6 +150,9 @@ async fn the_barrier_waits_for_older_transactions_and_names_the_one_that_does_no
     assert_eq!(error.cause, Cause::BarrierTimeout, "{error}");
     assert!(error.message.contains(&format!("connection {} ", old.id)), "{error} does not name connection {}", old.id);
     old.run("COMMIT").await.unwrap();
+    session.release().await.unwrap();
+    // Other tests' transactions are waited for too, and take their time.
+    let session = database.engine().begin("shop/first", &plan).await.unwrap();
     let report = run_section(&session, Section::Stage(0)).await.unwrap();
     assert_eq!(report.operations[0].tries, 0, "the key was there already and only had to be validated");
     session.release().await.unwrap();
@@ -254,5 +257,37 @@ async fn a_reader_that_comes_during_an_index_build_costs_the_build_and_not_the_w
     assert!(worst < Duration::from_millis(900), "an insert waited {worst:?}");
     reader.run("COMMIT").await.unwrap();
     run_section(&session, Section::Stage(0)).await.unwrap();
+    session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_barrier_holds_even_while_another_reader_keeps_the_list_of_transactions_stale() {
+    let database = Database::fresh("barrier_stale", PARENT_AND_CHILD).await;
+    database.run(&["CREATE TABLE elsewhere (id INT PRIMARY KEY)", "INSERT INTO elsewhere VALUES (1)"]).await;
+    let mut engine = database.engine();
+    engine.settings.barrier_timeout = Duration::from_secs(1);
+    let plan = database.plan(vec![database.add_key("child", "parent", "fk_stale", OrphanPolicy::Fail)]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    let mut monitor = database.application().await;
+    monitor.run("SELECT COUNT(*) FROM information_schema.innodb_trx").await.unwrap();
+    let monitoring = tokio::spawn(async move {
+        loop {
+            // InnoDB renews the list only after 0.1 s in which nobody read it.
+            monitor.run("SELECT COUNT(*) FROM information_schema.innodb_trx").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut old = database.application().await;
+    old.run("BEGIN").await.unwrap();
+    old.run("UPDATE elsewhere SET id = 2").await.unwrap();
+    let error = run_section(&session, Section::Stage(0)).await.unwrap_err();
+    assert_eq!(error.cause, Cause::BarrierTimeout, "{error}");
+    assert!(error.message.contains(&format!("connection {} ", old.id)), "{error} does not name connection {}", old.id);
+    old.run("COMMIT").await.unwrap();
+    session.release().await.unwrap();
+    // Other tests' transactions are waited for too, and take their time.
+    let session = database.engine().begin("shop/first", &plan).await.unwrap();
+    run_section(&session, Section::Stage(0)).await.unwrap();
+    monitoring.abort();
     session.release().await.unwrap();
 }
