@@ -14,7 +14,11 @@ mod keys;
 pub mod model;
 mod order;
 pub mod problem;
+pub mod render;
+pub mod replace_hazard;
 mod stages;
+#[cfg(test)]
+mod tests;
 mod uniques;
 
 pub use build::{build, build_with_templates};

@@ -1,0 +1,238 @@
+//! A plan for people: as a page to read before approving it, and as SQL forward and back.
+
+use std::fmt::Write as _;
+
+use super::identifier::{Identifier, TableName};
+use super::model::{Action, DuplicatePolicy, LockClass, Operation, OrphanPolicy, Plan, Section};
+
+/// The page that a person reads before approving.
+#[must_use]
+pub fn text(plan: &Plan) -> String {
+    let mut page = String::new();
+    let keys =
+        plan.operations.iter().filter(|operation| matches!(operation.action, Action::AddForeignKey { .. })).count();
+    line(&mut page, &format!("Plan {}", plan.digest));
+    line(&mut page, &format!("Schema {} on {}", plan.schema, plan.server.version_text));
+    line(
+        &mut page,
+        &format!(
+            "{keys} foreign keys to add in {} stages, {} there already; {} operations on {} tables; about {} in all",
+            plan.stages.len(),
+            plan.adopted.len(),
+            plan.operations.len(),
+            plan.tables.len(),
+            duration(plan.operations.iter().map(|operation| operation.estimate.milliseconds).sum())
+        ),
+    );
+    let copies: Vec<_> = plan.operations.iter().filter(|operation| operation.lock == LockClass::Copy).collect();
+    if !copies.is_empty() {
+        line(
+            &mut page,
+            "\n!!! COPY: writers of these tables wait for the whole of the step, and wait again if it is undone:",
+        );
+        for operation in copies {
+            line(
+                &mut page,
+                &format!(
+                    "!!! {} about {} ({} rows)",
+                    operation.action.table(),
+                    duration(operation.estimate.milliseconds),
+                    grouped(operation.estimate.rows)
+                ),
+            );
+        }
+    }
+    if !plan.warnings.is_empty() {
+        line(&mut page, "\nWarnings");
+        for warning in &plan.warnings {
+            line(&mut page, &format!("  - {warning}"));
+        }
+    }
+    let mut section = None;
+    for operation in &plan.operations {
+        if section != Some(operation.section) {
+            section = Some(operation.section);
+            let of_section = plan.operations.iter().filter(|other| other.section == operation.section);
+            let sum = of_section.map(|other| other.estimate.milliseconds).sum();
+            line(&mut page, &format!("\n{} (about {})", title(plan, operation.section), duration(sum)));
+        }
+        line(
+            &mut page,
+            &format!(
+                "  {} {:<12} {:>13} rows {:>8}  {}",
+                operation.id.split('-').next().unwrap_or_default(),
+                lock(operation.lock),
+                grouped(operation.estimate.rows),
+                duration(operation.estimate.milliseconds),
+                describe(operation)
+            ),
+        );
+    }
+    line(
+        &mut page,
+        "\nMetadata: an exclusive lock for an instant. Online: readers and writers go on. Batched: rows change in short\n\
+         transactions; rows are those read, the ones that change are in the validation report. COPY: writers wait.",
+    );
+    page
+}
+
+/// The statements in the order of their execution. Row changes, which the engine makes in batches, stand as comments.
+#[must_use]
+pub fn forward_sql(plan: &Plan) -> String {
+    let mut script = header(plan, "what is executed; changes of rows are made in batches and stand as comments");
+    let mut section = None;
+    for operation in &plan.operations {
+        if section != Some(operation.section) {
+            section = Some(operation.section);
+            line(&mut script, &format!("\n-- {}", comment(&title(plan, operation.section))));
+        }
+        match &operation.forward {
+            Some(statement) => {
+                // The online way to add a key; orphans are looked for afterwards.
+                let unchecked = matches!(operation.action, Action::AddForeignKey { .. });
+                if unchecked {
+                    line(&mut script, "SET SESSION foreign_key_checks = 0;");
+                }
+                line(&mut script, &format!("{statement};"));
+                if unchecked {
+                    line(&mut script, "SET SESSION foreign_key_checks = 1;");
+                }
+            }
+            None => line(&mut script, &format!("-- {}: {}", comment(&operation.id), comment(&describe(operation)))),
+        }
+    }
+    script
+}
+
+/// The statements that undo the plan, newest first.
+#[must_use]
+pub fn rollback_sql(plan: &Plan) -> String {
+    let mut script =
+        header(plan, "the way back, newest first; rows come back from quarantine, which stands as comments");
+    for operation in plan.operations.iter().rev() {
+        match &operation.inverse {
+            Some(statement) => line(&mut script, &format!("{statement};")),
+            None => line(
+                &mut script,
+                &format!(
+                    "-- {}: rows and values of {} come back from quarantine",
+                    comment(&operation.id),
+                    comment(&operation.action.table().to_string())
+                ),
+            ),
+        }
+    }
+    script
+}
+
+fn header(plan: &Plan, what: &str) -> String {
+    format!("-- Plan {} for the schema {}: {what}.\n", plan.digest, comment(plan.schema.as_str()))
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+/// Names may hold line ends; a comment must not.
+fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn title(plan: &Plan, section: Section) -> String {
+    match section {
+        Section::CleanUp => "Clean up: orphans and duplicates go to quarantine".to_owned(),
+        Section::FixTypes => "Fix types".to_owned(),
+        Section::AddUniques => "Add unique constraints".to_owned(),
+        Section::Stage(place) => {
+            let name = plan.stages.get(place).map_or("", |stage| stage.name.as_str());
+            format!("Stage {} of {}: {name}", place + 1, plan.stages.len())
+        }
+    }
+}
+
+fn lock(class: LockClass) -> &'static str {
+    match class {
+        LockClass::Metadata => "Metadata",
+        LockClass::OnlineBuild => "Online",
+        LockClass::Batched => "Batched",
+        LockClass::Copy => "!!! COPY !!!",
+    }
+}
+
+/// What an operation does, in one line.
+fn describe(operation: &Operation) -> String {
+    match &operation.action {
+        Action::RemoveOrphans { key, policy } => format!(
+            "orphans of {}: {} -> {}, {}",
+            key.name,
+            place(&key.child, &key.columns),
+            place(&key.parent, &key.parent_columns),
+            match policy {
+                OrphanPolicy::Fail => "stop if there are any",
+                OrphanPolicy::Delete => "remove the rows",
+                OrphanPolicy::SetNull => "set to NULL",
+            }
+        ),
+        Action::RemoveDuplicates { table, columns, policy, order_by, dependents } => {
+            let what = match policy {
+                DuplicatePolicy::Fail => "stop if there are any".to_owned(),
+                DuplicatePolicy::KeepNewest => format!("keep the greatest {order_by}"),
+                DuplicatePolicy::KeepOldest => format!("keep the smallest {order_by}"),
+            };
+            let children = match dependents.len() {
+                0 => String::new(),
+                several => format!(", children by {several} keys point to the row that stays"),
+            };
+            format!("duplicates of {}: {what}{children}", place(table, columns))
+        }
+        Action::AddColumn { table, column } => format!("add the column {table}.{column}"),
+        Action::Backfill { table, column, lookup_table, take, max_unmapped, .. } => {
+            format!(
+                "fill {table}.{column} from {lookup_table}.{take}, at most {} rows without a value",
+                grouped(*max_unmapped)
+            )
+        }
+        Action::ModifyColumn { table, before, after_type } => {
+            format!("change {table}.{} from {} to {after_type}", before.name, before.column_type)
+        }
+        Action::AddIndex { table, index, columns } => format!("add the index {index} on {}", place(table, columns)),
+        Action::AddUnique { table, index, columns } => {
+            format!("add the unique constraint {index} on {}", place(table, columns))
+        }
+        Action::AddForeignKey { key, .. } => format!(
+            "add the foreign key {}: {} -> {} ON DELETE {} ON UPDATE {}",
+            key.name,
+            place(&key.child, &key.columns),
+            place(&key.parent, &key.parent_columns),
+            key.on_delete.sql(),
+            key.on_update.sql()
+        ),
+    }
+}
+
+fn place(table: &TableName, columns: &[Identifier]) -> String {
+    format!("{} ({})", table.table, columns.iter().map(Identifier::as_str).collect::<Vec<_>>().join(", "))
+}
+
+/// `1,234,567`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1_000 => "< 1 s".to_owned(),
+        1_000..120_000 => format!("{} s", milliseconds / 1_000),
+        120_000..7_200_000 => format!("{} min", milliseconds / 60_000),
+        _ => format!("{} h", milliseconds / 3_600_000),
+    }
+}

@@ -1,0 +1,155 @@
+//! The text of statements, their order, how a plan is shown, and what its digest covers.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::plan::model::{Action, Section};
+use crate::plan::render;
+use crate::plan::replace_hazard::unacknowledged_replace;
+
+#[test]
+fn statements_state_algorithm_and_lock_and_have_their_way_back() {
+    let plan = plan(json!({
+        "typeFixes": [modify("owner_id", "BIGINT UNSIGNED"), with(add("agency_id", true), "/name", json!("add"))],
+        "uniqueConstraints": [{"name": "uq", "table": "users", "columns": ["email"]}],
+        "stages": [{"name": "only", "foreignKeys": [key("owner_id")]}],
+    }));
+    let statements: Vec<_> =
+        plan.operations.iter().filter_map(|each| Some((each.forward.as_deref()?, each.inverse.as_deref()?))).collect();
+    assert_eq!(
+        statements,
+        [
+            (
+                "ALTER TABLE `shop`.`bookmarks` MODIFY COLUMN `owner_id` bigint unsigned NOT NULL, ALGORITHM=COPY, LOCK=SHARED",
+                "ALTER TABLE `shop`.`bookmarks` MODIFY COLUMN `owner_id` int NOT NULL, ALGORITHM=COPY, LOCK=SHARED"
+            ),
+            (
+                "ALTER TABLE `shop`.`bookmarks` ADD COLUMN `agency_id` int NULL, ALGORITHM=INSTANT",
+                "ALTER TABLE `shop`.`bookmarks` DROP COLUMN `agency_id`, ALGORITHM=INSTANT"
+            ),
+            (
+                "ALTER TABLE `shop`.`users` ADD UNIQUE INDEX `uq` (`email`), ALGORITHM=INPLACE, LOCK=NONE",
+                "ALTER TABLE `shop`.`users` DROP INDEX `uq`, ALGORITHM=INPLACE, LOCK=NONE"
+            ),
+            (
+                "ALTER TABLE `shop`.`bookmarks` ADD INDEX `fk_owner_id_idx` (`owner_id`), ALGORITHM=INPLACE, LOCK=NONE",
+                "ALTER TABLE `shop`.`bookmarks` DROP INDEX `fk_owner_id_idx`, ALGORITHM=INPLACE, LOCK=NONE"
+            ),
+            (
+                "ALTER TABLE `shop`.`bookmarks` ADD CONSTRAINT `fk_owner_id` FOREIGN KEY (`owner_id`) REFERENCES `shop`.`users` (`id`) ON DELETE CASCADE ON UPDATE NO ACTION, ALGORITHM=INPLACE, LOCK=NONE",
+                "ALTER TABLE `shop`.`bookmarks` DROP FOREIGN KEY `fk_owner_id`, ALGORITHM=INPLACE, LOCK=NONE"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn an_index_is_added_only_where_none_serves() {
+    let added = |existing: Index| {
+        let catalogue = edit("bookmarks", |table| table.indexes.push(existing));
+        let plan = build(&spec(keys(&[key("user_id")])), &catalogue).unwrap();
+        plan.operations.iter().any(|operation| matches!(operation.action, Action::AddIndex { .. }))
+    };
+    assert!(!added(index("fits", false, &["user_id", "owner_id"])));
+    assert!(added(index("wrong_order", false, &["owner_id", "user_id"])));
+    assert!(added(Index { visible: false, ..index("unseen", false, &["user_id"]) }));
+    let mut prefix = index("prefix", false, &["user_id"]);
+    prefix.parts[0].prefix = Some(4);
+    assert!(added(prefix));
+}
+
+#[test]
+fn cleanup_takes_children_before_parents_and_what_stops_before_what_changes() {
+    let mut all = catalogue();
+    all.tables.insert("shop.notes".into(), table("notes", &["id int", "bookmark_id int"]));
+    let of_note = json!({"name": "fk_note", "table": "notes", "columns": ["bookmark_id"],
+        "references": {"table": "bookmarks", "columns": ["id"]}, "onDelete": "Cascade", "orphans": "Delete"});
+    let stops = with(key("maybe_id"), "/orphans", json!("Fail"));
+    let plan = build(&spec(keys(&[key("user_id"), of_note, stops])), &all).unwrap();
+    let order: Vec<_> = plan
+        .operations
+        .iter()
+        .filter(|operation| operation.section == Section::CleanUp)
+        .map(|operation| operation.id.as_str())
+        .collect();
+    assert_eq!(
+        order,
+        ["001-remove-orphans-fk_maybe_id", "002-remove-orphans-fk_note", "003-remove-orphans-fk_user_id"]
+    );
+    let warned =
+        plan.warnings.iter().any(|warning| warning.contains("shop.users reaches shop.bookmarks over several paths"));
+    assert!(warned, "{:?}", plan.warnings);
+}
+
+#[test]
+fn acknowledged_triggers_are_let_pass_and_carried_in_the_plan() {
+    let catalogue = edit("bookmarks", |table| table.triggers.push("watch".into()));
+    let mut content = keys(&[key("user_id")]);
+    content["acknowledge"] = json!([{"hazard": "Triggers", "table": "bookmarks"}]);
+    assert_eq!(build(&spec(content), &catalogue).unwrap().acknowledged_triggers, [name("bookmarks")]);
+}
+
+#[test]
+fn replace_on_a_cascade_parent_needs_an_acknowledgement() {
+    let mut content = keys(&[key("user_id")]);
+    let open = plan(content.clone());
+    let problems = unacknowledged_replace(&spec(content.clone()), &open, &[name("users")]);
+    assert_eq!(problems[0].path, "spec.stages[0].foreignKeys[0].onDelete");
+    assert_eq!(unacknowledged_replace(&spec(content.clone()), &open, &[name("agencies")]), []);
+    content["acknowledge"] = json!([{"hazard": "ReplaceOnCascadeParent", "table": "users"}]);
+    assert_eq!(unacknowledged_replace(&spec(content), &open, &[name("users")]), []);
+}
+
+#[test]
+fn the_page_marks_copies_and_the_scripts_hold_every_statement() {
+    let plan = plan(
+        json!({"typeFixes": [modify("owner_id", "BIGINT UNSIGNED")], "stages": [{"name": "first\nstage", "foreignKeys": [key("owner_id")]}]}),
+    );
+    let page = render::text(&plan);
+    assert!(
+        page.contains("!!! COPY: writers") && page.contains("!!! shop.bookmarks about < 1 s (1,000 rows)"),
+        "{page}"
+    );
+    assert!(page.contains(&plan.digest), "{page}");
+    let (forward, back) = (render::forward_sql(&plan), render::rollback_sql(&plan));
+    for operation in &plan.operations {
+        if let (Some(statement), Some(inverse)) = (&operation.forward, &operation.inverse) {
+            assert!(forward.contains(&format!("{statement};")) && back.contains(&format!("{inverse};")));
+        }
+    }
+    // A name with a line end stays inside its comment.
+    assert!(forward.lines().all(|line| line.is_empty() || line.starts_with("--") || line.ends_with(';')), "{forward}");
+    assert!(back.find("DROP FOREIGN KEY").unwrap() < back.find("DROP INDEX").unwrap());
+}
+
+proptest! {
+    #[test]
+    fn statistics_never_change_the_digest_but_any_column_does(rows in any::<u32>(), bytes in any::<u32>(), added in "[a-z]{3,8}") {
+        let content = || spec(keys(&[key("user_id")]));
+        let digest = build(&content(), &catalogue()).unwrap().digest;
+        let mut other = catalogue();
+        for table in other.tables.values_mut() {
+            table.estimated_rows = u64::from(rows);
+            table.data_bytes = u64::from(bytes);
+            table.indexes.iter_mut().for_each(|index| index.cardinality = Some(u64::from(rows)));
+        }
+        other.server.server_uuid = "another".into();
+        prop_assert_eq!(&build(&content(), &other).unwrap().digest, &digest);
+        let statement = &mut other.tables.get_mut("shop.users").unwrap().create_statement;
+        *statement = statement.replace("PRIMARY KEY", &format!("`{added}` int,\n  PRIMARY KEY"));
+        prop_assert_ne!(&build(&content(), &other).unwrap().digest, &digest);
+    }
+}
+
+#[test]
+fn pod_templates_are_part_of_the_digest() {
+    let with_template = |digest: &str| {
+        let templates = BTreeMap::from([("app-tests".to_owned(), digest.to_owned())]);
+        crate::plan::build_with_templates(&spec(keys(&[key("user_id")])), &templates, &catalogue()).unwrap().digest
+    };
+    assert_eq!(with_template("a"), with_template("a"));
+    assert_ne!(with_template("a"), with_template("b"));
+}
