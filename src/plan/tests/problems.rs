@@ -44,7 +44,7 @@ fn every_problem_is_found_at_its_path_and_names_the_way_out() {
             "modifyColumn: {name: owner_id, type: \"bigint unsigned\"}",
         ),
         (
-            keys(&[user.clone()]),
+            keys(std::slice::from_ref(&user)),
             edit("bookmarks", |table| table.columns[1].column_type = "bigint".into()),
             format!("{stage}.columns[0]"),
             "signed",
@@ -65,25 +65,25 @@ fn every_problem_is_found_at_its_path_and_names_the_way_out() {
             "add one to spec.uniqueConstraints",
         ),
         (
-            keys(&[user.clone()]),
+            keys(std::slice::from_ref(&user)),
             edit("users", |table| table.engine = "MyISAM".into()),
             format!("{stage}.references.table"),
             "MyISAM",
         ),
         (
-            keys(&[user.clone()]),
+            keys(std::slice::from_ref(&user)),
             edit("bookmarks", |table| table.partitioned = true),
             format!("{stage}.table"),
             "partitioned",
         ),
         (
-            keys(&[user.clone()]),
+            keys(std::slice::from_ref(&user)),
             edit("bookmarks", |table| table.columns[2].default = Some("0000-00-00".into())),
             format!("{stage}.table"),
             "1067",
         ),
         (
-            keys(&[user.clone()]),
+            keys(std::slice::from_ref(&user)),
             edit("bookmarks", |table| {
                 table.columns[1].extra = "VIRTUAL GENERATED".into();
                 table.columns[1].generation_expression = Some("1".into());
@@ -110,7 +110,7 @@ fn every_problem_is_found_at_its_path_and_names_the_way_out() {
             "3823",
         ),
         (
-            keys(&[user.clone()]),
+            keys(std::slice::from_ref(&user)),
             edit("bookmarks", |table| {
                 table.columns[2].extra = "STORED GENERATED".into();
                 table.columns[2].generation_expression = Some("(`user_id` + 1)".into());
@@ -119,19 +119,19 @@ fn every_problem_is_found_at_its_path_and_names_the_way_out() {
             "3192",
         ),
         (
-            keys(&[user.clone()]),
+            keys(std::slice::from_ref(&user)),
             edit("bookmarks", |table| table.indexes.clear()),
             format!("{stage}.orphans"),
             "no primary key",
         ),
         (
-            keys(&[user.clone()]),
+            keys(std::slice::from_ref(&user)),
             edit("bookmarks", |table| table.triggers.push("watch".into())),
             format!("{stage}.orphans"),
             "hazard: Triggers, table: bookmarks",
         ),
         (
-            keys(&[user.clone()]),
+            keys(std::slice::from_ref(&user)),
             change(|catalogue| {
                 catalogue.foreign_keys.push(existing("FK_USER_ID", &["maybe_id"], ReferentialAction::Restrict))
             }),
@@ -139,7 +139,7 @@ fn every_problem_is_found_at_its_path_and_names_the_way_out() {
             "unique in a schema",
         ),
         (
-            keys(&[user.clone()]),
+            keys(std::slice::from_ref(&user)),
             change(|catalogue| catalogue.foreign_keys.push(existing("old", &["user_id"], ReferentialAction::Restrict))),
             stage.into(),
             "drop it first",
