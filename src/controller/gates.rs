@@ -186,10 +186,11 @@ fn asked(migration: &SchemaMigration) -> String {
     migration.spec.contact.as_ref().map(|contact| format!(" (contact: {contact})")).unwrap_or_default()
 }
 
-/// Rows that the validation report showed.
+/// Rows that the validation report showed and that cleanup will take.
 #[must_use]
 pub fn counted(status: &SchemaMigrationStatus) -> i64 {
-    status.validation.iter().map(|line| line.count).sum()
+    let cleaned = |kind: &str| kind.starts_with("orphans: ") || kind.starts_with("duplicates: ");
+    status.validation.iter().filter(|line| cleaned(&line.issue_type)).map(|line| line.count).sum()
 }
 
 /// What the open gates allow. Without a gate before CleanUp nothing limits the rows: the author of the spec wrote no gate.

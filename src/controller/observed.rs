@@ -92,7 +92,12 @@ pub enum TaskResult {
     /// The backup does not agree, or that cannot be told.
     BackupUnproven(String),
     /// The validation report.
-    Validated(Vec<ValidationCount>),
+    Validated {
+        /// Its lines.
+        report: Vec<ValidationCount>,
+        /// Why the policies of the spec stop here.
+        stops: Option<Arc<Error>>,
+    },
     /// Nothing stands in the way of the first change.
     MayStart,
     /// The catalogue is not what was planned for.

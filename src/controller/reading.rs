@@ -1,13 +1,16 @@
 //! The tasks that only read: preflight, planning, validation, and the last look before the first change.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use crate::api::status::{PlanCounts, PlanEstimates, PlanStatus, StageState, StageStatus};
+use crate::api::status::{PlanCounts, PlanEstimates, PlanStatus, StageState, StageStatus, ValidationCount};
 use crate::mysql::catalogue::read_catalogue;
+use crate::mysql::preflight::{self, PreflightLimits, parse_minimum_version};
+use crate::mysql::validation;
 use crate::mysql::{Cause, Error, SessionLimits};
 use crate::plan::model::{Action, LockClass, Section};
 use crate::plan::{Identifier, Plan, TableName, build_with_templates, input};
@@ -22,21 +25,49 @@ use super::work::Work;
 /// # Errors
 /// When it does not meet `spec.preflight` or cannot be asked.
 pub(super) async fn preflight(work: &Work) -> Result<TaskResult, Error> {
+    let spec = &work.migration.spec;
+    let limits = PreflightLimits {
+        minimum_server_version: parse_minimum_version(&spec.preflight.minimum_server_version)?,
+        max_active_sessions: u64::try_from(spec.preflight.max_active_sessions).unwrap_or(0),
+        max_threads_running: u64::try_from(spec.preflight.max_threads_running).unwrap_or(0),
+        max_transaction_age: spec.preflight.max_transaction_age.get(),
+        schema: work.schema()?,
+        journal: work.engine.settings.journal.clone(),
+    };
+    // Problems of the spec are told by the planning that follows, all of them at once.
+    let tables = input::tables(spec).unwrap_or_default();
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
-    let server = crate::mysql::server::read_server(&mut connection).await?;
+    let report = preflight::preflight(&mut connection, &limits, &tables).await;
     connection.close().await?;
-    Ok(TaskResult::PreflightPassed { server: server.version_text })
+    let report = report?;
+    if !report.replicas.is_empty() {
+        let message = format!(
+            "replicas read from this server ({}), and this version does not watch replicas: it goes no further, because a schema \
+             change could hold them up unseen",
+            report.replicas.join(", ")
+        );
+        return Err(Error::new(Cause::ServerUnsupported, message));
+    }
+    let mut server = report.server.version_text;
+    for warning in report.warnings {
+        server.push_str(&format!(" (note: {warning})"));
+    }
+    Ok(TaskResult::PreflightPassed { server })
 }
 
 /// Counts orphans and duplicates.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub(super) async fn validate(_work: &Work) -> Result<TaskResult, Error> {
-    Err(Error::new(
-        Cause::ServerUnsupported,
-        "this version cannot count orphans and duplicates yet, so it goes no further",
-    ))
+pub(super) async fn validate(work: &Work) -> Result<TaskResult, Error> {
+    let plan = work.plan().await?;
+    let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
+    let report = validation::validate(&mut connection, &plan).await;
+    connection.close().await?;
+    let report = report?;
+    let stops = report.check().err().map(Arc::new);
+    let lines = report.findings.into_iter().map(|finding| ValidationCount { issue_type: finding.issue_type, count: signed(finding.count) });
+    Ok(TaskResult::Validated { report: lines.collect(), stops })
 }
 
 /// Computes and stores the plan.

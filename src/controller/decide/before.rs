@@ -157,14 +157,15 @@ pub(super) fn validate(case: &Case<'_>) -> Decision {
         return decision;
     }
     case.task(Phase::Validate, Task::Validate, Allowance::default(), |result| match result {
-        TaskResult::Validated(report) => {
+        TaskResult::Validated { report, stops } => {
+            let found = Fact::Validation(report.clone());
+            if let Some(stops) = stops {
+                return case.fail(Phase::Validate, super::failure::reason(stops.cause), &stops.message).fact(found);
+            }
             let total: i64 = report.iter().map(|line| line.count).sum();
-            let message = format!(
-                "{total} rows break {} of {} rules",
-                report.iter().filter(|line| line.count > 0).count(),
-                report.len()
-            );
-            passed(Phase::Validate, ConditionType::Validated, message).fact(Fact::Validation(report.clone()))
+            let broken = report.iter().filter(|line| line.count > 0).count();
+            let message = format!("{total} rows break {broken} of {} rules", report.len());
+            passed(Phase::Validate, ConditionType::Validated, message).fact(found)
         }
         other => unexpected(case, other),
     })
