@@ -66,7 +66,10 @@ pub(super) async fn validate(work: &Work) -> Result<TaskResult, Error> {
     connection.close().await?;
     let report = report?;
     let stops = report.check().err().map(Arc::new);
-    let lines = report.findings.into_iter().map(|finding| ValidationCount { issue_type: finding.issue_type, count: signed(finding.count) });
+    let lines = report
+        .findings
+        .into_iter()
+        .map(|finding| ValidationCount { issue_type: finding.issue_type, count: signed(finding.count) });
     Ok(TaskResult::Validated { report: lines.collect(), stops })
 }
 

@@ -35,14 +35,14 @@ fn plan(copies: bool) -> Plan {
     };
     let lock = if copies { "Copy" } else { "Metadata" };
     let text = json!({"format": 1, "digest": DIGEST, "content_digest": "content", "schema": "shop", "tables": {}, "adopted": [],
-        "warnings": [], "stages": [{"name": "users", "expect": []}],
-        "acknowledged_triggers": [],
-        "server": {"flavour": "MySql", "version": {"major": 9, "minor": 7, "patch": 0}, "version_text": "9.7.0", "server_uuid": "s",
-            "native_foreign_keys": false, "lower_case_table_names": 0},
-        "operations": [
-            operation("1", json!("CleanUp"), json!({"RemoveOrphans": {"key": key, "policy": "Delete"}}), "Batched"),
-            operation("2", json!({"Stage": 0}), json!({"AddForeignKey": {"key": key, "policy": "Delete"}}), lock),
-        ]});
+    "warnings": [], "stages": [{"name": "users", "expect": []}],
+    "acknowledged_triggers": [],
+    "server": {"flavour": "MySql", "version": {"major": 9, "minor": 7, "patch": 0}, "version_text": "9.7.0", "server_uuid": "s",
+        "native_foreign_keys": false, "lower_case_table_names": 0},
+    "operations": [
+        operation("1", json!("CleanUp"), json!({"RemoveOrphans": {"key": key, "policy": "Delete"}}), "Batched"),
+        operation("2", json!({"Stage": 0}), json!({"AddForeignKey": {"key": key, "policy": "Delete"}}), lock),
+    ]});
     serde_json::from_value(text).unwrap()
 }
 
@@ -175,7 +175,12 @@ impl World {
         if let Some(part) = self.job_failure
             && name.contains(part)
         {
-            return JobView::Failed { uid, reason: "BackoffLimitExceeded".to_owned(), message: None, log: Some("boom".to_owned()) };
+            return JobView::Failed {
+                uid,
+                reason: "BackoffLimitExceeded".to_owned(),
+                message: None,
+                log: Some("boom".to_owned()),
+            };
         }
         let summary = Summary {
             file: "u-1.sql".to_owned(),
@@ -225,7 +230,10 @@ impl World {
             Task::CountBeforeBackup(_) => TaskResult::Counted { baseline: "{}".to_owned() },
             Task::CheckBackup(_) => TaskResult::BackupProven,
             Task::Validate => TaskResult::Validated {
-                report: vec![ValidationCount { issue_type: "orphans: bookmarks.user_id -> users.id".to_owned(), count: 3 }],
+                report: vec![ValidationCount {
+                    issue_type: "orphans: bookmarks.user_id -> users.id".to_owned(),
+                    count: 3,
+                }],
                 stops: None,
             },
             Task::CheckBeforeStart => TaskResult::MayStart,
@@ -394,7 +402,14 @@ fn a_failure_before_the_first_change_ends_as_failed_and_undoes_nothing() {
 
 #[test]
 fn trouble_that_passes_does_not_end_a_migration() {
-    for task in [Task::Preflight, Task::Plan, Task::Validate, Task::Section(crate::plan::Section::Stage(0)), Task::Test, Task::Prove] {
+    for task in [
+        Task::Preflight,
+        Task::Plan,
+        Task::Validate,
+        Task::Section(crate::plan::Section::Stage(0)),
+        Task::Test,
+        Task::Prove,
+    ] {
         let mut world = World::new(|_| {});
         world.failures = vec![(task, Cause::Unreachable, false)];
         assert_eq!(world.run(&[]), Reason::Complete, "{task:?}");
