@@ -28,12 +28,10 @@ pub(super) fn clean_up(case: &Case<'_>) -> Decision {
 
 /// The last look before the first change: a fresh backup, a free fence, an unchanged catalogue.
 fn start(case: &Case<'_>) -> Decision {
-    if let Some(decision) = backup_too_old(case) {
-        return decision;
-    }
     case.task(Phase::Validate, Task::CheckBeforeStart, gates::allowance(case.status, case.copies()), |result| {
         match result {
-            TaskResult::MayStart => Decision::new(Verdict::Starting).at_once(),
+            // The backup's age is looked at last: while the fence is waited for, none is made in vain.
+            TaskResult::MayStart => backup_too_old(case).unwrap_or_else(|| Decision::new(Verdict::Starting).at_once()),
             TaskResult::Drifted(message) => Decision::new(Verdict::Replan(Reason::DriftDetected, message.clone()))
                 .effect(Effect::ForgetTask(Task::CheckBeforeStart))
                 .at_once(),
