@@ -6,7 +6,7 @@ export LC_ALL=C
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for part in common packages binaries rootfs images process network pki control_plane node addons teardown; do
+for part in common packages binaries rootfs images image_root process network pki control_plane node addons teardown; do
 	# shellcheck source=/dev/null
 	. "$CLUSTER_DIR/lib/$part.sh"
 done
@@ -40,6 +40,7 @@ build() {
 	check_mysql_version
 	build_own_images
 	build_binaries
+	build_image_root
 	unlock_cache
 }
 
@@ -65,7 +66,10 @@ start_node() {
 node_is_ready() { [[ $(kubectl get node "$NODE" --output 'jsonpath={.status.conditions[?(@.type=="Ready")].status}') == True ]]; }
 
 start_cluster() {
-	mkdir -p "$STATE/run" "$LOGS"
+	mkdir -p "$STATE/run" "$STATE/imported" "$LOGS"
+	image_root >"$STATE/image-root"
+	reset_image_root "$(<"$STATE/image-root")"
+	own_archives | sed 's,.*/,,' | (cd "$STATE/imported" && xargs touch)
 	make_network
 	choose_ports
 	make_certificates
@@ -183,7 +187,7 @@ clean_cache() {
 	lock_cache
 	[[ ! -d $STATE/run ]] || die "a cluster is up ($STATE): take it down first"
 	# By name: a folder that was chosen by mistake keeps what is not ours.
-	rm -rf "${CACHE:?}"/{bin,rootfs,image-store,image-archives,mysqld,logs} "${CACHE:?}"/image-context.*
+	rm -rf "${CACHE:?}"/{bin,rootfs,image-store,image-archives,containerd,mysqld,logs} "${CACHE:?}"/image-context.*
 	say "removed what was built in $CACHE"
 }
 

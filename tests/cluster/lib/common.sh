@@ -63,7 +63,8 @@ wait_until() {
 	local limit=$1 what=$2 log=$3
 	local deadline=$((SECONDS + limit))
 	shift 3
-	until "$@" >/dev/null 2>&1; do
+	# In a subshell: a signal's message must not go where the command's output goes.
+	until ("$@") >/dev/null 2>&1; do
 		((SECONDS < deadline)) || die "waited $limit s for $what; see $log"
 		sleep 0.1
 	done

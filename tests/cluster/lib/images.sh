@@ -42,7 +42,6 @@ build_image() {
 # Imports the archives that containerd does not have yet: all of them, or those of one image.
 import_images() {
 	local archive
-	mkdir -p "$STATE/imported"
 	for archive in "${1:-$IMAGE_ARCHIVES/}"*.tar; do
 		[[ -e $archive && ! -e $STATE/imported/${archive##*/} ]] || continue
 		in_node "$(module_bin containerd)/ctr" --address "$STATE/run/containerd.sock" --namespace k8s.io \

@@ -107,11 +107,11 @@ close_firewall() {
 }
 
 make_network() {
+	! ip link show "$BRIDGE" >/dev/null 2>&1 ||
+		die "the network bridge $BRIDGE exists already: another local cluster, with another HOLDFAST_STATE, runs here. Take that one down first."
 	if nft list table ip kube-proxy >/dev/null 2>&1; then
 		die "this machine has kube-proxy's nftables already: another Kubernetes node runs here, or ran (then: nft delete table ip kube-proxy)"
 	fi
-	! ip link show "$BRIDGE" >/dev/null 2>&1 ||
-		die "the network bridge $BRIDGE exists already: another local cluster, with another HOLDFAST_STATE, runs here. Take that one down first."
 	choose_network
 	set_addresses
 	echo "$NETWORK" >"$STATE/network"

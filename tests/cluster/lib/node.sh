@@ -52,37 +52,11 @@ make_cgroups() {
 }
 
 start_containerd() {
-	local snapshotter=overlayfs bin
+	local root bin
+	root=$(<"$STATE/image-root")
 	bin=$(module_bin containerd)
-	overlay_works "$STATE" || snapshotter=native
 	mkdir -p "$STATE/containerd" "$STATE/cni"
-	cat >"$STATE/containerd/config.toml" <<-END
-		version = 3
-		root = "$STATE/containerd/root"
-		state = "$STATE/containerd/state"
-		disabled_plugins = ["io.containerd.nri.v1.nri"]
-		[grpc]
-		address = "$STATE/run/containerd.sock"
-		[ttrpc]
-		address = "$STATE/run/containerd.ttrpc.sock"
-		[plugins."io.containerd.internal.v1.opt"]
-		path = "$STATE/containerd/opt"
-		[plugins."io.containerd.cri.v1.runtime"]
-		restrict_oom_score_adj = true
-		disable_apparmor = true
-		netns_mounts_under_state_dir = true
-		[plugins."io.containerd.cri.v1.runtime".cni]
-		bin_dirs = ["/usr/lib/cni"]
-		conf_dir = "$STATE/cni"
-		[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-		runtime_type = "io.containerd.runc.v2"
-		[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-		SystemdCgroup = false
-		[plugins."io.containerd.cri.v1.images"]
-		snapshotter = "$snapshotter"
-		[plugins."io.containerd.cri.v1.images".pinned_images]
-		sandbox = "$PAUSE_IMAGE"
-	END
+	containerd_config "$root" "$STATE/containerd/state" "$STATE/run" >"$STATE/containerd/config.toml"
 	# No portmap plugin: host ports would be rules in tables that are not ours.
 	jq --null-input --arg bridge "$BRIDGE" --arg subnet "$POD_NETWORK" --arg gateway "$GATEWAY" --arg data "$STATE/cni-addresses" '{
 		cniVersion: "1.0.0", name: "holdfast", plugins: [

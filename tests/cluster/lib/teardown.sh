@@ -78,6 +78,7 @@ take_down() {
 	forget_connections
 	undo_network
 	remove_made_folders
+	[[ ! -e $STATE/image-root ]] || reset_image_root "$(<"$STATE/image-root")"
 	for entry in "$STATE"/* "$STATE"/.[!.]*; do
 		[[ ! -e $entry || $entry == "$LOGS" || $entry == "$STATE/lock" ]] || rm -rf --one-file-system "$entry"
 	done
