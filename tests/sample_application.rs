@@ -196,7 +196,7 @@ mod traffic {
     use super::sample::traffic::{TrafficArguments, work};
     use super::sample::{generate, test_server};
 
-    async fn worked_for(server: &Server, seconds: u64) -> Report {
+    pub(crate) async fn worked_for(server: &Server, seconds: u64) -> Report {
         let arguments = TrafficArguments {
             rate: 300,
             connections: 3,
@@ -215,7 +215,7 @@ mod traffic {
     }
 
     /// Adds the keys over the orphans: they are enforced for everything that is written from now on.
-    async fn add_keys(server: &Server) {
+    pub(crate) async fn add_keys(server: &Server) {
         let mut connection = server.connect().await.unwrap();
         execute(&mut connection, "SET SESSION foreign_key_checks = 0").await.unwrap();
         execute(&mut connection, "ALTER TABLE bookmark_folders MODIFY owner_id BIGINT UNSIGNED NOT NULL")
@@ -280,5 +280,69 @@ mod traffic {
         let (report, ()) = tokio::join!(worked_for(&server, 4), taking);
         let lost = report.ledger.clone().unwrap().lost_rows;
         assert!(!report.is_clean() && lost == 1, "{report:?}");
+    }
+}
+
+mod application {
+    use super::sample::app_test::{self, SignUp};
+    use super::sample::schema::execute;
+    use super::sample::{generate, relations, schema_file, snapshot, test_server};
+    use super::traffic::{add_keys, worked_for};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn pictures_ignore_the_applications_work_and_nothing_else() {
+        let server = test_server::server_with_schema("sample_pictures").await;
+        generate::generate(&server, 10_000, 5, 3).await.unwrap();
+        let before = snapshot::take(&server).await.unwrap();
+        let report = worked_for(&server, 3).await;
+        let after = snapshot::take(&server).await.unwrap();
+        let comparison = snapshot::compare(&before, &after, Some(&report));
+        assert!(comparison.differences.is_empty() && comparison.rows_before > 9_000, "{comparison:?}");
+
+        let mut connection = server.connect().await.unwrap();
+        for (change, undo) in [
+            (
+                "UPDATE bookmarks SET position = position + 0.0001 WHERE id = 1",
+                "UPDATE bookmarks SET position = position - 0.0001 WHERE id = 1",
+            ),
+            ("UPDATE query_results SET score = score * 1.000001 WHERE id = 1 OR id = 2", ""),
+            ("UPDATE queries SET user_id = NULL WHERE id = 2", ""),
+            ("ALTER TABLE audit_log ADD INDEX extra (action)", "ALTER TABLE audit_log DROP INDEX extra"),
+            ("DELETE FROM stations WHERE id = 3", ""),
+        ] {
+            let before = snapshot::take(&server).await.unwrap();
+            execute(&mut connection, change).await.unwrap();
+            let after = snapshot::take(&server).await.unwrap();
+            assert!(!snapshot::compare(&before, &after, None).differences.is_empty(), "not seen: {change}");
+            if !undo.is_empty() {
+                execute(&mut connection, undo).await.unwrap();
+                let restored = snapshot::take(&server).await.unwrap();
+                assert_eq!(snapshot::compare(&before, &restored, None).differences, Vec::<String>::new(), "{change}");
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_application_passes_its_tests_once_the_keys_are_in_and_the_older_release_does_not() {
+        let server = test_server::server_with_schema("sample_app_tests").await;
+        generate::generate(&server, 10_000, 5, 3).await.unwrap();
+        assert!(
+            app_test::run(&server, SignUp::UserFirst).await.unwrap() > 0,
+            "without keys the application cannot rely on them"
+        );
+        let without_keys = app_test::run(&server, SignUp::BookmarksFirst).await.unwrap();
+
+        add_keys(&server).await;
+        let mut connection = server.connect().await.unwrap();
+        // The duplicates are still there: the constraint that one test needs goes over an empty table.
+        execute(&mut connection, "SET SESSION foreign_key_checks = 0").await.unwrap();
+        execute(&mut connection, "DELETE FROM user_auth_providers").await.unwrap();
+        execute(&mut connection, "ALTER TABLE user_auth_providers ADD UNIQUE uq (user_id, provider)").await.unwrap();
+        let before = snapshot::take(&server).await.unwrap();
+        assert_eq!(app_test::run(&server, SignUp::UserFirst).await.unwrap(), 0);
+        assert_eq!(app_test::run(&server, SignUp::BookmarksFirst).await.unwrap(), 1);
+        assert_eq!(schema_file::record(&server, "test").await.unwrap(), relations::all().count() as u64);
+        let after = snapshot::take(&server).await.unwrap();
+        assert_eq!(snapshot::compare(&before, &after, None).differences, Vec::<String>::new());
     }
 }

@@ -1,11 +1,12 @@
 //! The sample application: a library of treatment protocols for emergency medical services, on a MySQL without one foreign key.
 //! It knows nothing of Holdfast: what it plants, writes and compares is what Holdfast's tests hold against Holdfast's own counts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) mod app_test;
 pub(crate) mod connection;
 pub(crate) mod failure;
 pub(crate) mod generate;
@@ -14,6 +15,8 @@ pub(crate) mod literals;
 pub(crate) mod relations;
 pub(crate) mod rows;
 pub(crate) mod schema;
+pub(crate) mod schema_file;
+pub(crate) mod snapshot;
 pub(crate) mod tables;
 #[cfg(test)]
 pub(crate) mod test_server;
@@ -23,6 +26,7 @@ pub(crate) mod verify;
 
 use connection::ConnectionArguments;
 use failure::{Failure, Result};
+use traffic::measure::Report;
 
 /// The sample application of Holdfast's demo and tests.
 #[derive(Debug, Parser)]
@@ -59,6 +63,34 @@ enum Command {
     },
     /// Works as the application does, until told to stop, and then holds what it wrote against the database.
     Traffic(traffic::TrafficArguments),
+    /// Runs the application's own tests, each in a transaction that is rolled back.
+    AppTest {
+        /// How a user with imported bookmarks is signed up.
+        #[arg(long, value_enum, default_value = "user-first")]
+        sign_up: app_test::SignUp,
+    },
+    /// Writes the foreign keys that the catalogue has now to the application's schema file.
+    SchemaFile {
+        /// What the schema file is written after, as a name for it.
+        #[arg(long)]
+        source: String,
+    },
+    /// Takes a picture of every table's definition and generated rows.
+    Snapshot {
+        /// The file that it is written to.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Compares two pictures: prints every difference, then one line of JSON; fails where they differ.
+    Compare {
+        /// The picture before.
+        before: PathBuf,
+        /// The picture after.
+        after: PathBuf,
+        /// The last report of the traffic, or its whole log: it speaks for the application's own rows.
+        #[arg(long)]
+        ledger: Option<PathBuf>,
+    },
     /// Checks by plain SQL that the database contains what a truth says; for a database that nothing has cleaned yet.
     VerifyTruth {
         /// The truth that `generate` wrote.
@@ -69,18 +101,28 @@ enum Command {
 
 /// Runs one command.
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
-    let server = arguments.connection.server()?;
+    // Credentials are read only where a database is asked.
+    let server = || arguments.connection.server();
     match arguments.command {
-        Command::Schema { drop_schema } => schema::recreate(&server, drop_schema.as_deref()).await?,
+        Command::Compare { before, after, ledger } => return compare(&before, &after, ledger.as_deref()),
+        Command::Schema { drop_schema } => schema::recreate(&server()?, drop_schema.as_deref()).await?,
         Command::Generate { rows, seed, connections, truth } => {
-            generate::write_truth(&generate::generate(&server, rows, seed, connections).await?, &truth)?;
+            generate::write_truth(&generate::generate(&server()?, rows, seed, connections).await?, &truth)?;
         }
         Command::Traffic(arguments) => {
-            let report = traffic::run(&server, &arguments).await?;
+            let report = traffic::run(&server()?, &arguments).await?;
             return Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::AppTest { sign_up } => {
+            let failed = app_test::run(&server()?, sign_up).await?;
+            return Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::SchemaFile { source } => {
+            schema_file::record(&server()?, &source).await?;
+        }
+        Command::Snapshot { out } => snapshot::write(&snapshot::take(&server()?).await?, &out)?,
         Command::VerifyTruth { truth } => {
-            let differences = verify::differences(&server, &generate::read_truth(&truth)?).await?;
+            let differences = verify::differences(&server()?, &generate::read_truth(&truth)?).await?;
             if !differences.is_empty() {
                 return Err(Failure::Invalid(differences.join("\n")));
             }
@@ -88,4 +130,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Compares two pictures: this needs no database.
+fn compare(before: &Path, after: &Path, ledger: Option<&Path>) -> Result<ExitCode> {
+    let report = ledger.map(snapshot::read::<Report>).transpose()?;
+    let comparison = snapshot::compare(&snapshot::read(before)?, &snapshot::read(after)?, report.as_ref());
+    for difference in &comparison.differences {
+        println!("{difference}");
+    }
+    let line = serde_json::to_string(&comparison)
+        .map_err(|error| Failure::Invalid(format!("writing the comparison: {error}")))?;
+    println!("{line}");
+    Ok(if comparison.differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
