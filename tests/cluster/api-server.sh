@@ -86,7 +86,7 @@ setsid kube-apiserver --etcd-servers="http://127.0.0.1:$etcd_port" --bind-addres
 	--service-account-signing-key-file="$folder/service-accounts.key" >"$folder/server.log" 2>&1 </dev/null &
 server=$!
 
-export KUBECONFIG=$folder/kubeconfig HOLDFAST_TEST_KUBECONFIG=$folder/kubeconfig
+export KUBECACHEDIR=$folder/kubectl-cache KUBECONFIG=$folder/kubeconfig HOLDFAST_TEST_KUBECONFIG=$folder/kubeconfig
 ready_or_ended() { ! kill -0 "$server" || kubectl get --raw /readyz; }
 wait_until "$START_LIMIT" "the API server on 127.0.0.1:$port to be ready" "$folder/server.log" ready_or_ended
 kill -0 "$server" 2>/dev/null || die "the API server ended while it started: $(tail -n 3 "$folder/server.log")"

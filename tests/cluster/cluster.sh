@@ -78,7 +78,7 @@ start_cluster() {
 	# All others wait for the API server by themselves, and the images are unpacked meanwhile.
 	start_controllers
 	start_node
-	import_images &
+	import_images 8>&- 9>&- &
 	local import=$!
 	start_kube_proxy
 	wait_until 60 "the API server" "$LOGS/kube-apiserver.log" kubectl get --raw /readyz

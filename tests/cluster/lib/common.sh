@@ -63,8 +63,9 @@ wait_until() {
 	local limit=$1 what=$2 log=$3
 	local deadline=$((SECONDS + limit))
 	shift 3
-	# In a subshell: a signal's message must not go where the command's output goes.
-	until ("$@") >/dev/null 2>&1; do
+	# In a subshell, so that a signal's message does not go where the command's output goes; without the locks, so that a command
+	# that outlives this script does not keep them.
+	until ("$@") >/dev/null 2>&1 8>&- 9>&-; do
 		((SECONDS < deadline)) || die "waited $limit s for $what; see $log"
 		sleep 0.1
 	done
@@ -74,7 +75,7 @@ wait_until() {
 lock_state() {
 	install -d -m 0700 "$STATE"
 	exec 9>"$STATE/lock"
-	flock --nonblock 9 || die "another cluster.sh is working on $STATE; wait for it, or set HOLDFAST_STATE to another folder"
+	flock --nonblock 9 || die "another cluster.sh is working on $STATE; wait until it has ended"
 }
 
 # The cache is shared by all state folders: builders wait for each other.
