@@ -118,7 +118,7 @@ async fn orphans(
         place(plan, &key.child, &key.columns),
         place(plan, &key.parent, &key.parent_columns)
     );
-    let count = within(COUNT_DEADLINE, &format!("counting {issue_type}"), count(connection, &query)).await?;
+    let count = within(COUNT_DEADLINE, "validating", count(connection, &query)).await?;
     let samples = samples(connection, count, &issue_type, query.sample_statement(SAMPLES)).await?;
     let stops = (count > 0 && policy == OrphanPolicy::Fail).then_some(Cause::OrphansFound);
     Ok(Finding { issue_type, count, samples, stops })
