@@ -300,12 +300,17 @@ mod application {
         assert!(comparison.differences.is_empty() && comparison.rows_before > 9_000, "{comparison:?}");
 
         let mut connection = server.connect().await.unwrap();
+        execute(&mut connection, "UPDATE query_results SET score = 1234567.75 WHERE id = 1").await.unwrap();
         for (change, undo) in [
             (
                 "UPDATE bookmarks SET position = position + 0.0001 WHERE id = 1",
                 "UPDATE bookmarks SET position = position - 0.0001 WHERE id = 1",
             ),
-            ("UPDATE query_results SET score = score * 1.000001 WHERE id = 1 OR id = 2", ""),
+            // As text both are 1234570.
+            (
+                "UPDATE query_results SET score = 1234567.875 WHERE id = 1",
+                "UPDATE query_results SET score = 1234567.75 WHERE id = 1",
+            ),
             ("UPDATE queries SET user_id = NULL WHERE id = 2", ""),
             ("ALTER TABLE audit_log ADD INDEX extra (action)", "ALTER TABLE audit_log DROP INDEX extra"),
             ("DELETE FROM stations WHERE id = 3", ""),
