@@ -58,7 +58,8 @@ build_own_image() {
 	key=$({
 		declare -f "$make" build_image
 		for input in "$@"; do
-			echo "$input"
+			# Not the whole path of a file: another clone's images are the same.
+			[[ -f $input ]] || echo "$input"
 			[[ ! -f $input ]] || cat "$input"
 		done
 	} | sha256sum | cut -c1-16)

@@ -43,12 +43,34 @@ cgroup_roots() {
 make_cgroups() {
 	local root file
 	while read -r root; do
+		[[ ! -e $root/cgroup.subtree_control ]] || enable_controllers "$root"
 		mkdir -p "$root/$CGROUP"
 		# A new cpuset of version 1 is empty, and nothing can run in it.
 		for file in cpuset.cpus cpuset.mems; do
 			[[ ! -e $root/cgroup.clone_children || ! -e $root/$CGROUP/$file ]] || cat "$root/$file" >"$root/$CGROUP/$file"
 		done
 	done < <(cgroup_roots)
+}
+
+# With version 2 a group has the controllers that the one above hands down. The kubelet refuses to start without these.
+enable_controllers() {
+	local root=$1 controller
+	for controller in cpu cpuset memory pids hugetlb; do
+		if grep -qw "$controller" "$root/cgroup.controllers" && ! grep -qw "$controller" "$root/cgroup.subtree_control"; then
+			(echo "+$controller" >"$root/cgroup.subtree_control") 2>/dev/null ||
+				die "the controller $controller cannot be enabled in $root: inside a container, run the cluster on the machine itself"
+			echo "$controller $root" >>"$STATE/enabled-controllers"
+		fi
+	done
+}
+
+disable_controllers() {
+	local controller root
+	[[ -e $STATE/enabled-controllers ]] || return 0
+	while read -r controller root; do
+		(echo "-$controller" >"$root/cgroup.subtree_control") 2>/dev/null ||
+			say "the controller $controller stays enabled in $root: another control group uses it by now"
+	done <"$STATE/enabled-controllers"
 }
 
 start_containerd() {

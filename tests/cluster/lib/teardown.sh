@@ -75,6 +75,7 @@ take_down() {
 	# The node's mounts vanish with the last process of their namespace.
 	stop 1 node-mounts
 	remove_cgroups
+	disable_controllers
 	forget_connections
 	undo_network
 	remove_made_folders
