@@ -1,0 +1,63 @@
+//! The operator, installed from its charts as a user does.
+
+use super::Outcome;
+use super::kubectl::run;
+
+/// Where the operator runs.
+pub const NAMESPACE: &str = "holdfast-system";
+
+/// Installs or upgrades both charts and waits until the operator is ready.
+///
+/// # Errors
+/// What helm says.
+pub fn install(image: &str, values: &[&str]) -> Outcome<()> {
+    let (repository, tag) = image.rsplit_once(':').ok_or_else(|| format!("image {image:?} has no tag"))?;
+    run(
+        "helm",
+        &[
+            "upgrade",
+            "--install",
+            "holdfast-crds",
+            "charts/holdfast-crds",
+            "--namespace",
+            NAMESPACE,
+            "--create-namespace",
+            "--wait",
+        ],
+        None,
+    )?;
+    let settings = [format!("image.repository={repository}"), format!("image.tag={tag}")];
+    let mut arguments = vec![
+        "upgrade",
+        "--install",
+        "holdfast",
+        "charts/holdfast",
+        "--namespace",
+        NAMESPACE,
+        "--wait",
+        "--timeout",
+        "120s",
+    ];
+    for setting in settings.iter().map(String::as_str).chain(values.iter().copied()) {
+        arguments.extend_from_slice(&["--set", setting]);
+    }
+    run("helm", &arguments, None)?;
+    Ok(())
+}
+
+/// The newest lines of the operator's log.
+pub fn log(lines: u32) -> Outcome<String> {
+    run(
+        "kubectl",
+        &[
+            "--namespace",
+            NAMESPACE,
+            "logs",
+            "--selector",
+            "app.kubernetes.io/name=holdfast",
+            "--tail",
+            &lines.to_string(),
+        ],
+        None,
+    )
+}
