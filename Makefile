@@ -7,6 +7,10 @@ SHELL := /bin/bash
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: demo
+demo: ## Show a rollout and a rollback on a local cluster that it starts and stops (needs root, Rust, Go and Debian)
+	tests/demo/run.sh
+
 .PHONY: test
 test: lint ## Run all tests, on real servers that it starts itself and stops again (needs root, Rust, Go and Debian)
 	cargo test --locked --no-run
