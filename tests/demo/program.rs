@@ -108,9 +108,16 @@ fn first_act(arguments: &Arguments, board: &mut Board, shop: &Shop) -> Outcome<(
     let blocked = number(&report, "write_block_max_ms")?;
     let lost = number(&report, "lost_rows")?;
     let planted_keys = planted(&truth, "foreign_keys")?;
-    let planted = (planted(&truth, "orphans_removed")?, planted(&truth, "duplicates_removed")?);
+    // An orphan goes to quarantine as a whole row or, where its key says SetNull, as the values that were nulled.
+    let planted = (
+        planted(&truth, "orphans_removed")? + planted(&truth, "values_nulled")?,
+        planted(&truth, "duplicates_removed")?,
+    );
     if (orphans, duplicates) != planted {
-        board.line(&format!("✗ the generator planted {} orphans and {} duplicates", planted.0, planted.1));
+        board.line(&format!(
+            "✗ quarantine has {orphans} orphans and {duplicates} duplicates; the generator planted {} and {}",
+            planted.0, planted.1
+        ));
     }
     let complete = status_of(&end, "Succeeded") == Some("True") && u64::try_from(keys.len()) == Ok(planted_keys);
     let holds = complete
