@@ -171,8 +171,8 @@ impl Shop {
 }
 
 impl Snapshot {
-    /// What differs, one sentence for each table; empty when all is equal.
-    pub fn differences(&self, after: &Self) -> Vec<String> {
+    /// What differs, one sentence for each table; empty when all is equal. The table `growing` may have more rows than before.
+    pub fn differences(&self, after: &Self, growing: &str) -> Vec<String> {
         let names: std::collections::BTreeSet<_> = self.0.keys().chain(after.0.keys()).collect();
         names
             .into_iter()
