@@ -1,6 +1,4 @@
-//! Whole histories of a migration in a small simulated world: decide, project, carry out, again and again until an end.
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! A small simulated world in which whole histories of a migration run: decide, project, carry out, again and again until an end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +6,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::super::decision::{Effect, JobRequest};
-use super::super::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskResult, TaskState, Trouble};
-use super::super::project::project;
-use super::decide;
+use super::super::super::decision::{Effect, JobRequest};
+use super::super::super::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskResult, TaskState, Trouble};
+use super::super::super::project::project;
+use super::super::decide;
 use crate::api::conditions::{find, is_true};
 use crate::api::status::{PlanStatus, StageState, StageStatus, ValidationCount};
 use crate::api::{ConditionType, MigrationApproval, Reason, SchemaMigration};
@@ -20,13 +18,13 @@ use crate::mysql::report::{Proof, SectionReport, UndoReport};
 use crate::mysql::{Cause, Error, Reading};
 use crate::plan::Plan;
 
-const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub(super) const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 fn name(table: &str) -> serde_json::Value {
     json!({"schema": "shop", "table": table})
 }
 
-fn plan(copies: bool) -> Plan {
+pub(super) fn plan(copies: bool) -> Plan {
     let key = json!({"name": "fk", "child": name("bookmarks"), "columns": ["user_id"], "parent": name("users"),
         "parent_columns": ["id"], "on_delete": "Cascade", "on_update": "NoAction"});
     let operation = |id: &str, section: serde_json::Value, action: serde_json::Value, lock: &str| {
@@ -46,27 +44,27 @@ fn plan(copies: bool) -> Plan {
     serde_json::from_value(text).unwrap()
 }
 
-struct World {
-    migration: SchemaMigration,
-    plan: Plan,
-    task: TaskState,
-    trouble: Option<Trouble>,
-    jobs: BTreeMap<String, JobView>,
-    approvals: Vec<MigrationApproval>,
-    policies: Policies,
-    missing: Option<String>,
-    now: Timestamp,
+pub(super) struct World {
+    pub(super) migration: SchemaMigration,
+    pub(super) plan: Plan,
+    pub(super) task: TaskState,
+    pub(super) trouble: Option<Trouble>,
+    pub(super) jobs: BTreeMap<String, JobView>,
+    pub(super) approvals: Vec<MigrationApproval>,
+    pub(super) policies: Policies,
+    pub(super) missing: Option<String>,
+    pub(super) now: Timestamp,
     /// Errors that tasks meet, each once or for ever.
-    failures: Vec<(Task, Cause, bool)>,
-    job_failure: Option<&'static str>,
+    pub(super) failures: Vec<(Task, Cause, bool)>,
+    pub(super) job_failure: Option<&'static str>,
     /// Tasks that were begun.
-    begun: Vec<Task>,
-    created: Vec<String>,
-    finalizer: bool,
+    pub(super) begun: Vec<Task>,
+    pub(super) created: Vec<String>,
+    pub(super) finalizer: bool,
 }
 
 impl World {
-    fn new(change: impl FnOnce(&mut serde_json::Value)) -> Self {
+    pub(super) fn new(change: impl FnOnce(&mut serde_json::Value)) -> Self {
         let mut manifest = json!({
             "apiVersion": "holdfast.dev/v1alpha1", "kind": "SchemaMigration",
             "metadata": {"name": "m", "namespace": "shop", "uid": "u", "generation": 1},
@@ -117,7 +115,7 @@ impl World {
     }
 
     /// One pass; the task that it begins ends before the next one.
-    fn pass(&mut self) -> Effect {
+    pub(super) fn pass(&mut self) -> Effect {
         let decision = decide(&self.migration, &self.observed(), self.now);
         let status = project(&self.migration, &decision, self.now);
         self.migration.status = Some(status);
@@ -255,16 +253,16 @@ impl World {
         })
     }
 
-    fn status(&self) -> crate::api::SchemaMigrationStatus {
+    pub(super) fn status(&self) -> crate::api::SchemaMigrationStatus {
         self.migration.status.clone().unwrap_or_default()
     }
 
-    fn finished(&self) -> bool {
+    pub(super) fn finished(&self) -> bool {
         is_true(&self.status().conditions, ConditionType::Finished)
     }
 
     /// Passes until the end, forgetting everything in memory after the given passes, as a restart does.
-    fn run(&mut self, restart_after: &[usize]) -> Reason {
+    pub(super) fn run(&mut self, restart_after: &[usize]) -> Reason {
         for pass in 0..2000 {
             self.pass();
             if restart_after.contains(&pass) {
@@ -279,7 +277,7 @@ impl World {
     }
 
     /// Passes until nothing but waiting is left.
-    fn settle(&mut self) -> Reason {
+    pub(super) fn settle(&mut self) -> Reason {
         for _ in 0..100 {
             self.pass();
         }
@@ -287,11 +285,11 @@ impl World {
         self.reason(ConditionType::Reconciling)
     }
 
-    fn reason(&self, condition: ConditionType) -> Reason {
+    pub(super) fn reason(&self, condition: ConditionType) -> Reason {
         Reason::from_name(&find(&self.status().conditions, condition).unwrap().reason).unwrap()
     }
 
-    fn approve(&mut self, phase: &str, digest: &str, decision: &str, rows: Option<i64>) {
+    pub(super) fn approve(&mut self, phase: &str, digest: &str, decision: &str, rows: Option<i64>) {
         let approval = json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "MigrationApproval",
             "metadata": {"name": format!("a{}", self.approvals.len())},
             "spec": {"migrationRef": {"name": "m"}, "before": {"phase": phase}, "decision": decision, "planDigest": digest,
@@ -299,197 +297,12 @@ impl World {
         self.approvals.push(serde_json::from_value(approval).unwrap());
     }
 
-    fn changed_anything(&self) -> bool {
+    pub(super) fn changed_anything(&self) -> bool {
         self.begun.iter().any(|task| matches!(task, Task::Section(_)))
     }
 }
 
-fn gated(manifest: &mut serde_json::Value) {
+/// With a gate before the first change.
+pub(super) fn gated(manifest: &mut serde_json::Value) {
     manifest["spec"]["gates"] = json!([{"before": {"phase": "CleanUp"}, "approval": "Required"}]);
-}
-
-#[test]
-fn a_good_migration_completes_with_every_condition_true() {
-    let mut world = World::new(|_| {});
-    assert_eq!(world.run(&[]), Reason::Complete);
-    for condition in ConditionType::PHASES {
-        if condition != ConditionType::Approved {
-            assert!(is_true(&world.status().conditions, condition), "{condition}");
-        }
-    }
-    assert!(find(&world.status().conditions, ConditionType::Reconciling).is_none());
-    assert_eq!(world.created.len(), 3, "backup, schema update, test: {:?}", world.created);
-}
-
-#[test]
-fn a_restart_at_any_point_comes_to_the_same_end() {
-    for pass in 0..60 {
-        let mut world = World::new(|_| {});
-        assert_eq!(world.run(&[pass]), Reason::Complete, "restart after pass {pass}");
-        assert_eq!(world.created.len(), 3, "no Job is made twice, restart after pass {pass}");
-    }
-}
-
-#[test]
-fn nothing_is_changed_before_the_right_plan_is_approved() {
-    let mut world = World::new(gated);
-    assert_eq!(world.settle(), Reason::ApprovalPending);
-    world.approve("CleanUp", &DIGEST.replace('a', "b"), "Approve", Some(10));
-    assert_eq!(world.settle(), Reason::ApprovalForAnotherPlan);
-    world.approve("Test", DIGEST, "Approve", Some(10));
-    assert_eq!(world.settle(), Reason::ApprovalForAnotherPlan);
-    assert!(!world.changed_anything() && world.status().started_at.is_none());
-    world.approve("CleanUp", DIGEST, "Approve", Some(10));
-    assert_eq!(world.run(&[]), Reason::Complete);
-    let gate = &world.status().gates[0];
-    assert_eq!(gate.approval.as_ref().unwrap().approved_by, "alice");
-}
-
-#[test]
-fn a_denial_ends_the_migration_unchanged() {
-    let mut world = World::new(gated);
-    world.approve("CleanUp", DIGEST, "Approve", None);
-    world.approve("CleanUp", DIGEST, "Deny", None);
-    assert_eq!(world.run(&[]), Reason::ApprovalDenied);
-    assert!(!world.changed_anything());
-}
-
-#[test]
-fn a_gate_stays_closed_without_the_policies_that_protect_it() {
-    let mut world = World::new(gated);
-    world.policies = Policies::Missing(vec!["p".to_owned()]);
-    world.approve("CleanUp", DIGEST, "Approve", None);
-    assert_eq!(world.settle(), Reason::ApprovalPolicyMissing);
-}
-
-#[test]
-fn a_copy_waits_for_an_approval_of_its_own_even_if_no_gate_is_listed() {
-    let mut world = World::new(|_| {});
-    world.plan = plan(true);
-    assert_eq!(world.settle(), Reason::ApprovalPending);
-    world.approve("Copy", DIGEST, "Approve", None);
-    assert_eq!(world.run(&[]), Reason::Complete);
-}
-
-#[test]
-fn more_rows_than_approved_close_the_gate_until_more_are_approved() {
-    let mut world = World::new(gated);
-    world.approve("CleanUp", DIGEST, "Approve", Some(3));
-    world.failures = vec![(Task::Section(crate::plan::Section::CleanUp), Cause::ApprovalExceeded, false)];
-    assert_eq!(world.settle(), Reason::MoreRowsThanApproved);
-    world.approve("CleanUp", DIGEST, "Approve", Some(3));
-    assert_eq!(world.settle(), Reason::MoreRowsThanApproved);
-    world.approve("CleanUp", DIGEST, "Approve", Some(4));
-    assert_eq!(world.run(&[]), Reason::Complete);
-}
-
-#[test]
-fn a_failure_before_the_first_change_ends_as_failed_and_undoes_nothing() {
-    for (task, cause, reason) in [
-        (Task::Preflight, Cause::ServerUnsupported, Reason::UnsupportedServer),
-        (Task::Preflight, Cause::AccessDenied, Reason::AccessDenied),
-        (Task::Preflight, Cause::Unreachable, Reason::DatabaseUnreachable),
-        (Task::Validate, Cause::PrivilegeMissing, Reason::PrivilegeMissing),
-        (Task::CheckBeforeStart, Cause::LockHeld, Reason::LockHeld),
-    ] {
-        let mut world = World::new(|_| {});
-        world.failures = vec![(task, cause, true)];
-        assert_eq!(world.run(&[]), reason);
-        assert!(is_true(&world.status().conditions, ConditionType::Stalled));
-        assert!(!world.changed_anything() && !world.begun.contains(&Task::Undo));
-    }
-}
-
-#[test]
-fn trouble_that_passes_does_not_end_a_migration() {
-    for task in [
-        Task::Preflight,
-        Task::Plan,
-        Task::Validate,
-        Task::Section(crate::plan::Section::Stage(0)),
-        Task::Test,
-        Task::Prove,
-    ] {
-        let mut world = World::new(|_| {});
-        world.failures = vec![(task, Cause::Unreachable, false)];
-        assert_eq!(world.run(&[]), Reason::Complete, "{task:?}");
-    }
-}
-
-#[test]
-fn a_failure_after_the_first_change_takes_everything_back_wherever_a_restart_comes() {
-    for restart in 0..80 {
-        let mut world = World::new(|_| {});
-        world.job_failure = Some("-test-");
-        assert_eq!(world.run(&[restart]), Reason::RollbackSucceeded);
-        assert!(world.begun.contains(&Task::Undo));
-        assert!(world.created.iter().any(|name| name.contains("undo-schema-update")), "{:?}", world.created);
-        assert_eq!(world.reason(ConditionType::Tested), Reason::TestsFailed);
-        assert!(is_true(&world.status().conditions, ConditionType::RolledBack));
-    }
-}
-
-#[test]
-fn a_rollback_that_cannot_finish_says_so() {
-    let mut world = World::new(|_| {});
-    world.failures = vec![
-        (Task::Section(crate::plan::Section::Stage(0)), Cause::RetriesExhausted, true),
-        (Task::Undo, Cause::RollbackIncomplete, true),
-    ];
-    assert_eq!(world.run(&[]), Reason::RollbackFailed);
-}
-
-#[test]
-fn a_failed_backup_ends_the_migration_before_anything_is_changed() {
-    let mut world = World::new(|_| {});
-    world.job_failure = Some("-backup-");
-    assert_eq!(world.run(&[]), Reason::BackupFailed);
-    assert!(!world.changed_anything());
-}
-
-#[test]
-fn a_missing_secret_is_waited_for_and_then_given_up() {
-    let mut world = World::new(|_| {});
-    world.missing = Some("the Secret shop/s does not exist".to_owned());
-    world.pass();
-    world.pass();
-    assert_eq!(world.reason(ConditionType::Ready), Reason::DependencyNotReady);
-    assert_eq!(world.run(&[]), Reason::DependencyNotReady);
-    assert!(find(&world.status().conditions, ConditionType::Finished).unwrap().message.contains("shop/s"));
-}
-
-#[test]
-fn a_suspended_migration_begins_nothing() {
-    let mut world = World::new(|manifest| manifest["spec"]["suspend"] = json!(true));
-    assert_eq!(world.settle(), Reason::Suspended);
-    assert!(world.begun.is_empty() && world.created.is_empty());
-    world.migration.spec.suspend = false;
-    assert_eq!(world.run(&[]), Reason::Complete);
-}
-
-#[test]
-fn mode_plan_ends_with_the_plan() {
-    let mut world = World::new(|manifest| manifest["spec"]["mode"] = json!("Plan"));
-    assert_eq!(world.run(&[]), Reason::PlanOnly);
-    assert_eq!(world.begun, [Task::Preflight, Task::Plan]);
-    assert!(is_true(&world.status().conditions, ConditionType::Succeeded));
-}
-
-#[test]
-fn an_old_backup_is_made_again_before_the_first_change() {
-    let mut world = World::new(gated);
-    world.settle();
-    world.now = world.now.checked_add(SignedDuration::from_hours(2)).unwrap();
-    world.approve("CleanUp", DIGEST, "Approve", None);
-    assert_eq!(world.run(&[]), Reason::Complete);
-    assert_eq!(world.created.iter().filter(|name| name.contains("-backup-")).count(), 2);
-}
-
-#[test]
-fn the_same_decision_twice_gives_the_same_status() {
-    let mut world = World::new(gated);
-    world.settle();
-    let before = world.status();
-    world.pass();
-    assert_eq!(before, world.status(), "nothing is written while nothing changes");
 }
