@@ -8,7 +8,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Show a rollout and a rollback on a local cluster that it starts and stops (needs root, Rust, Go and Debian)
+demo: ## Show a rollout and a rollback on a local cluster that it starts and stops (needs root, Rust, Go and Debian), or CLUSTER=existing
 	tests/demo/run.sh
 
 .PHONY: test

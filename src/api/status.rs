@@ -220,6 +220,14 @@ pub struct ValidationCount {
     pub count: i64,
 }
 
+impl ValidationCount {
+    /// Whether the counted rows break a rule that is to be added, so that cleanup takes them. The others tell about backfills.
+    #[must_use]
+    pub fn is_of_a_rule(&self) -> bool {
+        self.issue_type.starts_with("orphans: ") || self.issue_type.starts_with("duplicates: ")
+    }
+}
+
 /// What is in quarantine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

@@ -189,8 +189,7 @@ fn asked(migration: &SchemaMigration) -> String {
 /// Rows that the validation report showed and that cleanup will take.
 #[must_use]
 pub fn counted(status: &SchemaMigrationStatus) -> i64 {
-    let cleaned = |kind: &str| kind.starts_with("orphans: ") || kind.starts_with("duplicates: ");
-    status.validation.iter().filter(|line| cleaned(&line.issue_type)).map(|line| line.count).sum()
+    status.validation.iter().filter(|line| line.is_of_a_rule()).map(|line| line.count).sum()
 }
 
 /// What the open gates allow. Without a gate before CleanUp nothing limits the rows: the author of the spec wrote no gate.

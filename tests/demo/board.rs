@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::harness::migration::{condition, status_of};
 
+/// Between two lines about what is being done, where no terminal can redraw one.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// Prints lines with the time since the start; on a terminal the newest line is redrawn while something advances.
 pub(crate) struct Board {
     begun: Instant,
@@ -14,6 +17,7 @@ pub(crate) struct Board {
     redrawing: bool,
     seen_phases: Vec<(String, bool)>,
     seen_activity: String,
+    told: Instant,
 }
 
 impl Board {
@@ -24,6 +28,7 @@ impl Board {
             redrawing: false,
             seen_phases: Vec::new(),
             seen_activity: String::new(),
+            told: Instant::now(),
         }
     }
 
@@ -42,6 +47,7 @@ impl Board {
     pub(crate) fn line(&mut self, text: &str) {
         self.finish_line();
         println!("{:7.1}s  {text}", self.elapsed().as_secs_f64());
+        self.told = Instant::now();
     }
 
     /// Text without a time before it, indented.
@@ -58,8 +64,9 @@ impl Board {
         self.seen_activity.clear();
     }
 
-    /// Prints what is new in a migration's status.
-    pub(crate) fn show(&mut self, object: &Value) {
+    /// Prints what is new in a migration's status, and says whether a phase ended.
+    pub(crate) fn show(&mut self, object: &Value) -> bool {
+        let mut ended = false;
         let status = &object["status"];
         for phase in status["phases"].as_array().into_iter().flatten() {
             let name = phase["name"].as_str().unwrap_or_default().to_owned();
@@ -67,6 +74,7 @@ impl Board {
             match self.seen_phases.iter().position(|(seen, _)| *seen == name) {
                 None => {
                     self.seen_phases.push((name.clone(), finished));
+                    ended |= finished;
                     self.line(&if finished {
                         format!("✓ {name}{}", outcome(object, &name))
                     } else {
@@ -75,6 +83,7 @@ impl Board {
                 }
                 Some(place) if finished && !self.seen_phases[place].1 => {
                     self.seen_phases[place].1 = true;
+                    ended = true;
                     self.line(&format!("✓ {name}{}", outcome(object, &name)));
                 }
                 Some(_) => {}
@@ -84,15 +93,22 @@ impl Board {
         let current = status["current"].as_str().or_else(|| status["message"].as_str()).unwrap_or_default();
         let activity = format!("{steps:>7}  {current}");
         if activity != self.seen_activity && !current.is_empty() {
-            self.seen_activity.clone_from(&activity);
-            if self.terminal {
-                let width = 110;
-                let cut: String = activity.chars().take(width).collect();
-                print!("\r{:7.1}s    {cut:width$}", self.elapsed().as_secs_f64());
-                self.redrawing = std::io::stdout().flush().is_ok();
-            } else {
-                println!("{:7.1}s    {activity}", self.elapsed().as_secs_f64());
-            }
+            self.passing(&activity);
+            self.seen_activity = activity;
+        }
+        ended
+    }
+
+    /// A line that the next one replaces on a terminal; elsewhere only one every ten seconds is printed.
+    fn passing(&mut self, text: &str) {
+        let text = text.lines().next().unwrap_or_default();
+        if self.terminal {
+            let width = 110;
+            let cut: String = text.chars().take(width).collect();
+            print!("\r{:7.1}s    {cut:width$}", self.elapsed().as_secs_f64());
+            self.redrawing = std::io::stdout().flush().is_ok();
+        } else if self.told.elapsed() >= QUIET {
+            self.line(&format!("  {text}"));
         }
     }
 

@@ -1,13 +1,34 @@
 #!/usr/bin/env bash
 # `make demo`: builds what is missing, starts a cluster, shows a rollout and a rollback on it, and takes the cluster down again.
-# Options are passed on to the demo (see --help).
+# CLUSTER=existing uses the cluster of the current kubectl context instead. Options are passed on to the demo (see --help).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-if [[ -n ${CLUSTER:-} ]]; then
-	echo "CLUSTER=$CLUSTER: the demo runs on its own local cluster only, so far; unset CLUSTER. On other clusters: README, section Install." >&2
+stop() {
+	echo "demo: $*" >&2
 	exit 2
-fi
+}
+
+# The user's own kubectl, helm and context; the images must be where that cluster can pull them.
+on_existing_cluster() {
+	local program variable
+	for program in kubectl helm openssl; do
+		command -v "$program" >/dev/null || stop "$program is not on the PATH: CLUSTER=existing uses yours"
+	done
+	for variable in OPERATOR_IMAGE SAMPLE_IMAGE MYSQL_IMAGE; do
+		[[ -n ${!variable:-} ]] ||
+			stop "$variable is not set: name an image that the cluster can pull (README, section The two commands, says how they are made)"
+	done
+	kubectl get --raw /readyz >/dev/null || stop "the cluster of the current kubectl context ($(kubectl config current-context)) does not answer"
+	cargo build --release --locked --example demo
+	exec target/release/examples/demo "$@"
+}
+
+case ${CLUSTER:-} in
+existing) on_existing_cluster "$@" ;;
+"") ;;
+*) stop "CLUSTER=$CLUSTER is not known: leave it out for a local cluster, or set it to existing for the one of the current kubectl context" ;;
+esac
 
 cluster=tests/cluster/cluster.sh
 cargo build --release --locked --bin holdfast --example sample --example demo

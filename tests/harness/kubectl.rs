@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::Outcome;
 
+/// Marks the namespaces that were made here. No other is ever deleted.
+const MADE_HERE: &str = "app.kubernetes.io/managed-by=holdfast-sample";
+
 /// Runs a program to its end and returns its standard output.
 ///
 /// # Errors
@@ -70,22 +73,41 @@ impl Kubectl {
 
     /// Makes the namespace, if it is not there.
     pub fn create_namespace(&self) -> Outcome<()> {
-        if run("kubectl", &["get", "namespace", &self.namespace, "--ignore-not-found", "--output", "name"], None)?
-            .trim()
-            .is_empty()
-        {
-            run("kubectl", &["create", "namespace", &self.namespace], None)?;
+        if self.namespace_is_there(&[])? {
+            return self.check_namespace();
         }
+        run("kubectl", &["create", "namespace", &self.namespace], None)?;
+        run("kubectl", &["label", "namespace", &self.namespace, MADE_HERE], None)?;
         Ok(())
     }
 
     /// Deletes the namespace with everything in it and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it was not made here: it is left alone.
     pub fn delete_namespace(&self) -> Outcome<()> {
-        run(
-            "kubectl",
-            &["delete", "namespace", &self.namespace, "--ignore-not-found", "--wait", "--timeout=180s"],
-            None,
-        )?;
+        if !self.namespace_is_there(&[])? {
+            return Ok(());
+        }
+        self.check_namespace()?;
+        run("kubectl", &["delete", "namespace", &self.namespace, "--wait", "--timeout=180s"], None)?;
         Ok(())
+    }
+
+    fn check_namespace(&self) -> Outcome<()> {
+        if self.namespace_is_there(&["--selector", MADE_HERE])? {
+            return Ok(());
+        }
+        Err(format!(
+            "namespace {} exists and lacks the label {MADE_HERE}, so it is somebody else's and is left alone: choose another name",
+            self.namespace
+        ))
+    }
+
+    fn namespace_is_there(&self, more: &[&str]) -> Outcome<bool> {
+        let field = format!("metadata.name={}", self.namespace);
+        let mut arguments = vec!["get", "namespace", "--field-selector", &field, "--output", "name"];
+        arguments.extend_from_slice(more);
+        Ok(!run("kubectl", &arguments, None)?.trim().is_empty())
     }
 }

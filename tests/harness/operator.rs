@@ -45,6 +45,33 @@ pub fn install(image: &str, values: &[&str]) -> Outcome<()> {
     Ok(())
 }
 
+/// Whether an operator is there already: its resource is defined.
+pub fn is_installed() -> Outcome<bool> {
+    let found = run(
+        "kubectl",
+        &["get", "crd", "schemamigrations.holdfast.dev", "--ignore-not-found", "--output", "name"],
+        None,
+    )?;
+    Ok(!found.trim().is_empty())
+}
+
+/// Removes what [`install`] made, the definitions of the resources too. Where migrations are left anywhere, nothing is removed.
+pub fn uninstall() -> Outcome<()> {
+    let left = run("kubectl", &["get", "schemamigrations", "--all-namespaces", "--output", "name"], None)?;
+    if !left.trim().is_empty() {
+        return Err(format!("the operator stays, because there are migrations of others: {}", left.trim()));
+    }
+    run("helm", &["uninstall", "holdfast", "--namespace", NAMESPACE, "--wait"], None)?;
+    run("helm", &["uninstall", "holdfast-crds", "--namespace", NAMESPACE, "--wait"], None)?;
+    run(
+        "kubectl",
+        &["delete", "crd", "schemamigrations.holdfast.dev", "migrationapprovals.holdfast.dev", "--ignore-not-found"],
+        None,
+    )?;
+    run("kubectl", &["delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=120s"], None)?;
+    Ok(())
+}
+
 /// The newest lines of the operator's log.
 pub fn log(lines: u32) -> Outcome<String> {
     run(

@@ -17,6 +17,11 @@ const GENERATE_LIMIT: Duration = Duration::from_secs(600);
 /// How long the traffic may take to compare the database with its ledger.
 const REPORT_LIMIT: Duration = Duration::from_secs(90);
 
+/// Lines that part the answers of a snapshot.
+const TABLE_MARK: &str = "--table--";
+/// The same, before the number of rows.
+const ROWS_MARK: &str = "--rows--";
+
 /// The definition, the number of rows and the checksum of every table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot(pub BTreeMap<String, TableState>);
@@ -32,42 +37,80 @@ pub struct TableState {
     pub checksum: String,
 }
 
+/// The images that the sample's manifests name, and what is to be run instead.
+#[derive(Debug, Clone)]
+pub struct Images {
+    /// The sample application.
+    pub sample: String,
+    /// A MySQL with the interface of the official image.
+    pub mysql: String,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self { sample: "holdfast.test/sample:dev".to_owned(), mysql: "holdfast.test/mysql:9.7".to_owned() }
+    }
+}
+
+impl Images {
+    /// A manifest with these images.
+    fn put_into(&self, manifest: &str) -> String {
+        let written = Self::default();
+        manifest
+            .replace(&format!("image: {}\n", written.sample), &format!("image: {}\n", self.sample))
+            .replace(&format!("image: {}\n", written.mysql), &format!("image: {}\n", self.mysql))
+    }
+}
+
 /// The sample application.
 #[derive(Debug, Clone)]
 pub struct Shop {
     pub kubectl: Kubectl,
+    pub images: Images,
 }
 
 impl Shop {
     pub fn new(namespace: &str) -> Self {
-        Self { kubectl: Kubectl::new(namespace) }
+        Self { kubectl: Kubectl::new(namespace), images: Images::default() }
     }
 
     /// Starts the database and waits until it answers.
     pub fn start_database(&self) -> Outcome<()> {
         self.kubectl.create_namespace()?;
         run("bash", &[&format!("{MANIFESTS}/secrets.sh"), &self.kubectl.namespace], None)?;
-        self.kubectl.run(&[
-            "apply",
-            "--filename",
-            &format!("{MANIFESTS}/mysql.yaml"),
-            "--filename",
-            &format!("{MANIFESTS}/backups.yaml"),
-        ])?;
+        self.apply_file("mysql.yaml")?;
+        self.apply_file("backups.yaml")?;
         let limit = format!("--timeout={}s", START_LIMIT.as_secs());
         self.kubectl.run(&["rollout", "status", "statefulset/mysql", &limit])?;
         Ok(())
     }
 
+    /// Applies a folder of manifests by its kustomization.
+    pub fn apply_folder(&self, folder: &str) -> Outcome<()> {
+        let manifests = self.kubectl.run(&["kustomize", folder])?;
+        self.kubectl.apply(&self.images.put_into(&manifests))?;
+        Ok(())
+    }
+
+    fn manifest(&self, file: &str) -> Outcome<String> {
+        let path = format!("{MANIFESTS}/{file}");
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        Ok(self.images.put_into(&text))
+    }
+
+    fn apply_file(&self, file: &str) -> Outcome<()> {
+        self.kubectl.apply(&self.manifest(file)?)?;
+        Ok(())
+    }
+
     /// Starts the tables over with about so many rows, and returns the truth that the generator wrote about them.
     pub fn generate(&self, rows: u64, seed: u64) -> Outcome<Value> {
-        let path = format!("{MANIFESTS}/generate.yaml");
-        let manifest = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        let manifest = self.manifest("generate.yaml")?;
         // By text: YAML's octal numbers do not survive a parser of another dialect.
         let wanted = format!("--rows, \"{rows}\", --seed, \"{seed}\"");
         let job = manifest.replace("--rows, \"1000000\", --seed, \"1\"", &wanted);
         if !job.contains(&wanted) {
-            return Err(format!("{path}: the generator's arguments are not where they were"));
+            return Err("generate.yaml: the generator's arguments are not where they were".to_owned());
         }
         self.kubectl.run(&["delete", "job", "generate", "--ignore-not-found", "--wait"])?;
         self.kubectl.apply(&job)?;
@@ -78,7 +121,7 @@ impl Shop {
     /// Starts the application's traffic.
     pub fn start_traffic(&self) -> Outcome<()> {
         self.kubectl.run(&["delete", "job", "traffic", "--ignore-not-found", "--wait"])?;
-        self.kubectl.run(&["apply", "--filename", &format!("{MANIFESTS}/traffic.yaml")])?;
+        self.apply_file("traffic.yaml")?;
         self.kubectl.run(&[
             "wait",
             "--for=condition=Ready",
@@ -121,31 +164,65 @@ impl Shop {
         Ok(text.lines().map(str::to_owned).collect())
     }
 
+    /// Counts the children without a parent of every foreign key by plain SQL, keyed as `child.column -> parent.column`.
+    pub fn orphans(&self) -> Outcome<BTreeMap<String, u64>> {
+        let keys = self.sql(
+            "SELECT CONSTRAINT_NAME, TABLE_NAME, REFERENCED_TABLE_NAME, \
+             GROUP_CONCAT(COLUMN_NAME ORDER BY ORDINAL_POSITION), GROUP_CONCAT(REFERENCED_COLUMN_NAME ORDER BY ORDINAL_POSITION) \
+             FROM information_schema.KEY_COLUMN_USAGE \
+             WHERE CONSTRAINT_SCHEMA = 'shop' AND REFERENCED_TABLE_NAME IS NOT NULL GROUP BY 1, 2, 3",
+        )?;
+        let mut counts = Vec::new();
+        for key in keys.lines() {
+            let [_, child, parent, columns, parent_columns] = key.split('\t').collect::<Vec<_>>()[..] else {
+                return Err(format!("the catalogue's answer {key:?} has not five columns"));
+            };
+            let columns: Vec<&str> = columns.split(',').collect();
+            let parent_columns: Vec<&str> = parent_columns.split(',').collect();
+            let present: Vec<_> = columns.iter().map(|column| format!("c.`{column}` IS NOT NULL")).collect();
+            let equal: Vec<_> = columns
+                .iter()
+                .zip(&parent_columns)
+                .map(|(column, other)| format!("p.`{other}` = c.`{column}`"))
+                .collect();
+            let name = format!("{child}.{} -> {parent}.{}", together(&columns), together(&parent_columns));
+            counts.push(format!(
+                "SELECT '{name}', COUNT(*) FROM `{child}` AS c WHERE {} AND NOT EXISTS (SELECT 1 FROM `{parent}` AS p WHERE {})",
+                present.join(" AND "),
+                equal.join(" AND ")
+            ));
+        }
+        let answers = self.sql(&counts.join(";\n"))?;
+        answers
+            .lines()
+            .map(|line| {
+                let (name, count) = line.split_once('\t').ok_or_else(|| format!("unexpected answer {line:?}"))?;
+                Ok((name.to_owned(), count.parse().map_err(|error| format!("{name}: {count:?}: {error}"))?))
+            })
+            .collect()
+    }
+
     /// Reads the state of every table. Nothing may write meanwhile.
     pub fn snapshot(&self) -> Outcome<Snapshot> {
         let tables = self
             .sql("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop' ORDER BY TABLE_NAME")?;
-        let mut snapshot = BTreeMap::new();
-        for table in tables.lines() {
-            // The definition is printed by --raw over several lines; a line of its own ends it.
-            let text = self.sql(&format!(
-                "SHOW CREATE TABLE `{table}`; SELECT '--rows--'; SELECT COUNT(*) FROM `{table}`; CHECKSUM TABLE `{table}`"
-            ))?;
-            let (definition, rest) =
-                text.split_once("--rows--\n").ok_or_else(|| format!("table {table}: unexpected answer {text:?}"))?;
-            let mut lines = rest.lines();
-            let rows = lines
-                .next()
-                .and_then(|line| line.trim().parse().ok())
-                .ok_or_else(|| format!("table {table}: no count in {rest:?}"))?;
-            let checksum = lines
-                .next()
-                .and_then(|line| line.split('\t').nth(1))
-                .ok_or_else(|| format!("table {table}: no checksum in {rest:?}"))?;
-            let state = TableState { definition: without_counter(definition), rows, checksum: checksum.to_owned() };
-            snapshot.insert(table.to_owned(), state);
+        let statements: Vec<String> = tables
+            .lines()
+            .map(|table| {
+                format!(
+                    "SELECT '{TABLE_MARK}'; SHOW CREATE TABLE `{table}`; SELECT '{ROWS_MARK}'; \
+                     SELECT COUNT(*) FROM `{table}`; CHECKSUM TABLE `{table}`;"
+                )
+            })
+            .collect();
+        let answer = self.sql(&statements.join("\n"))?;
+        // The definitions are printed by --raw over several lines; lines of their own stand around them.
+        let parts: Vec<&str> = answer.split(TABLE_MARK).skip(1).collect();
+        if parts.len() != statements.len() {
+            return Err(format!("asked for {} tables, {} were answered", statements.len(), parts.len()));
         }
-        Ok(Snapshot(snapshot))
+        let states = tables.lines().zip(parts).map(|(table, text)| Ok((table.to_owned(), table_state(table, text)?)));
+        Ok(Snapshot(states.collect::<Outcome<_>>()?))
     }
 
     fn wait_for_job(&self, name: &str, limit: Duration) -> Outcome<()> {
@@ -196,6 +273,30 @@ impl Snapshot {
     pub fn rows(&self) -> u64 {
         self.0.values().map(|table| table.rows).sum()
     }
+}
+
+/// `id`, or `(protocol_id, version)`.
+fn together(columns: &[&str]) -> String {
+    match columns {
+        [column] => (*column).to_owned(),
+        several => format!("({})", several.join(", ")),
+    }
+}
+
+/// One table's part of the answer to a snapshot's statements.
+fn table_state(table: &str, text: &str) -> Outcome<TableState> {
+    let (definition, rest) =
+        text.split_once(ROWS_MARK).ok_or_else(|| format!("table {table}: unexpected answer {text:?}"))?;
+    let mut lines = rest.trim_start().lines();
+    let rows = lines
+        .next()
+        .and_then(|line| line.trim().parse().ok())
+        .ok_or_else(|| format!("table {table}: no count in {rest:?}"))?;
+    let checksum = lines
+        .next()
+        .and_then(|line| line.split('\t').nth(1))
+        .ok_or_else(|| format!("table {table}: no checksum in {rest:?}"))?;
+    Ok(TableState { definition: without_counter(definition.trim()), rows, checksum: checksum.to_owned() })
 }
 
 /// Removes the table option AUTO_INCREMENT=n, which stands in the definition's last line.

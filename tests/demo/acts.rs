@@ -1,0 +1,196 @@
+//! The demo's two acts: the rollout that ends Complete under traffic, and the one that is taken back.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::board::Board;
+use super::harness::migration::{Migration, status_of, summary, waiting_gates};
+use super::harness::shop::Shop;
+use super::harness::{Outcome, wait};
+use super::report;
+
+/// A rollout that has not ended after this long is a failure of the demo.
+const ROLLOUT_LIMIT: Duration = Duration::from_secs(900);
+/// The longest that a write may have waited, on tables without an approved copy.
+const WRITE_BLOCK_LIMIT_MS: f64 = 1000.0;
+/// The application's own schema Jobs write a row here each, when the keys come and when they go: such writes stay.
+const WRITTEN_BY_JOBS: &str = "app_schema_version";
+
+/// What the generator is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Data {
+    pub(crate) rows: u64,
+    pub(crate) seed: u64,
+}
+
+/// The rollout, with traffic. Returns the line for machines, and whether all that it says is good.
+pub(crate) fn first(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(String, bool)> {
+    let begun = Instant::now();
+    board.heading("First act: foreign keys for a dirty, busy database");
+    let truth = shop.generate(data.rows, data.seed)?;
+    let fresh = shop.snapshot()?;
+    board.line(&format!("✓ {} rows in {} tables, no foreign key", fresh.rows(), fresh.0.len()));
+    shop.start_traffic()?;
+    board.line("✓ the application writes and reads");
+    shop.apply_folder("deploy/sample")?;
+    let migration = Migration::new(&shop.kubectl, "referential-integrity");
+    let end = watch(board, &migration, Some(shop))?;
+    expect(&end, "Succeeded")?;
+
+    let keys = shop.foreign_keys()?;
+    board.line(&format!("{} foreign keys in the catalogue:", keys.len()));
+    board.block(&keys.join("\n"));
+    board.line("orphans before, and now as plain SQL counts them:");
+    let orphans_now = shop.orphans()?;
+    board.block(&report::before_and_after(&end["status"]["validation"], &orphans_now));
+    let traffic = shop.stop_traffic()?;
+    board.line("the application's traffic during the rollout:");
+    board.block(&report::traffic_table(&traffic));
+
+    let verified: i64 = numbers(&end["status"]["stages"], "verified").iter().sum();
+    let quarantine = &end["status"]["quarantine"];
+    let count = |kind: &str| quarantine[kind].as_u64().unwrap_or(0);
+    // An orphan goes to quarantine as a whole row or, where its key says SetNull, as the values that were nulled.
+    let (orphans, duplicates) = (count("orphans"), count("duplicates"));
+    let planted = (
+        planted(&truth, "orphans_removed")? + planted(&truth, "values_nulled")?,
+        planted(&truth, "duplicates_removed")?,
+    );
+    if (orphans, duplicates) != planted {
+        board.line(&format!(
+            "✗ quarantine has {orphans} orphans and {duplicates} duplicates; the generator planted {} and {}",
+            planted.0, planted.1
+        ));
+    }
+    let errors = number(&traffic, "write_errors")?;
+    let blocked = number(&traffic, "write_block_max_ms")?;
+    let untrue = ["lost_rows", "changed_rows", "returned_rows"]
+        .iter()
+        .map(|name| number(&traffic, name))
+        .sum::<Outcome<f64>>()?;
+    let complete = status_of(&end, "Succeeded") == Some("True")
+        && u64::try_from(keys.len()) == Ok(self::planted(&truth, "foreign_keys")?);
+    let holds = complete
+        && usize::try_from(verified) == Ok(keys.len())
+        && orphans_now.len() == keys.len()
+        && orphans_now.values().all(|count| *count == 0)
+        && (orphans, duplicates) == planted
+        && errors == 0.0
+        && untrue == 0.0
+        && blocked <= WRITE_BLOCK_LIMIT_MS;
+    let line = format!(
+        "demo: complete={complete} foreign_keys={} verified={verified} orphans_quarantined={orphans} duplicates_quarantined={duplicates} \
+         write_errors={errors} write_block_max_ms={blocked:.0} elapsed_s={}",
+        keys.len(),
+        begun.elapsed().as_secs()
+    );
+    Ok((line, holds))
+}
+
+/// The rollout that fails after its keys are in, and its rollback. Returns as [`first`] does.
+pub(crate) fn second(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(String, bool)> {
+    let begun = Instant::now();
+    board.heading("Second act: an application that is not ready");
+    board.next_migration();
+    shop.kubectl.run(&["delete", "schemamigration,migrationapproval", "--all", "--wait", "--timeout=60s"])?;
+    shop.generate(data.rows, data.seed)?;
+    let before = shop.snapshot()?;
+    board.line(&format!("✓ the database is as it was: {} rows, no foreign key", before.rows()));
+    shop.apply_folder("deploy/sample-failing")?;
+    let migration = Migration::new(&shop.kubectl, "referential-integrity-too-early");
+    let end = watch(board, &migration, None)?;
+    let rolled_back = status_of(&end, "RolledBack") == Some("True");
+    board.line(&summary(&end));
+
+    let after = shop.snapshot()?;
+    let differences = before.differences(&after, WRITTEN_BY_JOBS);
+    let identical =
+        before.0.iter().all(|(name, table)| after.0.get(name).is_some_and(|now| now.definition == table.definition))
+            && before.0.len() == after.0.len();
+    let lost: u64 = before
+        .0
+        .iter()
+        .map(|(name, table)| table.rows.saturating_sub(after.0.get(name).map_or(0, |now| now.rows)))
+        .sum();
+    if differences.is_empty() {
+        board.line(&format!(
+            "✓ all {} tables are as before: SHOW CREATE TABLE, rows and checksums ({WRITTEN_BY_JOBS} has what the application's own Jobs wrote)",
+            before.0.len()
+        ));
+    } else {
+        board.line("✗ not as before:");
+        board.block(&differences.join("\n"));
+    }
+    let line = format!(
+        "demo: rolled_back={rolled_back} schema_identical={identical} rows_lost={lost} elapsed_s={}",
+        begun.elapsed().as_secs()
+    );
+    Ok((line, rolled_back && identical && differences.is_empty()))
+}
+
+/// Watches a migration to its end, approving its gates as a person would after reading the plan; with traffic, tells how it fares.
+fn watch(board: &mut Board, migration: &Migration, traffic: Option<&Shop>) -> Outcome<Value> {
+    let mut approved = Vec::new();
+    wait::until(&format!("SchemaMigration {} to end", migration.name), ROLLOUT_LIMIT, || {
+        let object = migration.read()?;
+        if board.show(&object)
+            && let Some(line) = traffic.and_then(Shop::traffic_reading).as_ref().and_then(report::traffic_line)
+        {
+            board.block(&line);
+        }
+        for phase in waiting_gates(&object) {
+            if !approved.contains(&phase) {
+                if approved.is_empty() {
+                    read_plan(board, migration, &object)?;
+                }
+                approve(board, migration, &object, &phase)?;
+                approved.push(phase);
+            }
+        }
+        if status_of(&object, "Finished") == Some("True") { Ok(Ok(object)) } else { Ok(Err(summary(&object))) }
+    })
+}
+
+/// Prints what an approver reads: what validation found, and the plan.
+fn read_plan(board: &mut Board, migration: &Migration, object: &Value) -> Outcome<()> {
+    board.line("what validation found:");
+    board.block(&report::before(&object["status"]["validation"]));
+    let plan = &object["status"]["plan"];
+    for name in plan["configMaps"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let stored = migration.kubectl.get("configmap", name)?.ok_or_else(|| format!("ConfigMap {name} is gone"))?;
+        if let Some(text) = stored["data"]["plan.txt"].as_str() {
+            board.line(&format!("the plan, as kubectl get configmap {name} shows it:"));
+            board.block(text);
+        }
+    }
+    Ok(())
+}
+
+fn approve(board: &mut Board, migration: &Migration, object: &Value, phase: &str) -> Outcome<()> {
+    let status = &object["status"];
+    let digest = status["plan"]["digest"].as_str().ok_or("the plan has no digest")?;
+    let rows = report::rows_to_clean(&status["validation"]);
+    // Deleting orphans makes orphans of their own children: the approver allows twice what was counted.
+    let manifest = migration.approve(phase, digest, rows * 2, "read the plan; the counts are what we expected")?;
+    board.line(&format!("kubectl apply -f - (the approval before {phase}):"));
+    board.block(&manifest);
+    Ok(())
+}
+
+fn expect(object: &Value, condition_type: &str) -> Outcome<()> {
+    if status_of(object, condition_type) == Some("True") { Ok(()) } else { Err(summary(object)) }
+}
+
+fn numbers(list: &Value, field: &str) -> Vec<i64> {
+    list.as_array().into_iter().flatten().filter_map(|each| each[field].as_i64()).collect()
+}
+
+fn number(report: &Value, field: &str) -> Outcome<f64> {
+    report[field].as_f64().ok_or_else(|| format!("the traffic's report has no {field}: {report}"))
+}
+
+/// A sum of the generator's own account of what it planted.
+fn planted(truth: &Value, name: &str) -> Outcome<u64> {
+    truth["totals"][name].as_u64().ok_or_else(|| format!("the truth has no totals.{name}: {truth}"))
+}
