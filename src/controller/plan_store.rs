@@ -1,5 +1,6 @@
 //! The plan in immutable ConfigMaps, named by its digest and owned by its migration: what was approved is what is executed,
-//! whatever happens to the spec, the catalogue or the operator meanwhile.
+//! whatever happens to the spec, the catalogue or the operator meanwhile. Beside it lie its renderings for people, which are
+//! computed from the plan, never read back, and so not covered by the digest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,14 +11,19 @@ use kube::api::PostParams;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use crate::api::{FIELD_MANAGER, Reason, SchemaMigration};
-use crate::plan::Plan;
 use crate::plan::model::PLAN_FORMAT;
+use crate::plan::{Plan, render, script};
 
 use super::names;
 
 /// An object may have 1 MiB, metadata included.
 const MAX_PART: usize = 900_000;
+/// The plan itself.
 const KEY: &str = "plan.json";
+/// Its renderings: the page to read before approving, and the statements forward and back.
+const TEXT: &str = "plan.txt";
+const FORWARD: &str = "forward.sql";
+const ROLLBACK: &str = "rollback.sql";
 
 /// Stores a plan and returns the names of its ConfigMaps. Doing it twice does no harm.
 ///
@@ -30,7 +36,14 @@ pub async fn store(client: &Client, migration: &SchemaMigration, plan: &Plan) ->
     let uid = migration.metadata.uid.as_deref().unwrap_or_default();
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let mut stored = Vec::new();
-    for (number, part) in parts(&text).into_iter().enumerate() {
+    // The page comes first, so that it begins in the first ConfigMap.
+    let documents = [
+        (TEXT, render::text(plan)),
+        (FORWARD, script::forward_sql(plan)),
+        (ROLLBACK, script::rollback_sql(plan)),
+        (KEY, text),
+    ];
+    for (number, data) in parts(&documents).into_iter().enumerate() {
         let name = names::plan(&migration.name_any(), uid, &plan.digest, number);
         let map = ConfigMap {
             metadata: ObjectMeta {
@@ -39,7 +52,7 @@ pub async fn store(client: &Client, migration: &SchemaMigration, plan: &Plan) ->
                 ..ObjectMeta::default()
             },
             immutable: Some(true),
-            data: Some(BTreeMap::from([(KEY.to_owned(), part.to_owned())])),
+            data: Some(data),
             binary_data: None,
         };
         match maps.create(&parameters, &map).await {
@@ -82,12 +95,8 @@ pub async fn load(
                 format!("the ConfigMap {namespace}/{name} that holds the plan is gone"),
             )));
         };
-        match map.data.as_mut().and_then(|data| data.remove(KEY)) {
-            Some(part) => text.push_str(&part),
-            None => {
-                return Ok(Err((Reason::DriftDetected, format!("the ConfigMap {namespace}/{name} has no key {KEY}"))));
-            }
-        }
+        // Long renderings may fill a ConfigMap alone; a part that is missing leaves JSON that cannot be read.
+        text.push_str(&map.data.as_mut().and_then(|data| data.remove(KEY)).unwrap_or_default());
     }
     Ok(parse(&text, digest).map(Arc::new))
 }
@@ -110,20 +119,28 @@ fn parse(text: &str, digest: &str) -> Result<Plan, (Reason, String)> {
     Ok(plan)
 }
 
-/// The text in pieces that fit into an object, cut between characters.
-fn parts(text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while rest.len() > MAX_PART {
-        let mut end = MAX_PART;
-        while !rest.is_char_boundary(end) {
-            end -= 1;
+/// Documents laid one after another into the data of as few objects as hold them. One that does not fit goes on under the same
+/// key in the next object, cut between characters.
+fn parts(documents: &[(&str, String)]) -> Vec<BTreeMap<String, String>> {
+    let mut parts = vec![BTreeMap::new()];
+    let mut room = MAX_PART;
+    for (key, text) in documents {
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.floor_char_boundary(room));
+            if !piece.is_empty()
+                && let Some(part) = parts.last_mut()
+            {
+                part.insert((*key).to_owned(), piece.to_owned());
+            }
+            room -= piece.len();
+            if !after.is_empty() {
+                parts.push(BTreeMap::new());
+                room = MAX_PART;
+            }
+            rest = after;
         }
-        let (part, after) = rest.split_at(end);
-        parts.push(part);
-        rest = after;
     }
-    parts.push(rest);
     parts
 }
 
@@ -132,12 +149,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_plans_are_cut_between_characters_and_join_again() {
-        let text = format!("x{}", "ä".repeat(MAX_PART));
-        let parts = parts(&text);
+    fn long_documents_are_cut_between_characters_and_join_again() {
+        let documents = [
+            (TEXT, "short\n".to_owned()),
+            (FORWARD, String::new()),
+            (ROLLBACK, "ä".repeat(MAX_PART)),
+            (KEY, format!("x{}", "ß".repeat(MAX_PART / 4))),
+        ];
+        let parts = parts(&documents);
         assert_eq!(parts.len(), 3);
-        assert!(parts.iter().all(|part| part.len() <= MAX_PART));
-        assert_eq!(parts.concat(), text);
+        assert!(parts.iter().all(|part| part.values().map(String::len).sum::<usize>() <= MAX_PART));
+        assert_eq!(parts[0].get(TEXT), Some(&documents[0].1));
+        for (key, text) in &documents {
+            let joined: String = parts.iter().filter_map(|part| part.get(*key)).map(String::as_str).collect();
+            assert_eq!(joined, *text, "{key}");
+        }
     }
 
     #[test]

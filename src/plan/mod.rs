@@ -16,6 +16,7 @@ mod order;
 pub mod problem;
 pub mod render;
 pub mod replace_hazard;
+pub mod script;
 mod stages;
 #[cfg(test)]
 mod tests;

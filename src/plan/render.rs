@@ -1,7 +1,8 @@
-//! A plan for people: as a page to read before approving it, and as SQL forward and back.
+//! A plan for people: the page to read before approving it. The plan as SQL is in `script`.
 
 use std::fmt::Write as _;
 
+use super::catalogue::ForeignKey;
 use super::identifier::{Identifier, TableName};
 use super::model::{Action, DuplicatePolicy, LockClass, Operation, OrphanPolicy, Plan, Section};
 
@@ -45,7 +46,13 @@ pub fn text(plan: &Plan) -> String {
     if !plan.warnings.is_empty() {
         line(&mut page, "\nWarnings");
         for warning in &plan.warnings {
-            line(&mut page, &format!("  - {warning}"));
+            line(&mut page, &format!("  - {}", one_line(warning)));
+        }
+    }
+    if !plan.adopted.is_empty() {
+        line(&mut page, "\nThere already: not added, only proven");
+        for key in &plan.adopted {
+            line(&mut page, &format!("  - {}", one_line(&key_text(key))));
         }
     }
     let mut section = None;
@@ -59,10 +66,11 @@ pub fn text(plan: &Plan) -> String {
         line(
             &mut page,
             &format!(
-                "  {} {:<12} {:>13} rows {:>8}  {}",
+                "  {} {:<12} {:>13} rows {:>10} {:>8}  {}",
                 operation.id.split('-').next().unwrap_or_default(),
                 lock(operation.lock),
                 grouped(operation.estimate.rows),
+                bytes(operation.estimate.bytes),
                 duration(operation.estimate.milliseconds),
                 describe(operation)
             ),
@@ -76,71 +84,18 @@ pub fn text(plan: &Plan) -> String {
     page
 }
 
-/// The statements in the order of their execution. Row changes, which the engine makes in batches, stand as comments.
-#[must_use]
-pub fn forward_sql(plan: &Plan) -> String {
-    let mut script = header(plan, "what is executed; changes of rows are made in batches and stand as comments");
-    let mut section = None;
-    for operation in &plan.operations {
-        if section != Some(operation.section) {
-            section = Some(operation.section);
-            line(&mut script, &format!("\n-- {}", comment(&title(plan, operation.section))));
-        }
-        match &operation.forward {
-            Some(statement) => {
-                // The online way to add a key; orphans are looked for afterwards.
-                let unchecked = matches!(operation.action, Action::AddForeignKey { .. });
-                if unchecked {
-                    line(&mut script, "SET SESSION foreign_key_checks = 0;");
-                }
-                line(&mut script, &format!("{statement};"));
-                if unchecked {
-                    line(&mut script, "SET SESSION foreign_key_checks = 1;");
-                }
-            }
-            None => line(&mut script, &format!("-- {}: {}", comment(&operation.id), comment(&describe(operation)))),
-        }
-    }
-    script
-}
-
-/// The statements that undo the plan, newest first.
-#[must_use]
-pub fn rollback_sql(plan: &Plan) -> String {
-    let mut script =
-        header(plan, "the way back, newest first; rows come back from quarantine, which stands as comments");
-    for operation in plan.operations.iter().rev() {
-        match &operation.inverse {
-            Some(statement) => line(&mut script, &format!("{statement};")),
-            None => line(
-                &mut script,
-                &format!(
-                    "-- {}: rows and values of {} come back from quarantine",
-                    comment(&operation.id),
-                    comment(&operation.action.table().to_string())
-                ),
-            ),
-        }
-    }
-    script
-}
-
-fn header(plan: &Plan, what: &str) -> String {
-    format!("-- Plan {} for the schema {}: {what}.\n", plan.digest, comment(plan.schema.as_str()))
-}
-
-fn line(text: &mut String, line: &str) {
+pub(super) fn line(text: &mut String, line: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{line}");
 }
 
-/// Names may hold line ends; a comment must not.
-fn comment(text: &str) -> String {
+/// Names may hold line ends; a line of a page or a comment must not.
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn title(plan: &Plan, section: Section) -> String {
-    match section {
+pub(super) fn title(plan: &Plan, section: Section) -> String {
+    let title = match section {
         Section::CleanUp => "Clean up: orphans and duplicates go to quarantine".to_owned(),
         Section::FixTypes => "Fix types".to_owned(),
         Section::AddUniques => "Add unique constraints".to_owned(),
@@ -148,7 +103,8 @@ fn title(plan: &Plan, section: Section) -> String {
             let name = plan.stages.get(place).map_or("", |stage| stage.name.as_str());
             format!("Stage {} of {}: {name}", place + 1, plan.stages.len())
         }
-    }
+    };
+    one_line(&title)
 }
 
 fn lock(class: LockClass) -> &'static str {
@@ -161,8 +117,8 @@ fn lock(class: LockClass) -> &'static str {
 }
 
 /// What an operation does, in one line.
-fn describe(operation: &Operation) -> String {
-    match &operation.action {
+pub(super) fn describe(operation: &Operation) -> String {
+    let text = match &operation.action {
         Action::RemoveOrphans { key, policy } => format!(
             "orphans of {}: {} -> {}, {}",
             key.name,
@@ -200,15 +156,20 @@ fn describe(operation: &Operation) -> String {
         Action::AddUnique { table, index, columns } => {
             format!("add the unique constraint {index} on {}", place(table, columns))
         }
-        Action::AddForeignKey { key, .. } => format!(
-            "add the foreign key {}: {} -> {} ON DELETE {} ON UPDATE {}",
-            key.name,
-            place(&key.child, &key.columns),
-            place(&key.parent, &key.parent_columns),
-            key.on_delete.sql(),
-            key.on_update.sql()
-        ),
-    }
+        Action::AddForeignKey { key, .. } => format!("add the foreign key {}", key_text(key)),
+    };
+    one_line(&text)
+}
+
+fn key_text(key: &ForeignKey) -> String {
+    format!(
+        "{}: {} -> {} ON DELETE {} ON UPDATE {}",
+        key.name,
+        place(&key.child, &key.columns),
+        place(&key.parent, &key.parent_columns),
+        key.on_delete.sql(),
+        key.on_update.sql()
+    )
 }
 
 fn place(table: &TableName, columns: &[Identifier]) -> String {
@@ -216,7 +177,7 @@ fn place(table: &TableName, columns: &[Identifier]) -> String {
 }
 
 /// `1,234,567`
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -228,11 +189,25 @@ fn grouped(number: u64) -> String {
     text
 }
 
-fn duration(milliseconds: u64) -> String {
+pub(super) fn duration(milliseconds: u64) -> String {
     match milliseconds {
         0..1_000 => "< 1 s".to_owned(),
         1_000..120_000 => format!("{} s", milliseconds / 1_000),
         120_000..7_200_000 => format!("{} min", milliseconds / 60_000),
         _ => format!("{} h", milliseconds / 3_600_000),
     }
+}
+
+/// `1.5 GiB`
+pub(super) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if number < 1024 {
+        return format!("{number} bytes");
+    }
+    // Tenths of the unit, so that no fraction is needed.
+    let (mut tenths, mut unit) = (number.saturating_mul(10) / 1024, 0);
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        (tenths, unit) = (tenths / 1024, unit + 1);
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }

@@ -10,4 +10,5 @@ mod lifecycle;
 mod manifests;
 mod schema;
 mod steering;
+mod stored_plan;
 mod users;

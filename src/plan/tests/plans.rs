@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::*;
 use crate::plan::model::{Action, Section};
-use crate::plan::render;
 use crate::plan::replace_hazard::unacknowledged_replace;
+use crate::plan::{render, script};
 
 #[test]
 fn statements_state_algorithm_and_lock_and_have_their_way_back() {
@@ -114,7 +114,7 @@ fn the_page_marks_copies_and_the_scripts_hold_every_statement() {
         "{page}"
     );
     assert!(page.contains(&plan.digest), "{page}");
-    let (forward, back) = (render::forward_sql(&plan), render::rollback_sql(&plan));
+    let (forward, back) = (script::forward_sql(&plan), script::rollback_sql(&plan));
     for operation in &plan.operations {
         if let (Some(statement), Some(inverse)) = (&operation.forward, &operation.inverse) {
             assert!(forward.contains(&format!("{statement};")) && back.contains(&format!("{inverse};")));
@@ -123,6 +123,44 @@ fn the_page_marks_copies_and_the_scripts_hold_every_statement() {
     // A name with a line end stays inside its comment.
     assert!(forward.lines().all(|line| line.is_empty() || line.starts_with("--") || line.ends_with(';')), "{forward}");
     assert!(back.find("DROP FOREIGN KEY").unwrap() < back.find("DROP INDEX").unwrap());
+    assert!(page.lines().any(|line| line.starts_with("Stage 1 of 1: first stage")), "{page}");
+}
+
+#[test]
+fn the_scripts_say_what_a_statement_costs_and_show_what_is_left_to_do() {
+    let plan = plan(json!({
+        "typeFixes": [modify("owner_id", "BIGINT UNSIGNED"), with(add("agency_id", true), "/name", json!("add"))],
+        "uniqueConstraints": [unique(&["email"])],
+        "stages": [{"name": "only", "foreignKeys": [key("owner_id")]}],
+    }));
+    let (forward, back) = (script::forward_sql(&plan), script::rollback_sql(&plan));
+    let copy = "-- !!! COPY, needs an approval (writers wait for the whole of it); 1,000 rows, 97.6 KiB, about < 1 s\n\
+                ALTER TABLE `shop`.`bookmarks` MODIFY COLUMN `owner_id`";
+    assert!(forward.contains(copy), "{forward}");
+    assert!(back.contains(copy), "narrowing copies too: {back}");
+    let orphans = "SELECT COUNT(*) AS orphans FROM `shop`.`bookmarks` AS c WHERE c.`owner_id` IS NOT NULL \
+                   AND NOT EXISTS (SELECT 1 FROM `shop`.`users` AS p WHERE p.`id` = c.`owner_id`);";
+    // Before the rollout, before the stage, and after the key.
+    assert_eq!(forward.matches(orphans).count(), 3, "{forward}");
+    for query in [
+        "SELECT COUNT(*) AS duplicated_values FROM (SELECT 1 FROM `shop`.`bookmarks` WHERE `email` IS NOT NULL GROUP BY `email` HAVING COUNT(*) > 1) AS d;",
+        "SELECT GREATEST(COUNT(*), 0) - 0 AS rows_without_value FROM `shop`.`bookmarks` WHERE `agency_id` IS NULL;",
+    ] {
+        assert!(forward.contains(query), "{query} is not in {forward}");
+    }
+    assert!(
+        back.contains("-- 001-remove-orphans-fk_owner_id: rows and values of shop.bookmarks come back from quarantine"),
+        "{back}"
+    );
+}
+
+#[test]
+fn the_page_names_the_keys_that_are_there_already() {
+    let catalogue =
+        change(|catalogue| catalogue.foreign_keys.push(existing("old", &["user_id"], ReferentialAction::Cascade)));
+    let page = render::text(&build(&spec(keys(&[key("user_id")])), &catalogue).unwrap());
+    let line = "  - old: bookmarks (user_id) -> users (id) ON DELETE CASCADE ON UPDATE NO ACTION\n";
+    assert!(page.contains(line), "{page}");
 }
 
 proptest! {
