@@ -39,19 +39,17 @@ pub fn install(image: &str, values: &[&str]) -> Outcome<()> {
         "120s",
     ];
     for setting in settings.iter().map(String::as_str).chain(values.iter().copied()) {
-        arguments.extend_from_slice(&["--set", setting]);
+        // As text: a tag like 1 is not a number.
+        arguments.extend_from_slice(&["--set-string", setting]);
     }
     run("helm", &arguments, None)?;
     Ok(())
 }
 
-/// Whether an operator is there already: its resource is defined.
+/// Whether an operator is there already, in whatever namespace.
 pub fn is_installed() -> Outcome<bool> {
-    let found = run(
-        "kubectl",
-        &["get", "crd", "schemamigrations.holdfast.dev", "--ignore-not-found", "--output", "name"],
-        None,
-    )?;
+    let selector = ["--all-namespaces", "--selector", "app.kubernetes.io/name=holdfast", "--output", "name"];
+    let found = run("kubectl", &[&["get", "deployments"], &selector[..]].concat(), None)?;
     Ok(!found.trim().is_empty())
 }
 
@@ -61,8 +59,8 @@ pub fn uninstall() -> Outcome<()> {
     if !left.trim().is_empty() {
         return Err(format!("the operator stays, because there are migrations of others: {}", left.trim()));
     }
-    run("helm", &["uninstall", "holdfast", "--namespace", NAMESPACE, "--wait"], None)?;
-    run("helm", &["uninstall", "holdfast-crds", "--namespace", NAMESPACE, "--wait"], None)?;
+    run("helm", &["uninstall", "holdfast", "--namespace", NAMESPACE, "--wait", "--ignore-not-found"], None)?;
+    run("helm", &["uninstall", "holdfast-crds", "--namespace", NAMESPACE, "--wait", "--ignore-not-found"], None)?;
     run(
         "kubectl",
         &["delete", "crd", "schemamigrations.holdfast.dev", "migrationapprovals.holdfast.dev", "--ignore-not-found"],
