@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use futures::future::try_join_all;
 use sqlx::Connection;
@@ -21,7 +20,6 @@ const IDS_PER_STATEMENT: u64 = 1_000;
 
 /// Generates about this many rows and returns what was planted.
 pub(crate) async fn generate(server: &Server, rows: u64, seed: u64, connections: usize) -> Result<Truth> {
-    let started = Instant::now();
     let layout = Arc::new(Layout::new(rows, seed).map_err(Failure::Invalid)?);
     let work: Arc<Vec<(&'static Contents, u64)>> = Arc::new(
         all_tables().map(|contents| (contents, layout.of(contents.table).last.div_ceil(IDS_PER_STATEMENT))).collect(),
@@ -47,7 +45,6 @@ pub(crate) async fn generate(server: &Server, rows: u64, seed: u64, connections:
         execute(&mut connection, &format!("ANALYZE TABLE {}", contents.name)).await?;
     }
     connection.close().await.while_doing("closing the connection")?;
-    eprintln!("generated {} rows in {:.1} s", truth.totals.rows, started.elapsed().as_secs_f64());
     Ok(truth)
 }
 
@@ -99,11 +96,13 @@ fn locate(work: &[(&'static Contents, u64)], mut number: u64) -> Option<(usize, 
 pub(crate) fn write_truth(truth: &Truth, destination: &Path) -> Result<()> {
     let line = serde_json::to_string(truth).map_err(|error| Failure::Invalid(format!("writing the truth: {error}")))?;
     if destination == Path::new("-") {
+        // Nothing else is printed: the log of a container, where both outputs meet, must end with this line.
         println!("{line}");
-        Ok(())
     } else {
-        std::fs::write(destination, line + "\n").map_err(file(destination))
+        std::fs::write(destination, line + "\n").map_err(file(destination))?;
+        eprintln!("generated {} rows", truth.totals.rows);
     }
+    Ok(())
 }
 
 /// Reads a truth that was written before.
