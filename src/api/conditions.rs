@@ -3,45 +3,10 @@
 //! Conditions are the contract with people and tools (`kubectl wait`, kstatus, Argo CD, Flux), so types and
 //! reasons are enums here and nowhere strings.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-macro_rules! names {
-    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident,)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name {
-            $($(#[$variant_meta])* $variant,)*
-        }
-
-        impl $name {
-            /// All of them, in the order in which they are declared.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The name as it is written in a condition.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => stringify!($variant),)*
-                }
-            }
-
-            /// The one of that name.
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|each| each.as_str() == name)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
+use super::names::names;
 
 names! {
     /// Types of the conditions of a SchemaMigration.
@@ -90,23 +55,6 @@ names! {
 }
 
 impl ConditionType {
-    /// The conditions that stand for one phase each, in order.
-    pub const PHASES: [Self; 13] = [
-        Self::PreflightPassed,
-        Self::Planned,
-        Self::BackedUp,
-        Self::Rehearsed,
-        Self::Validated,
-        Self::Approved,
-        Self::CleanedUp,
-        Self::TypesFixed,
-        Self::UniquesAdded,
-        Self::ForeignKeysAdded,
-        Self::SchemaUpdated,
-        Self::Tested,
-        Self::Soaked,
-    ];
-
     /// Whether the condition is present only while it is True.
     #[must_use]
     pub const fn only_while_true(self) -> bool {

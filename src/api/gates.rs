@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Duration, duration::Retention, reference::UnionError};
+use super::{Duration, duration::Retention, names::names, reference::UnionError};
 
 /// A condition that must be met before a phase begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -43,65 +43,38 @@ pub struct Before {
     pub stage: Option<String>,
 }
 
-/// Phases and steps that a gate can stand before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum GatedPhase {
-    /// The backup.
-    BackUp,
-    /// The run on the restored copy.
-    Rehearse,
-    /// The count of orphans and duplicates.
-    Validate,
-    /// The first change: orphans and duplicates go to quarantine.
-    CleanUp,
-    /// Columns are added and changed.
-    FixTypes,
-    /// Unique constraints are added.
-    AddUniques,
-    /// Foreign keys are added, stage by stage.
-    AddForeignKeys,
-    /// The application's schema file is brought up to date.
-    UpdateSchema,
-    /// Probes, scenarios and the application's tests.
-    Test,
-    /// The application is watched.
-    Soak,
-    /// The end; a gate here leaves time for tests by hand.
-    Complete,
-    /// A change that copies a table, wherever it comes up. Gated even if unlisted.
-    Copy,
-    /// The restore of the backup over the database. Gated even if unlisted.
-    RestoreBackup,
-    /// The deletion of the quarantined rows.
-    Purge,
-}
-
-impl GatedPhase {
-    /// The name as it is written in a manifest.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BackUp => "BackUp",
-            Self::Rehearse => "Rehearse",
-            Self::Validate => "Validate",
-            Self::CleanUp => "CleanUp",
-            Self::FixTypes => "FixTypes",
-            Self::AddUniques => "AddUniques",
-            Self::AddForeignKeys => "AddForeignKeys",
-            Self::UpdateSchema => "UpdateSchema",
-            Self::Test => "Test",
-            Self::Soak => "Soak",
-            Self::Complete => "Complete",
-            Self::Copy => "Copy",
-            Self::RestoreBackup => "RestoreBackup",
-            Self::Purge => "Purge",
-        }
-    }
-}
-
-impl fmt::Display for GatedPhase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+names! {
+    /// Phases and steps that a gate can stand before.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    GatedPhase {
+        /// The backup.
+        BackUp,
+        /// The run on the restored copy.
+        Rehearse,
+        /// The count of orphans and duplicates.
+        Validate,
+        /// The first change: orphans and duplicates go to quarantine.
+        CleanUp,
+        /// Columns are added and changed.
+        FixTypes,
+        /// Unique constraints are added.
+        AddUniques,
+        /// Foreign keys are added, stage by stage.
+        AddForeignKeys,
+        /// The application's schema file is brought up to date.
+        UpdateSchema,
+        /// Probes, scenarios and the application's tests.
+        Test,
+        /// The application is watched.
+        Soak,
+        /// The end; a gate here leaves time for tests by hand.
+        Complete,
+        /// A change that copies a table, wherever it comes up. Gated even if unlisted.
+        Copy,
+        /// The restore of the backup over the database. Gated even if unlisted.
+        RestoreBackup,
+        /// The deletion of the quarantined rows.
+        Purge,
     }
 }
 

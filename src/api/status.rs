@@ -205,7 +205,7 @@ pub struct PhaseStatus {
     /// When it ended. Left out while it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Time>,
-    /// Whether the application works as usual meanwhile.
+    /// Whether the application works as usual meanwhile. False for a phase that copies a table, whose writers wait until the copy is done.
     #[serde(default)]
     pub background: bool,
 }
@@ -232,13 +232,13 @@ impl ValidationCount {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct QuarantineStatus {
-    /// Orphaned rows and values.
+    /// Rows that had no parent.
     pub orphans: i64,
     /// Duplicate rows.
     pub duplicates: i64,
     /// Rows that existing Cascade keys took along.
     pub cascaded: i64,
-    /// Values of columns that were dropped or narrowed.
+    /// Values that were nulled or pointed to another row, and those of columns that were dropped on the way back.
     pub values: i64,
     /// When it was purged.
     #[serde(skip_serializing_if = "Option::is_none")]

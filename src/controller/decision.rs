@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::api::gates::OnFailure;
 use crate::api::status::{
-    BackupStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, QuarantineStatus, StageState, StageStatus,
-    ValidationCount,
+    BackupStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, StageState, StageStatus, ValidationCount,
 };
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Allowance;
+use crate::mysql::report::QuarantineCounts;
 
 use super::observed::Task;
 
@@ -107,8 +107,8 @@ pub enum Fact {
         /// What it said last.
         message: Option<String>,
     },
-    /// Rows that went to quarantine, to be added to the counts.
-    Quarantined(QuarantineStatus),
+    /// What the migration has in quarantine now.
+    Quarantined(QuarantineCounts),
     /// Operations done so far.
     StepsDone(i64),
     /// The stage or step at work.

@@ -1,7 +1,7 @@
 //! Events, from the difference between the status before and after: each change is told once, and none is told that was not written.
 
 use crate::api::conditions::{find, is_true, shortened};
-use crate::api::status::{GateState, SchemaMigrationStatus};
+use crate::api::status::{GateState, Phase, SchemaMigrationStatus};
 use crate::api::{ConditionType, Reason};
 
 use super::gates::counted;
@@ -55,12 +55,12 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
             format!("{rows} rows break the rules that are to be added; see status.validation"),
         ));
     }
-    for condition in ConditionType::PHASES {
+    for (_, condition) in Phase::STEPS {
         let newly = is_true(&after.conditions, condition) && !is_true(&before.conditions, condition);
         let skipped = reason(after, condition).as_deref() == Some(Reason::Skipped.as_str());
         if newly && condition == ConditionType::BackedUp {
             events.push(told(false, "BackupVerified", message(condition)));
-        } else if newly && condition != ConditionType::Approved && !skipped {
+        } else if newly && !skipped {
             events.push(told(false, "PhaseSucceeded", format!("{condition}: {}", message(condition))));
         }
     }

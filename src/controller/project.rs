@@ -10,14 +10,22 @@ use crate::api::status::{
     StageState, StepCount,
 };
 use crate::api::{ConditionType, Reason, SchemaMigration};
+use crate::plan::Plan;
+use crate::plan::model::{LockClass, Section};
 
 use super::decision::{Decision, End, Fact, Verdict};
+use super::observed::Observed;
 
 const MAX_TEXT: usize = 1024;
 
 /// The status after a decision.
 #[must_use]
-pub fn project(migration: &SchemaMigration, decision: &Decision, now: Timestamp) -> SchemaMigrationStatus {
+pub fn project(
+    migration: &SchemaMigration,
+    observed: &Observed,
+    decision: &Decision,
+    now: Timestamp,
+) -> SchemaMigrationStatus {
     let mut status = migration.status.clone().unwrap_or_default();
     let generation = migration.metadata.generation.unwrap_or(0);
     if matches!(decision.verdict, Verdict::Anew(_)) {
@@ -43,12 +51,14 @@ pub fn project(migration: &SchemaMigration, decision: &Decision, now: Timestamp)
     }
     if fresh {
         let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
-        for condition in ConditionType::PHASES {
+        let steps = Phase::STEPS.map(|(_, condition)| condition);
+        for condition in steps.into_iter().chain([ConditionType::Approved]) {
             writer.set(condition, ConditionStatus::Unknown, Reason::Pending, "its turn has not come");
         }
     }
     apply(&mut status, &decision.verdict, rollback_strategy, generation, now);
     approved(&mut status, generation, now);
+    background(&mut status, observed.loaded_plan());
     status
 }
 
@@ -65,27 +75,6 @@ fn next_attempt(attempt: i32) -> BackupStatus {
         rows: None,
         verified: None,
     }
-}
-
-/// The condition that stands for a phase.
-#[must_use]
-pub fn condition_of(phase: Phase) -> Option<ConditionType> {
-    Some(match phase {
-        Phase::Preflight => ConditionType::PreflightPassed,
-        Phase::Plan => ConditionType::Planned,
-        Phase::BackUp => ConditionType::BackedUp,
-        Phase::Rehearse => ConditionType::Rehearsed,
-        Phase::Validate => ConditionType::Validated,
-        Phase::CleanUp => ConditionType::CleanedUp,
-        Phase::FixTypes => ConditionType::TypesFixed,
-        Phase::AddUniques => ConditionType::UniquesAdded,
-        Phase::AddForeignKeys => ConditionType::ForeignKeysAdded,
-        Phase::UpdateSchema => ConditionType::SchemaUpdated,
-        Phase::Test => ConditionType::Tested,
-        Phase::Soak => ConditionType::Soaked,
-        Phase::RollBack => ConditionType::RolledBack,
-        Phase::Complete | Phase::RolledBack | Phase::Failed => return None,
-    })
 }
 
 fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Timestamp) {
@@ -126,12 +115,13 @@ fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Timestamp) {
                 job.message = message.clone().map(|text| shortened(text, MAX_TEXT));
             }
         }
-        Fact::Quarantined(more) => {
+        Fact::Quarantined(now_there) => {
+            let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
             let quarantine = status.quarantine.get_or_insert_default();
-            quarantine.orphans += more.orphans;
-            quarantine.duplicates += more.duplicates;
-            quarantine.cascaded += more.cascaded;
-            quarantine.values += more.values;
+            quarantine.orphans = signed(now_there.orphans);
+            quarantine.duplicates = signed(now_there.duplicates);
+            quarantine.cascaded = signed(now_there.cascaded);
+            quarantine.values = signed(now_there.values);
         }
         Fact::StepsDone(done) => {
             let (before, total) = status.steps.as_ref().map_or((0, 0), |steps| (steps.done, steps.total));
@@ -221,7 +211,7 @@ fn back_to(status: &mut SchemaMigrationStatus, conditions: &[ConditionType], gen
     for condition in conditions {
         writer.set(*condition, ConditionStatus::Unknown, Reason::Pending, "to be done again");
     }
-    status.phases.retain(|entry| condition_of(entry.name).is_none_or(|condition| !conditions.contains(&condition)));
+    status.phases.retain(|entry| entry.name.condition().is_none_or(|condition| !conditions.contains(&condition)));
 }
 
 fn active(
@@ -235,14 +225,14 @@ fn active(
     begin_phase(status, phase, now);
     status.message = Some(shortened(message.to_owned(), MAX_TEXT));
     let done =
-        condition_of(phase).is_some_and(|condition| crate::api::conditions::is_true(&status.conditions, condition));
+        phase.condition().is_some_and(|condition| crate::api::conditions::is_true(&status.conditions, condition));
     let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
     writer.set(ConditionType::Ready, ConditionStatus::Unknown, reason, message);
     writer.set(ConditionType::Succeeded, ConditionStatus::Unknown, Reason::Progressing, "not finished");
     writer.set(ConditionType::Finished, ConditionStatus::False, Reason::Progressing, "not finished");
     writer.set(ConditionType::Reconciling, ConditionStatus::True, reason, message);
     writer.remove(ConditionType::Stalled);
-    if let Some(condition) = condition_of(phase)
+    if let Some(condition) = phase.condition()
         && !done
     {
         writer.set(condition, ConditionStatus::Unknown, reason, message);
@@ -252,8 +242,33 @@ fn active(
 fn begin_phase(status: &mut SchemaMigrationStatus, phase: Phase, now: Timestamp) {
     status.phase = Some(phase);
     if !status.phases.iter().any(|entry| entry.name == phase) {
-        // Which phases let the application work on is known before; only approved copies stop writers of their table.
         status.phases.push(PhaseStatus { name: phase, started: Time(now), finished: None, background: true });
+    }
+}
+
+/// Which phases let the application work on: all but those that copy a table, whose writers wait until the copy is done. A copy is
+/// taken back by a copy.
+fn background(status: &mut SchemaMigrationStatus, plan: Option<&Plan>) {
+    let copying: Vec<Phase> = plan
+        .iter()
+        .flat_map(|plan| &plan.operations)
+        .filter(|operation| operation.lock == LockClass::Copy)
+        .map(|operation| phase_of(operation.section))
+        .filter(|phase| status.phases.iter().any(|entry| entry.name == *phase))
+        .collect();
+    for entry in &mut status.phases {
+        if copying.contains(&entry.name) || (entry.name == Phase::RollBack && !copying.is_empty()) {
+            entry.background = false;
+        }
+    }
+}
+
+fn phase_of(section: Section) -> Phase {
+    match section {
+        Section::CleanUp => Phase::CleanUp,
+        Section::FixTypes => Phase::FixTypes,
+        Section::AddUniques => Phase::AddUniques,
+        Section::Stage(_) => Phase::AddForeignKeys,
     }
 }
 
@@ -301,7 +316,7 @@ fn roll_back(
         tables_identical: 0,
         remaining: Vec::new(),
     });
-    if let Some(condition) = condition_of(failed) {
+    if let Some(condition) = failed.condition() {
         ConditionWriter::new(&mut status.conditions, generation, now).set(
             condition,
             ConditionStatus::False,
@@ -344,7 +359,7 @@ fn ended(status: &mut SchemaMigrationStatus, end: &End, generation: i64, now: Ti
     match end {
         End::RolledBack(_) => writer.set(ConditionType::RolledBack, ConditionStatus::True, reason, message.clone()),
         End::Failed(failed, ..) => {
-            if let Some(condition) = condition_of(*failed) {
+            if let Some(condition) = failed.condition() {
                 writer.set(condition, ConditionStatus::False, reason, message.clone());
             }
         }

@@ -76,7 +76,7 @@ async fn pass(cached: &SchemaMigration, context: &Arc<Context>) -> Result<Action
     }
     let decision = decide(&migration, &observed, now);
     let before = migration.status.clone().unwrap_or_default();
-    let after = project::project(&migration, &decision, now);
+    let after = project::project(&migration, &observed, &decision, now);
     let written = match write(&api, &migration, &before, after).await? {
         Written::Conflict => return Ok(Action::requeue(AFTER_CONFLICT)),
         Written::Object(written) => *written,

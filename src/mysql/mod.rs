@@ -31,6 +31,7 @@ mod privileges;
 pub mod probes;
 mod proof;
 mod quarantine;
+mod quarantine_counts;
 pub mod report;
 mod restore;
 mod row_operations;

@@ -56,14 +56,19 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    pub(crate) const ORPHAN: &'static str = "Orphan";
+    pub(crate) const DUPLICATE: &'static str = "Duplicate";
+    pub(crate) const CASCADED: &'static str = "CascadedBy";
+    pub(crate) const COLUMN: &'static str = "Column";
+
     /// As it stands in `holdfast_reason`.
     fn text(&self) -> &'static str {
         match self {
-            Self::Orphan => "Orphan",
-            Self::Duplicate => "Duplicate",
-            Self::Key { repointed: false, .. } => "CascadedBy",
+            Self::Orphan => Self::ORPHAN,
+            Self::Duplicate => Self::DUPLICATE,
+            Self::Key { repointed: false, .. } => Self::CASCADED,
             Self::Key { repointed: true, .. } => "Repointed",
-            Self::Column(_) => "Column",
+            Self::Column(_) => Self::COLUMN,
         }
     }
 

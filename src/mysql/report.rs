@@ -27,6 +27,19 @@ pub struct RowsReport {
     pub ambiguous: Option<u64>,
 }
 
+/// What a migration has in quarantine: what it took and did not put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct QuarantineCounts {
+    /// Rows that had no parent.
+    pub orphans: u64,
+    /// Rows that were equal to another one.
+    pub duplicates: u64,
+    /// Rows that existing keys with ON DELETE CASCADE took along.
+    pub cascaded: u64,
+    /// Values that were nulled, pointed elsewhere, or lay in a column that was dropped.
+    pub values: u64,
+}
+
 /// What putting rows back did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RestoreReport {
@@ -62,6 +75,8 @@ pub struct SectionReport {
     pub section: Section,
     /// Its operations, in order.
     pub operations: Vec<OperationReport>,
+    /// What the migration has in quarantine after it.
+    pub quarantined: QuarantineCounts,
 }
 
 impl SectionReport {
@@ -139,6 +154,8 @@ pub struct UndoReport {
     pub restored: BTreeMap<String, RestoreReport>,
     /// Tables whose SHOW CREATE TABLE equals their before-image.
     pub tables_compared: Vec<String>,
+    /// What is in quarantine still: values of columns that the migration had added.
+    pub quarantined: QuarantineCounts,
 }
 
 /// How a migration ended, for the journal.

@@ -11,9 +11,9 @@ use super::fence::{self, Fence, Taken};
 use super::goal::{Goal, Standing};
 use super::journal::{Journal, OperationState};
 use super::observe::{create_statement, observe};
-use super::report::{MigrationOutcome, Proof, SectionReport, UndoReport};
+use super::report::{MigrationOutcome, Proof, QuarantineCounts, SectionReport, UndoReport};
 use super::work::{Allowance, Progress, Settings, Stop};
-use super::{operations, proof, row_operations, undo};
+use super::{operations, proof, quarantine_counts, row_operations, undo};
 use crate::plan::identifier::Identifier;
 use crate::plan::model::{Action, PLAN_FORMAT, Section};
 use crate::plan::{Operation, Plan};
@@ -298,7 +298,11 @@ impl Session {
 async fn run_section(work: Work<'_>, section: Section) -> Result<SectionReport, Error> {
     let operations: Vec<&Operation> =
         work.plan.operations.iter().filter(|operation| operation.section == section).collect();
-    let mut report = SectionReport { section, operations: Vec::with_capacity(operations.len()) };
+    let mut report = SectionReport {
+        section,
+        operations: Vec::with_capacity(operations.len()),
+        quarantined: QuarantineCounts::default(),
+    };
     let total = operations.len() as u64;
     if section == Section::CleanUp {
         Box::pin(row_operations::check_allowance(&work, &operations)).await?;
@@ -330,6 +334,7 @@ async fn run_section(work: Work<'_>, section: Section) -> Result<SectionReport, 
         })?;
         proof::check_expectations(&work, stage).await?;
     }
+    report.quarantined = Box::pin(quarantine_counts::count(&work)).await?;
     work.progress.update(|reading| (reading.operations_done, reading.waiting) = (total, None));
     Ok(report)
 }

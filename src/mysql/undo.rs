@@ -7,8 +7,8 @@ use super::journal::{OperationState, Record};
 use super::observe::{create_statement, observe};
 use super::operations::take_back;
 use super::report::UndoReport;
-use super::row_operations;
 use super::session::Work;
+use super::{quarantine_counts, row_operations};
 use crate::plan::model::Action;
 
 /// Takes everything back.
@@ -54,6 +54,7 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
         report.undone.push(id.clone());
     }
     compare(work, &mut report, &mut remains).await?;
+    report.quarantined = Box::pin(quarantine_counts::count(work)).await?;
     if remains.is_empty() { Ok(report) } else { Err(incomplete(&remains)) }
 }
 

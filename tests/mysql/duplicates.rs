@@ -1,10 +1,11 @@
 //! Removing duplicates: the right row stays, and nothing hangs in the air afterwards.
 
 use holdfast::mysql::Cause;
+use holdfast::mysql::report::QuarantineCounts;
 use holdfast::plan::model::DuplicatePolicy;
 
 use crate::database::Database;
-use crate::rows::{clean, key, remove_duplicates, undo};
+use crate::rows::{clean, key, quarantined, remove_duplicates, undo};
 
 const DUPLICATES: &[&str] = &[
     "CREATE TABLE users (id INT PRIMARY KEY, email VARCHAR(50) COLLATE utf8mb4_0900_ai_ci NULL, seen INT)",
@@ -23,6 +24,8 @@ async fn the_newest_stays_and_children_are_pointed_to_it_until_undone() {
     let session = database.session(vec![operation]).await;
     let report = clean(&session, Some(4)).await.unwrap();
     assert_eq!((report.rows_removed, report.values_changed), (2, 2));
+    let counts = QuarantineCounts { orphans: 0, duplicates: 2, cascaded: 0, values: 2 };
+    assert_eq!(quarantined(&session).await, counts);
     // 2 and 3 were seen equally late: the greater key decides. NULLs may repeat.
     assert_eq!(database.number("SELECT SUM(id) FROM users").await, 3 + 4 + 5 + 6);
     assert_eq!(database.number("SELECT COUNT(*) FROM notes WHERE user_id = 3 AND touched < '2002-01-01'").await, 3);

@@ -1,10 +1,11 @@
 //! Removing orphans: exact, complete, within the approval, and never against a parent that is there.
 
 use holdfast::mysql::Cause;
+use holdfast::mysql::report::QuarantineCounts;
 use holdfast::plan::model::OrphanPolicy;
 
 use crate::database::{Database, eventually};
-use crate::rows::{clean, key, remove_orphans, undo};
+use crate::rows::{clean, key, quarantined, remove_orphans, undo};
 
 /// A column of every type, values at the edges of what the server stores.
 const EVERY_TYPE: &[&str] = &[
@@ -148,10 +149,13 @@ async fn rows_and_values_that_existing_keys_take_along_go_to_quarantine_and_come
     let session = database.session(vec![remove_orphans(fk, OrphanPolicy::Delete)]).await;
     let report = clean(&session, Some(4)).await.unwrap();
     assert_eq!((report.rows_removed, report.values_changed), (3, 1));
+    let counts = QuarantineCounts { orphans: 1, duplicates: 0, cascaded: 2, values: 1 };
+    assert_eq!(quarantined(&session).await, counts, "counted from the tables, so another run changes nothing");
     assert_eq!(database.number("SELECT COUNT(*) FROM grandchild").await, 1);
     assert_eq!(database.number("SELECT COUNT(*) FROM leaf WHERE grandchild_id IS NULL").await, 2);
     let undone = undo(&session).await.unwrap();
     assert_eq!(undone.restored["orphans-fk_child"].conflicts, Vec::<String>::new());
+    assert_eq!(undone.quarantined, QuarantineCounts::default());
     let after =
         (database.checksum("child").await, database.checksum("grandchild").await, database.checksum("leaf").await);
     assert_eq!(after, before);

@@ -1,6 +1,6 @@
 //! What tests of work on rows share: operations on rows, running and undoing them, and comparing whole tables.
 
-use holdfast::mysql::report::{RowsReport, UndoReport};
+use holdfast::mysql::report::{QuarantineCounts, RowsReport, SectionReport, UndoReport};
 use holdfast::mysql::session::Session;
 use holdfast::mysql::{Allowance, Error, Progress, Stop};
 use holdfast::plan::catalogue::{ForeignKey, ReferentialAction};
@@ -70,10 +70,7 @@ pub(crate) async fn clean(session: &Session, max_rows: Option<u64>) -> Result<Ro
 
 /// Runs a section and adds the reports of its operations up.
 pub(crate) async fn run(session: &Session, section: Section, max_rows: Option<u64>) -> Result<RowsReport, Error> {
-    let (progress, _reading) = Progress::new();
-    let stop = Stop::default();
-    let work = session.run(section, Allowance { max_rows, copy: true }, &progress, &stop);
-    let report = tokio::time::timeout(PATIENCE, work).await.expect("the section ends in time")?;
+    let report = run_whole(session, section, max_rows).await?;
     let mut sum = RowsReport::default();
     for rows in report.operations.into_iter().filter_map(|operation| operation.rows) {
         sum.rows_removed += rows.rows_removed;
@@ -85,6 +82,23 @@ pub(crate) async fn run(session: &Session, section: Section, max_rows: Option<u6
         sum.ambiguous = rows.ambiguous.or(sum.ambiguous);
     }
     Ok(sum)
+}
+
+/// Runs a section.
+pub(crate) async fn run_whole(
+    session: &Session,
+    section: Section,
+    max_rows: Option<u64>,
+) -> Result<SectionReport, Error> {
+    let (progress, _reading) = Progress::new();
+    let stop = Stop::default();
+    let work = session.run(section, Allowance { max_rows, copy: true }, &progress, &stop);
+    tokio::time::timeout(PATIENCE, work).await.expect("the section ends in time")
+}
+
+/// What the migration has in quarantine, told by running its cleanup once more, which finds nothing to do.
+pub(crate) async fn quarantined(session: &Session) -> QuarantineCounts {
+    run_whole(session, Section::CleanUp, None).await.unwrap().quarantined
 }
 
 /// Takes everything back.

@@ -84,7 +84,7 @@ pub(super) fn prove(case: &Case<'_>) -> Decision {
     if let Some(decision) = case.gate(GatedPhase::Complete) {
         return decision;
     }
-    case.task(Phase::Soak, Task::Prove, Allowance::default(), |result| match result {
+    case.task(Phase::Prove, Task::Prove, Allowance::default(), |result| match result {
         TaskResult::Proven(proof) => {
             let message = format!(
                 "{} foreign keys and {} unique constraints are there and proven on the server {}",

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::api::gates::GatedPhase;
-use crate::api::status::{Phase, QuarantineStatus, StageState};
+use crate::api::status::{Phase, StageState};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::report::SectionReport;
 use crate::plan::Plan;
-use crate::plan::model::{Action, Section};
+use crate::plan::model::Section;
 
 use super::super::decision::{Decision, Effect, Fact, Verdict};
 use super::super::gates;
@@ -129,22 +129,9 @@ pub(super) fn stages(case: &Case<'_>) -> Decision {
 }
 
 fn section_facts(case: &Case<'_>, plan: &Plan, report: &SectionReport) -> Vec<Fact> {
-    let mut quarantine = QuarantineStatus::default();
-    for done in &report.operations {
-        let Some(rows) = &done.rows else { continue };
-        let taken = i64::try_from(rows.rows_removed.saturating_add(rows.values_changed)).unwrap_or(i64::MAX);
-        match plan.operations.iter().find(|operation| operation.id == done.operation).map(|operation| &operation.action)
-        {
-            Some(Action::RemoveOrphans { .. } | Action::AddForeignKey { .. }) => quarantine.orphans += taken,
-            Some(Action::RemoveDuplicates { .. }) => {
-                quarantine.duplicates += i64::try_from(rows.rows_removed).unwrap_or(i64::MAX)
-            }
-            _ => {}
-        }
-    }
     let here = plan.operations.iter().filter(|operation| operation.section == report.section).count();
     let done = operations_before(case, report.section).saturating_add(i64::try_from(here).unwrap_or(i64::MAX));
-    vec![Fact::Quarantined(quarantine), Fact::StepsDone(done), Fact::Current(None)]
+    vec![Fact::Quarantined(report.quarantined), Fact::StepsDone(done), Fact::Current(None)]
 }
 
 /// Operations of the sections before this one.

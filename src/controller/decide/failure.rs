@@ -144,7 +144,7 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
             let left = remaining.join("; ");
             End::Failed(Phase::RollBack, Reason::RollbackFailed, format!("the database is as it was, but: {left}. {message}"))
         };
-        Decision::new(Verdict::Ended(end)).fact(fact).at_once()
+        Decision::new(Verdict::Ended(end)).fact(fact).fact(Fact::Quarantined(report.quarantined)).at_once()
     })
 }
 

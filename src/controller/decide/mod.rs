@@ -13,56 +13,24 @@ use jiff::Timestamp;
 
 use crate::api::conditions::is_true;
 use crate::api::spec::Mode;
-use crate::api::status::SchemaMigrationStatus;
+use crate::api::status::{Phase, SchemaMigrationStatus};
 use crate::api::{ConditionType, Reason, SchemaMigration};
 
 use super::decision::{Decision, Effect, Verdict};
 use super::observed::{Observed, StoredPlan, Task, TaskState};
 use case::Case;
 
-/// Where a migration stands, by its conditions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Position {
-    Ended,
-    Preflight,
-    Plan,
-    BackUp,
-    Rehearse,
-    Validate,
-    CleanUp,
-    FixTypes,
-    AddUniques,
-    Stages,
-    UpdateSchema,
-    Test,
-    Soak,
-    Prove,
-    RollBack,
-}
-
-fn position(status: &SchemaMigrationStatus) -> Position {
+/// Where a migration stands, by its conditions; `None` once it has ended.
+fn position(status: &SchemaMigrationStatus) -> Option<Phase> {
     let holds = |condition| is_true(&status.conditions, condition);
     if holds(ConditionType::Finished) {
-        return Position::Ended;
+        return None;
     }
     if status.rollback.is_some() {
-        return Position::RollBack;
+        return Some(Phase::RollBack);
     }
-    let steps = [
-        (ConditionType::PreflightPassed, Position::Preflight),
-        (ConditionType::Planned, Position::Plan),
-        (ConditionType::BackedUp, Position::BackUp),
-        (ConditionType::Rehearsed, Position::Rehearse),
-        (ConditionType::Validated, Position::Validate),
-        (ConditionType::CleanedUp, Position::CleanUp),
-        (ConditionType::TypesFixed, Position::FixTypes),
-        (ConditionType::UniquesAdded, Position::AddUniques),
-        (ConditionType::ForeignKeysAdded, Position::Stages),
-        (ConditionType::SchemaUpdated, Position::UpdateSchema),
-        (ConditionType::Tested, Position::Test),
-        (ConditionType::Soaked, Position::Soak),
-    ];
-    steps.into_iter().find(|(condition, _)| !holds(*condition)).map_or(Position::Prove, |(_, position)| position)
+    let next = Phase::STEPS.into_iter().find(|(_, condition)| !holds(*condition));
+    Some(next.map_or(Phase::Prove, |(phase, _)| phase))
 }
 
 /// Decides.
@@ -103,10 +71,7 @@ fn step(case: &Case<'_>) -> Decision {
     if changed && case.status.started_at.is_none() {
         return anew(case);
     }
-    let position = position(case.status);
-    if position == Position::Ended {
-        return ended(case);
-    }
+    let Some(position) = position(case.status) else { return ended(case) };
     if case.migration.spec.suspend && matches!(case.observed.task, TaskState::Running(..)) {
         let message = "stopping at the next safe point, because spec.suspend is true".to_owned();
         return Decision::new(Verdict::Waiting(case.phase(), Reason::Suspended, message)).effect(Effect::StopTask);
@@ -115,26 +80,26 @@ fn step(case: &Case<'_>) -> Decision {
         return decision;
     }
     match position {
-        Position::Ended => ended(case),
-        Position::Preflight => before::preflight(case),
-        Position::Plan => before::plan(case),
-        Position::BackUp => before::back_up(case),
-        Position::Rehearse => before::rehearse(case),
-        Position::Validate => before::validate(case),
-        Position::CleanUp => change::clean_up(case),
-        Position::FixTypes => change::fix_types(case),
-        Position::AddUniques => change::add_uniques(case),
-        Position::Stages => change::stages(case),
-        Position::UpdateSchema => after::update_schema(case),
-        Position::Test => after::test(case),
-        Position::Soak => after::soak(case),
-        Position::Prove => after::prove(case),
-        Position::RollBack => failure::roll_back(case),
+        Phase::Preflight => before::preflight(case),
+        Phase::Plan => before::plan(case),
+        Phase::BackUp => before::back_up(case),
+        Phase::Rehearse => before::rehearse(case),
+        Phase::Validate => before::validate(case),
+        Phase::CleanUp => change::clean_up(case),
+        Phase::FixTypes => change::fix_types(case),
+        Phase::AddUniques => change::add_uniques(case),
+        Phase::AddForeignKeys => change::stages(case),
+        Phase::UpdateSchema => after::update_schema(case),
+        Phase::Test => after::test(case),
+        Phase::Soak => after::soak(case),
+        Phase::Prove => after::prove(case),
+        Phase::RollBack => failure::roll_back(case),
+        Phase::Complete | Phase::RolledBack | Phase::Failed => ended(case),
     }
 }
 
 /// What stands in the way of any step: refusals, missing objects, an unusable plan.
-fn obstacle(case: &Case<'_>, position: Position) -> Option<Decision> {
+fn obstacle(case: &Case<'_>, position: Phase) -> Option<Decision> {
     if !case.observed.refusals.is_empty() && case.status.started_at.is_none() {
         return Some(case.fail_with(Reason::InvalidSpec, &list(&case.observed.refusals)));
     }
@@ -143,7 +108,7 @@ fn obstacle(case: &Case<'_>, position: Position) -> Option<Decision> {
     {
         return Some(case.trouble(Reason::DependencyNotReady, missing));
     }
-    if matches!(position, Position::Preflight | Position::Plan) {
+    if matches!(position, Phase::Preflight | Phase::Plan) {
         return None;
     }
     if case.migration.spec.mode == Mode::Plan {

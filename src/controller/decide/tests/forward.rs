@@ -4,18 +4,19 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::super::super::observed::Task;
-use super::world::{DIGEST, World, gated};
+use super::world::{DIGEST, World, gated, plan};
 use crate::api::conditions::{find, is_true};
+use crate::api::status::Phase;
 use crate::api::{ConditionType, Reason};
+use crate::mysql::Cause;
+use crate::mysql::report::QuarantineCounts;
 
 #[test]
 fn a_good_migration_completes_with_every_condition_true() {
     let mut world = World::new(|_| {});
     assert_eq!(world.run(&[]), Reason::Complete);
-    for condition in ConditionType::PHASES {
-        if condition != ConditionType::Approved {
-            assert!(is_true(&world.status().conditions, condition), "{condition}");
-        }
+    for (_, condition) in Phase::STEPS {
+        assert!(is_true(&world.status().conditions, condition), "{condition}");
     }
     assert!(find(&world.status().conditions, ConditionType::Reconciling).is_none());
     assert_eq!(world.created.len(), 3, "backup, schema update, test: {:?}", world.created);
@@ -64,4 +65,37 @@ fn the_same_decision_twice_gives_the_same_status() {
     let before = world.status();
     world.pass();
     assert_eq!(before, world.status(), "nothing is written while nothing changes");
+}
+
+#[test]
+fn the_status_says_what_is_in_quarantine_by_kind_and_once() {
+    let mut world = World::new(|_| {});
+    world.quarantined = QuarantineCounts { orphans: 5, duplicates: 3, cascaded: 2, values: 1 };
+    assert_eq!(world.run(&[]), Reason::Complete);
+    let quarantine = world.status().quarantine.unwrap();
+    assert_eq!((quarantine.orphans, quarantine.duplicates, quarantine.cascaded, quarantine.values), (5, 3, 2, 1));
+}
+
+#[test]
+fn only_a_phase_that_copies_a_table_is_not_in_the_background() {
+    let mut world = World::new(|_| {});
+    world.plan = plan(true);
+    world.approve("Copy", DIGEST, "Approve", None);
+    world.job_failure = Some("-test-");
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    let foreground: Vec<Phase> =
+        world.status().phases.iter().filter(|phase| !phase.background).map(|phase| phase.name).collect();
+    assert_eq!(foreground, [Phase::AddForeignKeys, Phase::RollBack]);
+}
+
+#[test]
+fn the_proof_is_a_phase_of_its_own() {
+    let mut world = World::new(|_| {});
+    world.failures = vec![(Task::Prove, Cause::VerificationFailed, true)];
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    let status = world.status();
+    assert_eq!(status.rollback.unwrap().failed_phase, Phase::Prove);
+    assert!(is_true(&status.conditions, ConditionType::Soaked), "the soak did not fail: {:?}", status.conditions);
+    let names: Vec<Phase> = status.phases.iter().map(|phase| phase.name).collect();
+    assert!(names.ends_with(&[Phase::Soak, Phase::Prove, Phase::RollBack]), "{names:?}");
 }

@@ -14,7 +14,7 @@ use crate::api::conditions::{find, is_true};
 use crate::api::status::{PlanStatus, StageState, StageStatus, ValidationCount};
 use crate::api::{ConditionType, MigrationApproval, Reason, SchemaMigration};
 use crate::backup::{Outcome, Summary};
-use crate::mysql::report::{Proof, SectionReport, UndoReport};
+use crate::mysql::report::{Proof, QuarantineCounts, SectionReport, UndoReport};
 use crate::mysql::{Cause, Error, Reading};
 use crate::plan::Plan;
 
@@ -61,6 +61,8 @@ pub(super) struct World {
     pub(super) begun: Vec<Task>,
     pub(super) created: Vec<String>,
     pub(super) finalizer: bool,
+    /// What every section leaves in quarantine.
+    pub(super) quarantined: QuarantineCounts,
 }
 
 impl World {
@@ -94,6 +96,7 @@ impl World {
             begun: Vec::new(),
             created: Vec::new(),
             finalizer: false,
+            quarantined: QuarantineCounts::default(),
         }
     }
 
@@ -116,8 +119,9 @@ impl World {
 
     /// One pass; the task that it begins ends before the next one.
     pub(super) fn pass(&mut self) -> Effect {
-        let decision = decide(&self.migration, &self.observed(), self.now);
-        let status = project(&self.migration, &decision, self.now);
+        let observed = self.observed();
+        let decision = decide(&self.migration, &observed, self.now);
+        let status = project(&self.migration, &observed, &decision, self.now);
         self.migration.status = Some(status);
         if let TaskState::Running(task, _) = self.task {
             self.task = TaskState::Ended(task, self.result(task));
@@ -237,7 +241,7 @@ impl World {
             Task::CheckBeforeStart => TaskResult::MayStart,
             Task::Section(section) => {
                 assert!(self.status().started_at.is_some(), "the start is recorded before the first change");
-                TaskResult::Section(SectionReport { section, operations: Vec::new() })
+                TaskResult::Section(SectionReport { section, operations: Vec::new(), quarantined: self.quarantined })
             }
             Task::Test => TaskResult::Tested { probes: 1, scenarios: 0 },
             Task::Prove => TaskResult::Proven(Box::new(Proof {
