@@ -17,7 +17,7 @@ pub struct Gate {
     /// Required: a MigrationApproval of the current plan's digest. Left out: nobody is asked, only the window counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
-    /// When work may begin. Left out: at any time.
+    /// When work may go on: nothing begins outside the window, and what its end finds at work stops at the next safe point and goes on in the next one. A window before CleanUp, FixTypes, AddUniques, AddForeignKeys or a stage holds for the changes that follow too, until another gate with a window. Left out: at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
 }
@@ -116,7 +116,16 @@ impl From<GatedPhase> for Before {
     }
 }
 
-/// When work may begin.
+impl From<GatePoint<'_>> for Before {
+    fn from(point: GatePoint<'_>) -> Self {
+        match point {
+            GatePoint::Phase(phase) => phase.into(),
+            GatePoint::Stage(name) => Self { phase: None, stage: Some(name.to_owned()) },
+        }
+    }
+}
+
+/// When work may go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Window {
@@ -125,10 +134,10 @@ pub struct Window {
     #[schemars(length(max = 7))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub days: Vec<Weekday>,
-    /// Time of day at which the window opens, as `02:00`.
+    /// Time of day at which the window opens, as `02:00`. Where the clocks are put forward over it, it opens as much later; where they are put back over it, at the first of the two times.
     #[schemars(length(max = 5), regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
     pub start: String,
-    /// How long it stays open.
+    /// How long it stays open, whatever the clocks do meanwhile.
     #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('1m') && duration(self) <= duration('168h')", "message": "must be between 1m and 168h"}]))]
     pub duration: Duration,
     /// IANA name of the time zone, such as America/Los_Angeles. Default UTC.

@@ -26,6 +26,7 @@ pub mod spec;
 pub mod status;
 mod status_plan;
 mod status_work;
+pub mod steering;
 pub mod type_fixes;
 pub mod unknown_fields;
 
@@ -34,6 +35,7 @@ pub use conditions::{ConditionType, Reason};
 pub use duration::Duration;
 pub use spec::{SchemaMigration, SchemaMigrationSpec};
 pub use status::{Phase, SchemaMigrationStatus};
+pub use steering::annotations;
 
 /// API group of both resources.
 pub const GROUP: &str = "holdfast.dev";
@@ -47,20 +49,3 @@ pub const FINALIZER: &str = "holdfast.dev/release";
 pub const FIELD_MANAGER: &str = "holdfast";
 /// Field manager of the command line plugin.
 pub const CLI_FIELD_MANAGER: &str = "holdfast-cli";
-
-/// Annotations by which a person steers a migration. A new value is a new request; the handled value is
-/// acknowledged in `status.lastHandled`.
-pub mod annotations {
-    /// Try again what failed.
-    pub const RETRY_AT: &str = "holdfast.dev/retry-at";
-    /// Stop now, then follow `spec.rollback.onFailure`.
-    pub const ABORT_AT: &str = "holdfast.dev/abort-at";
-    /// Undo a migration, whatever `spec.rollback.onFailure` says.
-    pub const ROLLBACK_AT: &str = "holdfast.dev/rollback-at";
-    /// Compute the plan anew from the catalogue.
-    pub const REPLAN_AT: &str = "holdfast.dev/replan-at";
-    /// Delete the quarantined rows for good.
-    pub const PURGE_AT: &str = "holdfast.dev/purge-at";
-    /// All steering annotations.
-    pub const ALL: [&str; 5] = [RETRY_AT, ABORT_AT, ROLLBACK_AT, REPLAN_AT, PURGE_AT];
-}

@@ -58,16 +58,6 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
     );
     for (index, gate) in spec.gates.iter().enumerate() {
         refuse(
-            gate.window.is_some(),
-            &format!("spec.gates[{index}].window"),
-            "windows are not kept in this version: remove the window, and use approval Required to choose the time yourself",
-        );
-        refuse(
-            gate.before.stage.is_some(),
-            &format!("spec.gates[{index}].before.stage"),
-            "gates before a stage are not kept in this version: use a gate before phase AddForeignKeys, or a migration for each stage",
-        );
-        refuse(
             gate.before.phase == Some(GatedPhase::RestoreBackup),
             &format!("spec.gates[{index}].before.phase"),
             "backups are not put back in this version, so there is nothing to gate: remove the gate before RestoreBackup",
@@ -79,14 +69,9 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
         "evidence is neither written nor asked for in this version: remove promotion, and compare status.contentDigest yourself",
     );
     refuse(
-        spec.rollback.on_failure == OnFailure::Hold,
-        "spec.rollback.onFailure",
-        "Hold is not done in this version: use Undo",
-    );
-    refuse(
         spec.rollback.on_failure == OnFailure::RestoreBackup,
         "spec.rollback.onFailure",
-        "RestoreBackup is not done in this version: use Undo",
+        "RestoreBackup is not done in this version: use Undo or Hold",
     );
     refuse(
         spec.quarantine.retention != Retention::Keep,
@@ -177,11 +162,8 @@ mod tests {
             ("spec.backup.retention", "/backup/retention", json!("72h")),
             ("spec.rehearsal.enabled", "/rehearsal/enabled", json!(true)),
             ("spec.soak", "/soak", json!({"duration": "15m"})),
-            ("spec.gates[0].window", "/gates/0/window", json!({"start": "02:00", "duration": "2h"})),
-            ("spec.gates[0].before.stage", "/gates/0/before", json!({"stage": "users"})),
             ("spec.gates[0].before.phase", "/gates/0/before", json!({"phase": "RestoreBackup"})),
             ("spec.promotion", "/promotion", json!({"environment": "production"})),
-            ("spec.rollback.onFailure", "/rollback/onFailure", json!("Hold")),
             ("spec.rollback.onFailure", "/rollback/onFailure", json!("RestoreBackup")),
             ("spec.quarantine.retention", "/quarantine/retention", json!("72h")),
         ];

@@ -11,6 +11,7 @@ pub use super::{
     phase::Phase,
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
     status_work::{BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus},
+    steering::{LastHandled, SteeringAction, SteeringAnswer},
 };
 
 /// What was seen and done.
@@ -86,6 +87,13 @@ pub struct SchemaMigrationStatus {
     /// The values of the steering annotations that were handled.
     #[serde(default, skip_serializing_if = "LastHandled::is_empty")]
     pub last_handled: LastHandled,
+    /// How they were answered: what was done, or why nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["action"]))]
+    pub steering: Vec<SteeringAnswer>,
+    /// How often the migration was begun, from the start or where it was held.
+    #[serde(default = "default_attempt")]
+    pub attempt: i32,
     /// The evidence document of a completed migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<EvidenceStatus>,
@@ -115,6 +123,8 @@ impl Default for SchemaMigrationStatus {
             jobs: Vec::new(),
             rollback: None,
             last_handled: LastHandled::default(),
+            steering: Vec::new(),
+            attempt: default_attempt(),
             evidence: None,
         }
     }
@@ -122,6 +132,10 @@ impl Default for SchemaMigrationStatus {
 
 fn default_observed_generation() -> i64 {
     -1
+}
+
+fn default_attempt() -> i32 {
+    1
 }
 
 /// One gate.
@@ -307,35 +321,6 @@ pub struct RollbackStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub remaining: Vec<String>,
-}
-
-/// Values of the steering annotations that were handled.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct LastHandled {
-    /// Of `holdfast.dev/retry-at`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_at: Option<String>,
-    /// Of `holdfast.dev/abort-at`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub abort_at: Option<String>,
-    /// Of `holdfast.dev/rollback-at`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rollback_at: Option<String>,
-    /// Of `holdfast.dev/replan-at`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub replan_at: Option<String>,
-    /// Of `holdfast.dev/purge-at`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub purge_at: Option<String>,
-}
-
-impl LastHandled {
-    /// Whether nothing was handled yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// The evidence document.

@@ -6,6 +6,7 @@ use crate::api::gates::OnFailure;
 use crate::api::status::{
     BackupStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, StageState, StageStatus, ValidationCount,
 };
+use crate::api::steering::Request;
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Allowance;
 use crate::mysql::report::QuarantineCounts;
@@ -42,10 +43,16 @@ pub enum Verdict {
     Replan(Reason, String),
     /// The backup is made anew.
     BackUpAgain(Reason, String),
-    /// The spec changed before the first change: everything is done anew.
+    /// Everything is done anew, because the spec changed before the first change or a person asked for it.
     Anew(String),
+    /// The catalogue is not what plan and journal say: it is waited for a person, and for it to be so again.
+    Drifted(Phase, Reason, String),
     /// A step failed after the first change: changes are taken back.
     RollBack(Phase, Reason, String),
+    /// A rollback that could not finish goes on.
+    RollBackAgain(String),
+    /// What was held goes on where it stopped.
+    GoOn(String),
     /// An end.
     Ended(End),
     /// Nothing changes.
@@ -63,6 +70,17 @@ pub enum End {
     RolledBack(String),
     /// Failed in this phase; what the reason means and what to do.
     Failed(Phase, Reason, String),
+    /// Failed after the first change, and everything stays where it is until a person decides.
+    Held {
+        /// Where it failed.
+        phase: Phase,
+        /// Why.
+        reason: Reason,
+        /// What failed.
+        failure: String,
+        /// What failed, what stands, and what a person can do.
+        message: String,
+    },
 }
 
 /// Something learned that is kept in the status.
@@ -133,6 +151,19 @@ pub enum Fact {
     },
     /// The strategy of the rollback that begins.
     Strategy(OnFailure),
+    /// The answer to a person's request.
+    Answered {
+        /// What was asked for.
+        request: Request,
+        /// Whether it is acted on.
+        accepted: bool,
+        /// What is done, or why nothing is.
+        message: String,
+    },
+    /// The server that the work belongs to from now on; `None`: the one that answers next.
+    Server(Option<String>),
+    /// The quarantine was purged.
+    Purged,
 }
 
 /// One effect.
@@ -150,6 +181,10 @@ pub enum Effect {
     ForgetTask(Task),
     /// Remember trouble that began, and look again.
     NoteTrouble,
+    /// Remember that what was planned or done is not so, and look again: no limit runs.
+    NoteDrift,
+    /// Forget trouble, so that what met it is tried at once.
+    EndTrouble,
     /// Create a Job.
     CreateJob(JobRequest),
     /// Delete a Job that will not start.

@@ -4,7 +4,7 @@ use crate::api::conditions::{find, is_true, shortened};
 use crate::api::status::{GateState, Phase, SchemaMigrationStatus};
 use crate::api::{ConditionType, Reason};
 
-use super::gates::counted;
+use super::approvals::counted;
 
 /// Longest note that Kubernetes keeps.
 const MAX_NOTE: usize = 1024;
@@ -43,9 +43,22 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         }
         let note = gate.message.clone().unwrap_or_default();
         match gate.state {
-            GateState::Open => events.push(told(false, "ApprovalGranted", note)),
-            GateState::Closed => events.push(told(gate.reason != Reason::ApprovalPending.as_str(), &gate.reason, note)),
+            GateState::Open if gate.approval.is_some() => events.push(told(false, "ApprovalGranted", note)),
+            GateState::Open => events.push(told(false, "WindowOpened", note)),
+            GateState::Closed => {
+                let expected = [Reason::ApprovalPending, Reason::OutsideWindow];
+                let warning = !expected.iter().any(|reason| reason.as_str() == gate.reason);
+                events.push(told(warning, &gate.reason, note));
+            }
         }
+    }
+    for answer in after.steering.iter().filter(|answer| !before.steering.contains(answer)) {
+        let reason = if answer.accepted { "RequestAccepted" } else { "RequestRefused" };
+        events.push(told(
+            !answer.accepted,
+            reason,
+            format!("{} {:?}: {}", answer.action, answer.token, answer.message),
+        ));
     }
     let rows = counted(after);
     if before.validation != after.validation && rows > 0 {
@@ -77,6 +90,8 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         Reason::DependencyNotReady,
         Reason::DatabaseUnreachable,
         Reason::Suspended,
+        Reason::DriftDetected,
+        Reason::ServerChanged,
     ];
     let now = reason(after, ConditionType::Reconciling);
     if now != reason(before, ConditionType::Reconciling)

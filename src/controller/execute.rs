@@ -41,6 +41,8 @@ pub async fn execute(
         Effect::StopTask => context.tasks.stop(&uid),
         Effect::ForgetTask(task) => context.tasks.forget(&uid, *task),
         Effect::NoteTrouble => context.tasks.note_trouble(&uid, jiff::Timestamp::now()),
+        Effect::NoteDrift => context.tasks.note_drift(&uid, jiff::Timestamp::now()),
+        Effect::EndTrouble => context.tasks.end_trouble(&uid),
         Effect::CreateJob(request) => create_job(context, migration, request).await?,
         Effect::DeleteJob(name) => delete_job(context, migration, name).await?,
         Effect::Release => release(context, migration, &uid).await?,

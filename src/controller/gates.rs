@@ -1,17 +1,45 @@
 //! Gates: which ones stand before a step, and whether they are open. Pure, and closed whenever something is not known.
+//!
+//! An approval is asked for once, where its gate comes up. A window holds for the step behind its gate; among the steps that
+//! change the database it goes on to hold for those that follow, until another gate with a window comes. The way back is never
+//! held up by a window.
 
-use std::collections::BTreeSet;
+use jiff::{Timestamp, Zoned};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt as _;
-
-use crate::api::approval::ApprovalDecision;
-use crate::api::gates::{Before, GatedPhase};
+use crate::api::gates::{Before, Gate, GatePoint, GatedPhase};
 use crate::api::status::{ApprovalRecord, GateState, GateStatus, SchemaMigrationStatus};
-use crate::api::{MigrationApproval, Reason, SchemaMigration};
+use crate::api::{Reason, SchemaMigration};
 use crate::mysql::Allowance;
 
-use super::observed::{Observed, Policies};
+use super::approvals::{self, Answer};
+use super::observed::Observed;
+use super::windows;
+
+/// The steps that change the database, in order; the stages follow.
+const CHANGES: [GatedPhase; 4] =
+    [GatedPhase::CleanUp, GatedPhase::FixTypes, GatedPhase::AddUniques, GatedPhase::AddForeignKeys];
+
+/// What gates are looked at with.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The resource.
+    pub migration: &'a SchemaMigration,
+    /// Its status.
+    pub status: &'a SchemaMigrationStatus,
+    /// What was observed.
+    pub observed: &'a Observed,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+/// Which tables a step copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Copies {
+    /// The plan copies a table somewhere.
+    pub somewhere: bool,
+    /// This step does.
+    pub here: bool,
+}
 
 /// What the gates before a step say together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,43 +52,44 @@ pub enum Verdict {
     Denied(Vec<GateStatus>, String),
 }
 
-/// The gates that stand before a step. `copies`: whether the plan copies tables, which is gated from the first change on.
-#[must_use]
-pub fn required(migration: &SchemaMigration, observed: &Observed, step: GatedPhase, copies: bool) -> Vec<GatedPhase> {
-    let listed =
-        migration.spec.gates.iter().filter(|gate| gate.approval.is_some()).filter_map(|gate| gate.before.phase);
-    let mut required: BTreeSet<GatedPhase> = listed
-        .chain(observed.required_gates.iter().copied())
-        .filter(|&phase| phase == step || (phase == GatedPhase::Copy && step == GatedPhase::CleanUp && copies))
-        .collect();
-    if copies && step == GatedPhase::CleanUp {
-        required.insert(GatedPhase::Copy);
-    }
-    required.into_iter().collect()
+/// A window as it bears on a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hours {
+    /// No window holds for the step.
+    Any,
+    /// Open until then.
+    Until(Zoned),
+    /// Closed: why, and when it opens.
+    Closed(Reason, String),
 }
 
 /// Whether the gates before a step are open.
 #[must_use]
-pub fn evaluate(
-    migration: &SchemaMigration,
-    status: &SchemaMigrationStatus,
-    observed: &Observed,
-    step: GatedPhase,
-    copies: bool,
-) -> Verdict {
-    let digest = status.plan.as_ref().map(|plan| plan.digest.as_str()).unwrap_or_default();
+pub fn evaluate(view: View<'_>, step: GatePoint<'_>, copies: Copies) -> Verdict {
+    let mut points = approvals_before(view, step, copies);
+    let windows = windows_of(view.migration, step, copies);
+    for gate in &windows {
+        match gate.before.point() {
+            Ok(point) if !points.contains(&point) => points.push(point),
+            _ => {}
+        }
+    }
     let mut gates = Vec::new();
     let mut first_closed: Option<(Reason, String)> = None;
     let mut denied: Option<String> = None;
-    for phase in required(migration, observed, step, copies) {
-        let (gate, reason, message) = one(migration, status, observed, phase, digest);
-        let closed = gate.state == GateState::Closed;
-        gates.push(gate);
-        if closed && reason == Reason::ApprovalDenied {
-            denied.get_or_insert(message);
-        } else if closed {
-            first_closed.get_or_insert((reason, message));
+    for point in points {
+        let wants_approval = approvals_before(view, step, copies).contains(&point);
+        let window = windows.iter().find(|gate| gate.before == Before::from(point));
+        let (gate, reason) = one(view, point, wants_approval, window.copied());
+        if gate.state == GateState::Closed {
+            let message = gate.message.clone().unwrap_or_default();
+            if reason == Reason::ApprovalDenied {
+                denied.get_or_insert(message);
+            } else {
+                first_closed.get_or_insert((reason, message));
+            }
         }
+        gates.push(gate);
     }
     match (denied, first_closed) {
         (Some(message), _) => Verdict::Denied(gates, message),
@@ -69,141 +98,167 @@ pub fn evaluate(
     }
 }
 
-fn one(
-    migration: &SchemaMigration,
-    status: &SchemaMigrationStatus,
-    observed: &Observed,
-    phase: GatedPhase,
-    digest: &str,
-) -> (GateStatus, Reason, String) {
-    let gate = |state, reason: Reason, message: &str, approval| GateStatus {
-        before: Before::from(phase),
-        state,
-        reason: reason.as_str().to_owned(),
-        message: Some(message.to_owned()),
-        approval,
-    };
-    let closed = |reason: Reason, message: String, approval: Option<ApprovalRecord>| {
-        (gate(GateState::Closed, reason, &message, approval), reason, message)
-    };
-    // What was approved before the first change stays approved: the object that says so may be deleted.
-    let recorded = status.gates.iter().find(|gate| gate.before == Before::from(phase) && gate.state == GateState::Open);
-    if let Some(recorded) = recorded
-        && status.started_at.is_some()
-        && recorded.approval.as_ref().is_some_and(|approval| approval.plan_digest == digest)
+/// The gates before a step that ask for an approval.
+fn approvals_before<'a>(view: View<'a>, step: GatePoint<'a>, copies: Copies) -> Vec<GatePoint<'a>> {
+    let mut here = vec![step];
+    let first_stage = view.migration.spec.stages.first().map(|stage| stage.name.as_str());
+    if let GatePoint::Stage(name) = step
+        && first_stage == Some(name)
     {
-        let message = recorded.message.clone().unwrap_or_default();
-        return (recorded.clone(), Reason::Approved, message);
+        here.insert(0, GatePoint::Phase(GatedPhase::AddForeignKeys));
     }
-    if let Policies::Missing(names) = &observed.policies {
-        let message = format!(
-            "the gate before {phase} stays closed: {} missing, so anybody could approve in another's name; install the chart's \
-             admission policies, or start the operator with --allow-without-policies",
-            names.join(", ")
-        );
-        return closed(Reason::ApprovalPolicyMissing, message, None);
+    let asked = |point: &GatePoint<'_>| {
+        let listed = view.migration.spec.gates.iter().filter(|gate| gate.approval.is_some());
+        listed.filter_map(|gate| gate.before.point().ok()).any(|gate| gate == *point)
+            || matches!(point, GatePoint::Phase(phase) if view.observed.required_gates.contains(phase))
+    };
+    here.retain(|point| asked(point));
+    // What cleanup may take was approved before it, and counts wherever rows are taken later.
+    let cleanup = GatePoint::Phase(GatedPhase::CleanUp);
+    let closed_again = approvals::of(view.status, cleanup)
+        .is_some_and(|gate| gate.state == GateState::Closed && gate.reason == Reason::MoreRowsThanApproved.as_str());
+    if closed_again && place(view.migration, step).is_some() && !here.contains(&cleanup) {
+        here.push(cleanup);
     }
-    let exceeded = exceeded(status, phase);
-    let mut elsewhere: Option<&MigrationApproval> = None;
-    let mut too_few: Option<&MigrationApproval> = None;
-    let mut good: Option<&MigrationApproval> = None;
-    for approval in observed.approvals.iter().filter(|approval| names(approval, migration, phase)) {
-        if approval.spec.plan_digest != digest {
-            elsewhere = Some(approval);
-        } else if approval.spec.decision == ApprovalDecision::Deny {
-            let record = record(approval);
-            let message = format!(
-                "{} denied the step {phase}{}; delete the MigrationApproval {:?} and change the spec to begin again",
-                record.approved_by,
-                record.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default(),
-                record.name
-            );
-            return closed(Reason::ApprovalDenied, message, Some(record));
-        } else if exceeded.is_some_and(|before| approval.spec.max_rows.is_none_or(|rows| rows <= before)) {
-            too_few = Some(approval);
-        } else if good.is_none_or(|other| other.spec.max_rows < approval.spec.max_rows) {
-            good = Some(approval);
+    // Gated even if unlisted, before the first change: nothing is begun that could not be finished.
+    if step == cleanup && copies.somewhere {
+        here.push(GatePoint::Phase(GatedPhase::Copy));
+    }
+    here
+}
+
+/// The place of a step among those that change the database.
+fn place(migration: &SchemaMigration, step: GatePoint<'_>) -> Option<usize> {
+    match step {
+        GatePoint::Phase(phase) => CHANGES.iter().position(|each| *each == phase),
+        GatePoint::Stage(name) => {
+            migration.spec.stages.iter().position(|stage| stage.name == name).map(|at| CHANGES.len() + at)
         }
     }
-    if let Some(approval) = good {
-        let record = record(approval);
-        let message = format!("approved by {} with the MigrationApproval {:?}", record.approved_by, record.name);
-        return (gate(GateState::Open, Reason::Approved, &message, Some(record)), Reason::Approved, message);
-    }
-    let how = how_to_approve(migration, phase, digest);
-    if let Some(approval) = too_few {
-        let message = format!(
-            "cleanup finds more rows than the MigrationApproval {:?} allows; {how} and a greater maxRows",
-            approval.name_any()
-        );
-        return closed(Reason::MoreRowsThanApproved, message, Some(record(approval)));
-    }
-    if let Some(approval) = elsewhere {
-        let message = format!(
-            "the MigrationApproval {:?} is for the plan {}, but the current plan is {digest}; read the plan and {how}",
-            approval.name_any(),
-            approval.spec.plan_digest
-        );
-        return closed(Reason::ApprovalForAnotherPlan, message, None);
-    }
-    closed(Reason::ApprovalPending, format!("waiting for an approval before {phase}: {how}{}", asked(migration)), None)
 }
 
-/// The rows that the last approval allowed, where cleanup found more.
-fn exceeded(status: &SchemaMigrationStatus, phase: GatedPhase) -> Option<i64> {
-    let gate = status.gates.iter().find(|gate| gate.before.phase == Some(phase))?;
-    (gate.reason == Reason::MoreRowsThanApproved.as_str())
-        .then(|| gate.approval.as_ref().and_then(|approval| approval.max_rows).unwrap_or_else(|| counted(status)))
-}
-
-fn names(approval: &MigrationApproval, migration: &SchemaMigration, phase: GatedPhase) -> bool {
-    let reference = &approval.spec.migration_ref;
-    reference.name == migration.name_any()
-        && reference.uid.as_ref().is_none_or(|uid| migration.metadata.uid.as_ref() == Some(uid))
-        && approval.spec.before == Before::from(phase)
-}
-
-fn record(approval: &MigrationApproval) -> ApprovalRecord {
-    ApprovalRecord {
-        name: approval.name_any(),
-        decision: approval.spec.decision,
-        approved_by: approval.spec.approved_by.clone(),
-        reason: approval.spec.reason.clone(),
-        plan_digest: approval.spec.plan_digest.clone(),
-        max_rows: approval.spec.max_rows,
-        at: approval.metadata.creation_timestamp.clone().unwrap_or(Time(jiff::Timestamp::UNIX_EPOCH)),
-    }
-}
-
-fn how_to_approve(migration: &SchemaMigration, phase: GatedPhase, digest: &str) -> String {
-    format!(
-        "create a MigrationApproval with migrationRef.name {:?}, before.phase {phase}, decision Approve, planDigest {digest}",
-        migration.name_any()
-    )
-}
-
-fn asked(migration: &SchemaMigration) -> String {
-    migration.spec.contact.as_ref().map(|contact| format!(" (contact: {contact})")).unwrap_or_default()
-}
-
-/// Rows that the validation report showed and that cleanup will take.
-#[must_use]
-pub fn counted(status: &SchemaMigrationStatus) -> i64 {
-    status.validation.iter().filter(|line| line.is_of_a_rule()).map(|line| line.count).sum()
-}
-
-/// What the open gates allow. Without a gate before CleanUp nothing limits the rows: the author of the spec wrote no gate.
-#[must_use]
-pub fn allowance(status: &SchemaMigrationStatus, copies: bool) -> Allowance {
-    let approval = |phase| {
-        status
-            .gates
-            .iter()
-            .find(|gate| gate.before.phase == Some(phase) && gate.state == GateState::Open)
-            .and_then(|gate| gate.approval.as_ref())
+/// The gates whose windows hold for a step.
+fn windows_of<'a>(migration: &'a SchemaMigration, step: GatePoint<'_>, copies: Copies) -> Vec<&'a Gate> {
+    let with_window = || migration.spec.gates.iter().filter(|gate| gate.window.is_some());
+    let at = |gate: &Gate| gate.before.point().ok().and_then(|point| place(migration, point));
+    let mut holding: Vec<&Gate> = match place(migration, step) {
+        Some(here) => {
+            let before = with_window().filter(|gate| at(gate).is_some_and(|there| there <= here));
+            before.max_by_key(|gate| at(gate)).into_iter().collect()
+        }
+        None => with_window().filter(|gate| gate.before == Before::from(step)).collect(),
     };
-    let max_rows = approval(GatedPhase::CleanUp)
-        .map(|approval| approval.max_rows.unwrap_or_else(|| counted(status)))
-        .map(|rows| u64::try_from(rows).unwrap_or(0));
-    Allowance { max_rows, copy: copies && approval(GatedPhase::Copy).is_some() }
+    if copies.here {
+        holding.extend(with_window().filter(|gate| gate.before.phase == Some(GatedPhase::Copy)));
+    }
+    holding
+}
+
+fn one(view: View<'_>, point: GatePoint<'_>, wants_approval: bool, window: Option<&Gate>) -> (GateStatus, Reason) {
+    let status = |state, reason: Reason, message: String, approval| {
+        (
+            GateStatus {
+                before: Before::from(point),
+                state,
+                reason: reason.as_str().to_owned(),
+                message: Some(message),
+                approval,
+            },
+            reason,
+        )
+    };
+    let approval: Option<ApprovalRecord> = match wants_approval.then(|| approvals::ask(view, point)) {
+        Some(Answer::Denied(record, message)) => {
+            return status(GateState::Closed, Reason::ApprovalDenied, message, Some(record));
+        }
+        Some(Answer::Waiting(reason, message, record)) => return status(GateState::Closed, reason, message, record),
+        Some(Answer::Granted(record)) => Some(record),
+        None => approvals::of(view.status, point).and_then(|gate| gate.approval.clone()),
+    };
+    let approved = approval.as_ref().map(|record| {
+        format!(
+            "approved by {} with the MigrationApproval {:?}{}",
+            record.approved_by,
+            record.name,
+            approvals::why(record)
+        )
+    });
+    let joined = |text: String| match &approved {
+        Some(approved) => format!("{approved}; {text}"),
+        None => text,
+    };
+    match window.map_or(Hours::Any, |gate| hours_of(gate, view.now)) {
+        Hours::Any => status(GateState::Open, Reason::Approved, approved.clone().unwrap_or_default(), approval),
+        Hours::Until(until) => {
+            status(GateState::Open, Reason::Approved, joined(format!("the window is open until {until}")), approval)
+        }
+        Hours::Closed(reason, message) => status(GateState::Closed, reason, joined(message), approval),
+    }
+}
+
+fn hours_of(gate: &Gate, now: Timestamp) -> Hours {
+    let Some(window) = &gate.window else { return Hours::Any };
+    let before = gate.before.point().map(|point| point.to_string()).unwrap_or_default();
+    match windows::look(window, now) {
+        Ok(windows::View::Open { until }) => Hours::Until(until),
+        Ok(windows::View::Closed { next }) => {
+            Hours::Closed(Reason::OutsideWindow, format!("the window before {before} is closed; it opens at {next}"))
+        }
+        Err(error) => Hours::Closed(Reason::InvalidSpec, format!("the window before {before} cannot be kept: {error}")),
+    }
+}
+
+/// The hours in which a step may work: of several windows the one that closes first.
+#[must_use]
+pub fn hours(migration: &SchemaMigration, step: GatePoint<'_>, copies: Copies, now: Timestamp) -> Hours {
+    let all = windows_of(migration, step, copies).into_iter().map(|gate| hours_of(gate, now));
+    all.fold(Hours::Any, |sum, next| match (sum, next) {
+        (closed @ Hours::Closed(..), _) | (_, closed @ Hours::Closed(..)) => closed,
+        (Hours::Until(one), Hours::Until(other)) => Hours::Until(if other < one { other } else { one }),
+        (Hours::Any, other) | (other, Hours::Any) => other,
+    })
+}
+
+/// What the open gates allow to a step. Without an approval before CleanUp nothing limits the rows: the author of the spec wrote
+/// no such gate.
+#[must_use]
+pub fn allowance(view: View<'_>, step: GatePoint<'_>, copies: Copies) -> Allowance {
+    let cleanup =
+        approvals::of(view.status, GatePoint::Phase(GatedPhase::CleanUp)).and_then(|gate| gate.approval.as_ref());
+    let max_rows = cleanup.map(|approval| u64::try_from(approval.max_rows.unwrap_or(0)).unwrap_or(0));
+    let copy = approvals::of(view.status, GatePoint::Phase(GatedPhase::Copy));
+    let until = match hours(view.migration, step, copies, view.now) {
+        Hours::Until(until) => Some(until.timestamp()),
+        Hours::Any => None,
+        // Nothing is begun outside the window; should it close in this instant, no time is left.
+        Hours::Closed(..) => Some(view.now),
+    };
+    Allowance {
+        max_rows,
+        copy: copies.somewhere && copy.is_some_and(|gate| gate.state == GateState::Open && gate.approval.is_some()),
+        until,
+    }
+}
+
+/// What is wrong with the gates of a spec, beyond what the API server checks: path and message.
+#[must_use]
+pub fn problems(migration: &SchemaMigration, now: Timestamp) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (index, gate) in migration.spec.gates.iter().enumerate() {
+        if let Ok(GatePoint::Stage(name)) = gate.before.point()
+            && !migration.spec.stages.iter().any(|stage| stage.name == name)
+        {
+            let names: Vec<&str> = migration.spec.stages.iter().map(|stage| stage.name.as_str()).collect();
+            found.push((
+                format!("spec.gates[{index}].before.stage"),
+                format!("{name:?} is not in spec.stages: write one of {}", names.join(", ")),
+            ));
+        }
+        if let Some(window) = &gate.window
+            && let Err(error) = windows::look(window, now)
+        {
+            found.push((format!("spec.gates[{index}].window"), error.to_string()));
+        }
+    }
+    found
 }

@@ -2,6 +2,7 @@
 //! status (pure) and write it, then carry out the one effect that was decided (I/O). What takes long runs as a task that later
 //! passes only watch.
 
+mod approvals;
 pub mod backup_check;
 pub mod context;
 pub mod counting;
@@ -23,4 +24,5 @@ pub mod reconcile;
 pub mod runtime;
 pub mod target;
 pub mod tasks;
+pub mod windows;
 pub mod work;

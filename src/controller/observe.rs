@@ -11,11 +11,12 @@ use kube::{Api, ResourceExt as _};
 
 use crate::api::conditions::is_true;
 use crate::api::status::{JobPurpose, SchemaMigrationStatus};
+use crate::api::steering::{SteeringAction, next_request};
 use crate::api::{ConditionType, MigrationApproval, SchemaMigration, admission, digest, refusals, unknown_fields};
 
 use super::context::{Context, PassError, asking};
 use super::observed::{JobView, Observed, Policies, StoredPlan};
-use super::{job_view, plan_store, target};
+use super::{gates, job_view, plan_store, target};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const LOG_LINES: i64 = 20;
@@ -31,7 +32,7 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
     let status = migration.status.clone().unwrap_or_default();
     let over = is_true(&status.conditions, ConditionType::Finished);
     let mut observed = Observed {
-        refusals: refusals_of(migration)?,
+        refusals: refusals_of(migration, now)?,
         missing: None,
         content_digest: None,
         plan: StoredPlan::None,
@@ -43,7 +44,9 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
         policies: Policies::NotRequired,
         required_gates: context.flags.required_gates.clone(),
     };
-    if over || migration.metadata.deletion_timestamp.is_some() {
+    // After the end only a purge still needs anything.
+    let purge = next_request(migration).is_some_and(|request| request.action == SteeringAction::Purge);
+    if (over && !purge) || migration.metadata.deletion_timestamp.is_some() {
         return Ok(observed);
     }
     match named_objects(context, migration, &namespace).await? {
@@ -73,11 +76,12 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
     Ok(observed)
 }
 
-fn refusals_of(migration: &SchemaMigration) -> Result<Vec<(String, String)>, PassError> {
+fn refusals_of(migration: &SchemaMigration, now: Timestamp) -> Result<Vec<(String, String)>, PassError> {
     let mut found: Vec<(String, String)> = refusals::refusals(&migration.spec)
         .into_iter()
         .map(|refusal| (refusal.path, refusal.message.to_owned()))
         .collect();
+    found.extend(gates::problems(migration, now));
     if let Some(applied) = migration.annotations().get(LAST_APPLIED) {
         let stored = serde_json::to_value(migration).map_err(|error| PassError::Content(error.to_string()))?;
         match unknown_fields::unknown_fields(applied, &stored) {

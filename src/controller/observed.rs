@@ -35,6 +35,8 @@ pub enum Task {
     Prove,
     /// Take everything back and close the journal.
     Undo,
+    /// Delete what is in quarantine for good.
+    Purge,
 }
 
 impl Task {
@@ -55,6 +57,7 @@ impl Task {
             Self::Test => "running probes and scenarios",
             Self::Prove => "proving the result",
             Self::Undo => "taking every change back",
+            Self::Purge => "deleting the quarantined rows",
         }
     }
 }
@@ -115,6 +118,13 @@ pub enum TaskResult {
     Proven(Box<Proof>),
     /// Everything is back.
     Undone(Box<UndoReport>),
+    /// The quarantine of this migration is empty.
+    Purged {
+        /// Rows and values that were deleted.
+        entries: u64,
+        /// Quarantine tables that held some.
+        tables: u64,
+    },
 }
 
 /// What is known of the task of a migration.

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::conditions::{ConditionStatus, ConditionWriter, find, shortened};
-use crate::api::gates::{GatedPhase, OnFailure};
+use crate::api::gates::OnFailure;
 use crate::api::status::{
-    BackupStatus, GateState, JobState, JobStatus, Phase, PhaseStatus, RollbackStatus, SchemaMigrationStatus,
-    StageState, StepCount,
+    BackupStatus, GateState, JobPurpose, JobState, JobStatus, Phase, PhaseStatus, RollbackStatus,
+    SchemaMigrationStatus, StageState, SteeringAnswer, StepCount,
 };
 use crate::api::{ConditionType, Reason, SchemaMigration};
 use crate::plan::Plan;
@@ -29,10 +29,16 @@ pub fn project(
     let mut status = migration.status.clone().unwrap_or_default();
     let generation = migration.metadata.generation.unwrap_or(0);
     if matches!(decision.verdict, Verdict::Anew(_)) {
-        let last_handled = status.last_handled.clone();
-        let attempt = status.backup.as_ref().map_or(0, |backup| backup.attempt);
-        status = SchemaMigrationStatus { last_handled, ..SchemaMigrationStatus::default() };
-        status.backup = (attempt > 0).then(|| next_attempt(attempt));
+        // One that failed is known by its Job only.
+        let jobs = status.jobs.iter().filter(|job| job.purpose == JobPurpose::Backup).map(|job| job.attempt);
+        let backups = jobs.chain(status.backup.iter().map(|backup| backup.attempt)).max().unwrap_or(0);
+        status = SchemaMigrationStatus {
+            last_handled: status.last_handled,
+            steering: status.steering,
+            attempt: status.attempt.saturating_add(1),
+            backup: (backups > 0).then(|| next_attempt(backups)),
+            ..SchemaMigrationStatus::default()
+        };
     }
     let fresh = status.conditions.is_empty();
     if decision.verdict != Verdict::Unchanged || fresh {
@@ -148,6 +154,19 @@ fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Timestamp) {
                 rollback.remaining.clone_from(remaining);
             }
         }
+        Fact::Answered { request, accepted, message } => {
+            status.last_handled.acknowledge(request.action, &request.token);
+            status.steering.retain(|answer| answer.action != request.action);
+            status.steering.push(SteeringAnswer {
+                action: request.action,
+                token: request.token.clone(),
+                accepted: *accepted,
+                message: shortened(message.clone(), MAX_TEXT),
+                at: Time(now),
+            });
+        }
+        Fact::Server(server) => status.server_uuid.clone_from(server),
+        Fact::Purged => status.quarantine.get_or_insert_default().purged_at = Some(Time(now)),
         Fact::Strategy(_) => {}
     }
 }
@@ -159,7 +178,17 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
                 active(status, Phase::Preflight, Reason::Progressing, "beginning", generation, now);
             }
         }
-        Verdict::Working(phase, message) => active(status, *phase, Reason::Progressing, message, generation, now),
+        Verdict::Working(phase, message) => {
+            active(status, *phase, Reason::Progressing, message, generation, now);
+            if status.started_at.is_some() {
+                not_drifted(status, generation, now);
+            }
+        }
+        Verdict::Drifted(phase, reason, message) => {
+            active(status, *phase, *reason, message, generation, now);
+            let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
+            writer.set(ConditionType::Drifted, ConditionStatus::True, *reason, message.clone());
+        }
         Verdict::Waiting(phase, reason, message) => active(status, *phase, *reason, message, generation, now),
         Verdict::Passed(phase, condition, reason, message) => {
             active(status, *phase, Reason::Progressing, message, generation, now);
@@ -169,6 +198,9 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
                 *reason,
                 message.clone(),
             );
+            if *condition == ConditionType::Planned || status.started_at.is_some() {
+                not_drifted(status, generation, now);
+            }
             if let Some(entry) = status.phases.iter_mut().find(|entry| entry.name == *phase) {
                 entry.finished.get_or_insert(Time(now));
             }
@@ -186,8 +218,11 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
         }
         Verdict::Replan(reason, message) => {
             back_to(status, &[ConditionType::Planned, ConditionType::Validated], generation, now);
-            let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
-            writer.set(ConditionType::Drifted, ConditionStatus::True, *reason, message.clone());
+            // A person may ask for a new plan too.
+            if *reason != Reason::Progressing {
+                let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
+                writer.set(ConditionType::Drifted, ConditionStatus::True, *reason, message.clone());
+            }
             status.gates.clear();
             active(status, Phase::Plan, *reason, &format!("planning anew: {message}"), generation, now);
         }
@@ -201,7 +236,62 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
         Verdict::RollBack(phase, reason, message) => {
             roll_back(status, *phase, *reason, message, strategy, generation, now)
         }
+        Verdict::RollBackAgain(message) => {
+            status.attempt = status.attempt.saturating_add(1);
+            if let Some(rollback) = &mut status.rollback {
+                rollback.finished_at = None;
+                rollback.remaining.clear();
+            }
+            begin_again(status, Phase::RollBack);
+            active(status, Phase::RollBack, Reason::RollingBack, message, generation, now);
+        }
+        Verdict::GoOn(message) => {
+            status.attempt = status.attempt.saturating_add(1);
+            let phase = status.rollback.take().map_or(Phase::CleanUp, |rollback| rollback.failed_phase);
+            for stage in status.stages.iter_mut().filter(|stage| stage.state == StageState::Failed) {
+                (stage.state, stage.finished) = (StageState::Running, None);
+            }
+            begin_again(status, phase);
+            active(status, phase, Reason::Progressing, message, generation, now);
+        }
         Verdict::Ended(end) => ended(status, end, generation, now),
+    }
+}
+
+/// The condition of the phase in which something failed. What was done stays done, should a person have stopped after it.
+fn failed_in(
+    status: &mut SchemaMigrationStatus,
+    phase: Phase,
+    reason: Reason,
+    message: &str,
+    generation: i64,
+    now: Timestamp,
+) {
+    if let Some(condition) = phase.condition()
+        && !crate::api::conditions::is_true(&status.conditions, condition)
+    {
+        let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
+        writer.set(condition, ConditionStatus::False, reason, message);
+    }
+}
+
+/// A phase that ended goes on.
+fn begin_again(status: &mut SchemaMigrationStatus, phase: Phase) {
+    if let Some(entry) = status.phases.iter_mut().find(|entry| entry.name == phase) {
+        entry.finished = None;
+    }
+}
+
+/// The catalogue is as plan and journal say, after it had not been.
+fn not_drifted(status: &mut SchemaMigrationStatus, generation: i64, now: Timestamp) {
+    if crate::api::conditions::is_true(&status.conditions, ConditionType::Drifted) {
+        let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
+        writer.set(
+            ConditionType::Drifted,
+            ConditionStatus::False,
+            Reason::Succeeded,
+            "the catalogue is as plan and journal say",
+        );
     }
 }
 
@@ -223,6 +313,7 @@ fn active(
     now: Timestamp,
 ) {
     begin_phase(status, phase, now);
+    status.finished_at = None;
     status.message = Some(shortened(message.to_owned(), MAX_TEXT));
     let done =
         phase.condition().is_some_and(|condition| crate::api::conditions::is_true(&status.conditions, condition));
@@ -284,16 +375,32 @@ fn approved(status: &mut SchemaMigrationStatus, generation: i64, now: Timestamp)
         }
         None if status.gates.is_empty() => return,
         None => {
-            let names: Vec<String> = status
-                .gates
-                .iter()
-                .filter_map(|gate| gate.before.phase)
-                .map(|phase: GatedPhase| phase.to_string())
-                .collect();
+            let points = status.gates.iter().filter_map(|gate| gate.before.point().ok());
+            let names: Vec<String> = points.map(|point| point.to_string()).collect();
             (ConditionStatus::True, Reason::Approved, format!("approved before {}", names.join(", ")))
         }
     };
     ConditionWriter::new(&mut status.conditions, generation, now).set(ConditionType::Approved, value, reason, message);
+}
+
+fn rollback_status(
+    failed_phase: Phase,
+    reason: Reason,
+    message: &str,
+    strategy: OnFailure,
+    now: Timestamp,
+) -> RollbackStatus {
+    RollbackStatus {
+        reason: reason.as_str().to_owned(),
+        message: shortened(message.to_owned(), MAX_TEXT),
+        failed_phase,
+        strategy,
+        started_at: Time(now),
+        finished_at: None,
+        undone: 0,
+        tables_identical: 0,
+        remaining: Vec::new(),
+    }
 }
 
 fn roll_back(
@@ -305,30 +412,16 @@ fn roll_back(
     generation: i64,
     now: Timestamp,
 ) {
-    status.rollback = Some(RollbackStatus {
-        reason: reason.as_str().to_owned(),
-        message: shortened(message.to_owned(), MAX_TEXT),
-        failed_phase: failed,
-        strategy,
-        started_at: Time(now),
-        finished_at: None,
-        undone: 0,
-        tables_identical: 0,
-        remaining: Vec::new(),
-    });
-    if let Some(condition) = failed.condition() {
-        ConditionWriter::new(&mut status.conditions, generation, now).set(
-            condition,
-            ConditionStatus::False,
-            reason,
-            message,
-        );
-    }
+    status.rollback = Some(rollback_status(failed, reason, message, strategy, now));
+    failed_in(status, failed, reason, message, generation, now);
     let text = format!("taking every change back, because {failed} failed: {message}");
     active(status, Phase::RollBack, Reason::RollingBack, &text, generation, now);
 }
 
 fn ended(status: &mut SchemaMigrationStatus, end: &End, generation: i64, now: Timestamp) {
+    if let End::Held { phase, reason, failure, .. } = end {
+        status.rollback = Some(rollback_status(*phase, *reason, failure, OnFailure::Hold, now));
+    }
     status.finished_at.get_or_insert(Time(now));
     status.current = None;
     for entry in &mut status.phases {
@@ -342,6 +435,7 @@ fn ended(status: &mut SchemaMigrationStatus, end: &End, generation: i64, now: Ti
         End::PlanOnly(message) => (Phase::Complete, true, Reason::PlanOnly, message),
         End::RolledBack(message) => (Phase::RolledBack, false, Reason::RollbackSucceeded, message),
         End::Failed(_, reason, message) => (Phase::Failed, false, *reason, message),
+        End::Held { message, .. } => (Phase::Failed, false, Reason::Held, message),
     };
     status.phase = Some(phase);
     status.message = Some(shortened(message.clone(), MAX_TEXT));
@@ -363,6 +457,10 @@ fn ended(status: &mut SchemaMigrationStatus, end: &End, generation: i64, now: Ti
                 writer.set(condition, ConditionStatus::False, reason, message.clone());
             }
         }
+        End::Held { phase, reason, failure, .. } => failed_in(status, *phase, *reason, failure, generation, now),
         End::Complete(_) | End::PlanOnly(_) => {}
+    }
+    if matches!(end, End::Complete(_) | End::RolledBack(_)) {
+        not_drifted(status, generation, now);
     }
 }

@@ -10,8 +10,8 @@ use kube::ResourceExt as _;
 use crate::api::status::{PlanCounts, PlanEstimates, PlanStatus, StageState, StageStatus, ValidationCount};
 use crate::mysql::catalogue::read_catalogue;
 use crate::mysql::preflight::{self, PreflightLimits, parse_minimum_version};
-use crate::mysql::validation;
 use crate::mysql::{Cause, Error, SessionLimits};
+use crate::mysql::{drift, validation};
 use crate::plan::model::{Action, LockClass, Section};
 use crate::plan::{Identifier, Plan, TableName, build_with_templates, input};
 
@@ -142,14 +142,7 @@ pub(super) async fn drift(work: &Work, plan: &Plan) -> Result<Option<String>, Er
     if server_uuid != plan.server.server_uuid {
         return Ok(Some(format!("the server {server_uuid} answers, but {} was planned for", plan.server.server_uuid)));
     }
-    let changed: Vec<&str> = plan
-        .tables
-        .iter()
-        .filter(|(name, image)| catalogue.tables.get(*name).is_none_or(|table| table.create_statement != **image))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    Ok((!changed.is_empty())
-        .then(|| format!("these tables were changed since the plan was computed: {}", changed.join(", "))))
+    Ok(drift::since_planned(plan, &catalogue))
 }
 
 fn signed(number: u64) -> i64 {

@@ -197,6 +197,14 @@ impl Tasks {
         entry.trouble = Some(Trouble { since: before.map_or(now, |trouble| trouble.since), tries, next });
     }
 
+    /// Notes something that only a person ends: it is looked at again with the same pauses as trouble, but no patience runs out.
+    pub fn note_drift(&self, uid: &str, now: Timestamp) {
+        self.note_trouble(uid, now);
+        if let Some(trouble) = lock(&self.entries).get_mut(uid).and_then(|entry| entry.trouble.as_mut()) {
+            trouble.since = now;
+        }
+    }
+
     /// What was missing is there again.
     pub fn end_trouble(&self, uid: &str) {
         if let Some(entry) = lock(&self.entries).get_mut(uid) {

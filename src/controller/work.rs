@@ -50,6 +50,7 @@ pub fn run(
             Task::CheckBeforeStart => work.check_before_start().await,
             Task::Section(_) | Task::Prove | Task::Undo => work.in_session(task).await,
             Task::Test => work.test().await,
+            Task::Purge => work.purge().await,
         }
     })
 }
@@ -187,13 +188,37 @@ impl Work {
         let session = match held.take() {
             Some(session) => session,
             None => {
+                // Looked at before the journal there is touched, and once more on the connection that holds the fence.
+                let probe = self.engine.target.connect(SessionLimits::default()).await?;
+                self.same_server(&probe.server_uuid)?;
+                probe.close().await?;
                 let owner = format!("{}/{}", self.migration.namespace().unwrap_or_default(), self.migration.name_any());
-                self.engine.begin(&owner, &plan).await?
+                let session = self.engine.begin(&owner, &plan).await?;
+                if let Err(error) = self.same_server(session.server_uuid()) {
+                    session.release().await?;
+                    return Err(error);
+                }
+                session
             }
         };
         let (result, session) = self.use_session(task, session).await;
         *held = session;
         result
+    }
+
+    /// Whether the server is the one that the status names; none is named after a person accepted another one.
+    fn same_server(&self, found: &str) -> Result<(), Error> {
+        match self.migration.status.as_ref().and_then(|status| status.server_uuid.as_deref()) {
+            Some(known) if known != found => Err(Error::new(
+                Cause::ServerChanged,
+                format!(
+                    "{} is now the server {found}, and the work was done on {known}, as after a failover: see that this server holds \
+                     everything that the other one did",
+                    self.engine.target.host
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     async fn use_session(&self, task: Task, session: Session) -> (Result<TaskResult, Error>, Option<Session>) {
@@ -214,13 +239,23 @@ impl Work {
             Ok(TaskResult::Undone(_)) => MigrationOutcome::RolledBack,
             Err(error) if error.cause == Cause::RollbackIncomplete => MigrationOutcome::Failed,
             // The connection that held the fence is gone; the next task begins anew.
-            Err(error) if matches!(error.cause, Cause::FenceLost | Cause::Unreachable) => return (result, None),
+            // So is one whose password was changed: the next task reads it anew.
+            Err(error) if matches!(error.cause, Cause::FenceLost | Cause::Unreachable | Cause::AccessDenied) => {
+                return (result, None);
+            }
             _ => return (result, Some(session)),
         };
         match (session.finish(outcome).await, result) {
             (Err(error), Ok(_)) => (Err(error.while_doing("closing the journal")), None),
             (_, result) => (result, None),
         }
+    }
+
+    async fn purge(&self) -> Result<TaskResult, Error> {
+        let recorded = self.migration.status.as_ref().and_then(|status| status.plan.as_ref());
+        let recorded = recorded.ok_or_else(|| Error::new(Cause::Drifted, "no plan is recorded in the status"))?;
+        let report = self.engine.purge(&self.schema()?, &recorded.digest, &self.progress, &self.stop).await?;
+        Ok(TaskResult::Purged { entries: report.entries, tables: report.tables })
     }
 
     async fn test(&self) -> Result<TaskResult, Error> {

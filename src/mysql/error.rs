@@ -71,10 +71,14 @@ pub enum Cause {
     BarrierTimeout,
     /// The catalogue is not what plan and journal say.
     Drifted,
+    /// Another server answers than the one that the work belongs to.
+    ServerChanged,
     /// This controller lost the fence: somebody else may be at work.
     FenceLost,
     /// The caller asked for a stop; everything done so far is recorded.
     Stopped,
+    /// The next operation is expected to last beyond the time in which work may go on.
+    TimeTooShort,
     /// A proof did not hold.
     VerificationFailed,
     /// A test scenario or probe did not behave as expected.

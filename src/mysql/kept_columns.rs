@@ -9,6 +9,11 @@ use super::session::Work;
 use super::work_table::WorkTable;
 use crate::plan::identifier::{Identifier, TableName};
 
+/// The name under which the values of a column are kept.
+pub(crate) fn operation_name(table: &TableName, column: &Identifier) -> String {
+    format!("keep-{}", short_hash(&[&table.to_string(), column.as_str()]))
+}
+
 /// Copies a column's values to quarantine before the column is dropped on the way back. Values that are there already, from a try
 /// that was cut short, are not copied twice. Returns how many were copied.
 ///
@@ -18,7 +23,7 @@ pub(crate) async fn keep_column_values(work: &Work<'_>, table: &TableName, colum
     let mut connection = open(work, Isolation::ReadCommitted).await?;
     let quarantine = Quarantine::of_table(work, &mut connection, table).await?;
     quarantine.shape.require(column)?;
-    let operation = format!("keep-{}", short_hash(&[&table.to_string(), column.as_str()]));
+    let operation = operation_name(table, column);
     let (what, source) = (format!("keeping the values of {table}.{column}"), table.quoted());
     let columns = std::slice::from_ref(column);
     let mut tag = Tag {

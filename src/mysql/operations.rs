@@ -31,6 +31,7 @@ pub(crate) async fn run(work: &Work<'_>, operation: &Operation) -> Result<Operat
     if let Some(record) = record.filter(|record| record.state == OperationState::Done) {
         return found_done(work, operation, record, report).await;
     }
+    work.check_time_for(operation)?;
     let sequence = record.map_or_else(|| next_sequence(&records), |record| record.sequence);
     match Goal::of(&operation.action) {
         None => report.rows = Some(run_rows(work, operation, sequence).await?),

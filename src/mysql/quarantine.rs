@@ -314,7 +314,11 @@ pub(crate) struct Registered {
 
 /// All quarantine tables beside the journal.
 pub(crate) async fn registered(work: &Work<'_>, connection: &mut Connection) -> Result<Vec<Registered>, Error> {
-    let registry = registry(work)?;
+    registered_in(&registry(work)?, connection).await
+}
+
+/// All quarantine tables that a registry names.
+pub(crate) async fn registered_in(registry: &TableName, connection: &mut Connection) -> Result<Vec<Registered>, Error> {
     let exists: i64 =
         sqlx::query("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?")
             .bind(registry.schema.as_str())

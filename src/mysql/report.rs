@@ -73,6 +73,8 @@ pub struct OperationReport {
 pub struct SectionReport {
     /// Which section.
     pub section: Section,
+    /// The server that it was carried out on.
+    pub server_uuid: String,
     /// Its operations, in order.
     pub operations: Vec<OperationReport>,
     /// What the migration has in quarantine after it.
@@ -156,6 +158,15 @@ pub struct UndoReport {
     pub tables_compared: Vec<String>,
     /// What is in quarantine still: values of columns that the migration had added.
     pub quarantined: QuarantineCounts,
+}
+
+/// What a purge deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PurgeReport {
+    /// Entries: rows, and values with the notes on what they became.
+    pub entries: u64,
+    /// Quarantine tables that held some of them.
+    pub tables: u64,
 }
 
 /// How a migration ended, for the journal.

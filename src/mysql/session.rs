@@ -5,15 +5,17 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::connection::{Connection, SessionLimits, Target};
 use super::error::{Cause, Error};
 use super::fence::{self, Fence, Taken};
 use super::goal::{Goal, Standing};
 use super::journal::{Journal, OperationState};
-use super::observe::{create_statement, observe};
+use super::observe::observe;
 use super::report::{MigrationOutcome, Proof, QuarantineCounts, SectionReport, UndoReport};
 use super::work::{Allowance, Progress, Settings, Stop};
-use super::{operations, proof, quarantine_counts, row_operations, undo};
+use super::{drift, operations, proof, quarantine_counts, row_operations, undo};
 use crate::plan::identifier::Identifier;
 use crate::plan::model::{Action, PLAN_FORMAT, Section};
 use crate::plan::{Operation, Plan};
@@ -42,6 +44,29 @@ impl Work<'_> {
     /// When it cannot be opened, or another server answers.
     pub(crate) async fn connect(&self, limits: SessionLimits) -> Result<Connection, Error> {
         self.journal.connect(limits).await
+    }
+
+    /// Refuses an operation that is expected to last longer than work may go on.
+    ///
+    /// # Errors
+    /// [`Cause::TimeTooShort`].
+    pub(crate) fn check_time_for(&self, operation: &Operation) -> Result<(), Error> {
+        let Some(until) = self.allowance.until else { return Ok(()) };
+        let expected = Duration::from_millis(operation.estimate.milliseconds);
+        let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO);
+        if expected <= left {
+            return Ok(());
+        }
+        Err(Error::new(
+            Cause::TimeTooShort,
+            format!(
+                "{} on {} is expected to take {} s, and the window closes at {until}: it waits for the next one; where none is long \
+                 enough, lengthen the window in spec.gates",
+                operation.id,
+                operation.action.table(),
+                expected.as_secs().max(1)
+            ),
+        ))
     }
 
     /// Waits, unless a stop is asked for meanwhile.
@@ -161,25 +186,7 @@ impl Session {
         let (progress, stop) = (Progress::new().0, Stop::default());
         let work = self.work(Allowance::default(), &progress, &stop);
         if !self.journal.resumed() {
-            for (name, before) in &self.plan.tables {
-                let Some(table) = undo::table_name(&work, name) else {
-                    return Err(Error::new(
-                        Cause::UnknownFormat,
-                        format!("the plan holds a before-image of {name:?}, which is no table"),
-                    ));
-                };
-                let now = create_statement(&work, &table).await?;
-                if now != *before {
-                    return Err(Error::new(
-                        Cause::Drifted,
-                        format!(
-                            "table {name} changed since it was planned: {}; plan anew",
-                            undo::difference(before, &now)
-                        ),
-                    ));
-                }
-            }
-            return Ok(());
+            return drift::check(&work).await;
         }
         for record in self.journal.read_operations().await? {
             if record.state != OperationState::Intended {
@@ -232,7 +239,8 @@ impl Session {
     ) -> Result<SectionReport, Error> {
         let stop = Stop(stop.0.child_token());
         let work = self.work(allowance, progress, &stop);
-        self.fenced(&stop, Box::pin(run_section(work, section))).await
+        let section = Box::pin(run_section(work, section));
+        self.fenced(&stop, stopping_at(allowance.until, &stop, section)).await
     }
 
     /// Proves every key, unique constraint and expectation of the plan.
@@ -270,6 +278,12 @@ impl Session {
         self.journal.migration()
     }
 
+    /// The server that the fence was taken on.
+    #[must_use]
+    pub fn server_uuid(&self) -> &str {
+        self.journal.server_uuid()
+    }
+
     /// Whether an unfinished migration was taken over.
     #[must_use]
     pub fn resumed(&self) -> bool {
@@ -295,15 +309,37 @@ impl Session {
     }
 }
 
+/// Carries work out and asks it to stop when its time is over.
+async fn stopping_at<T>(
+    until: Option<Timestamp>,
+    stop: &Stop,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let Some(until) = until else { return work.await };
+    let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO);
+    tokio::pin!(work);
+    tokio::select! {
+        result = &mut work => result,
+        () = tokio::time::sleep(left) => {
+            stop.0.cancel();
+            work.await
+        }
+    }
+}
+
 async fn run_section(work: Work<'_>, section: Section) -> Result<SectionReport, Error> {
     let operations: Vec<&Operation> =
         work.plan.operations.iter().filter(|operation| operation.section == section).collect();
     let mut report = SectionReport {
         section,
+        server_uuid: work.journal.server_uuid().to_owned(),
         operations: Vec::with_capacity(operations.len()),
         quarantined: QuarantineCounts::default(),
     };
     let total = operations.len() as u64;
+    work.progress
+        .update(|reading| "looking whether the catalogue is as plan and journal say".clone_into(&mut reading.activity));
+    drift::check(&work).await?;
     if section == Section::CleanUp {
         Box::pin(row_operations::check_allowance(&work, &operations)).await?;
     }

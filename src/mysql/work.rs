@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,8 @@ pub struct Allowance {
     pub max_rows: Option<u64>,
     /// Whether operations of class Copy may run.
     pub copy: bool,
+    /// When a section must have come to a safe point, and beyond which no operation may be expected to last; `None`: at no time.
+    pub until: Option<Timestamp>,
 }
 
 /// A reading of how far the work is.

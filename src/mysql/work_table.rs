@@ -23,6 +23,11 @@ pub(crate) struct WorkTable {
 /// A column of a work table: its name there, and the column whose type it has.
 pub(crate) type Typed<'a> = (Identifier, &'a ShapeColumn);
 
+/// The name of an operation's list, without prefix.
+pub(crate) fn name(migration: &str, operation: &str) -> String {
+    format!("work_{}", short_hash(&[migration, operation]))
+}
+
 impl WorkTable {
     /// Creates an empty list for an operation, replacing one that a crash left behind.
     pub(crate) async fn create(
@@ -31,7 +36,7 @@ impl WorkTable {
         operation: &str,
         columns: &[Typed<'_>],
     ) -> Result<Self, Error> {
-        let name = work.journal.table(&format!("work_{}", short_hash(&[work.journal.migration(), operation])))?;
+        let name = work.journal.table(&name(work.journal.migration(), operation))?;
         let definitions: Vec<String> =
             columns.iter().map(|(name, column)| format!("{} {}", name.quoted(), column_definition(column))).collect();
         within(SHORT_STATEMENT, format!("creating the work table {name}"), async {

@@ -1,6 +1,10 @@
 //! Who may steer a migration: gates, suspension, the rollback strategy and the steering annotations need the verb `approve`.
 
-use holdfast::api::{FINALIZER, annotations};
+use holdfast::api::gates::{Before, GatePoint};
+use holdfast::api::status::{GateState, GateStatus};
+use holdfast::api::steering::{SteeringAction, SteeringAnswer};
+use holdfast::api::{FINALIZER, Reason, SchemaMigration, SchemaMigrationStatus, annotations};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -114,4 +118,33 @@ async fn the_operator_needs_neither_approve_nor_the_authors_rights_for_finalizer
     let status = Patch::Merge(json!({"status": {"phase": "Plan", "observedGeneration": 1}}));
     api.patch_status("minimal", &PatchParams::default(), &status).await.unwrap();
     refusal(dry_run(&api, &json!({"spec": {"suspend": true}})).await);
+}
+
+#[tokio::test]
+async fn the_answers_that_the_operator_writes_are_kept_whole() {
+    let cluster = Cluster::new(Policies::None).await;
+    let stored = cluster.create("good/minimal.yaml").await;
+    let mut migration: SchemaMigration = serde_json::from_value(serde_json::to_value(stored).unwrap()).unwrap();
+    let mut status = SchemaMigrationStatus { attempt: 3, ..SchemaMigrationStatus::default() };
+    for action in SteeringAction::ALL {
+        status.last_handled.acknowledge(action, "2026-11-24T10:00:00Z");
+        status.steering.push(SteeringAnswer {
+            action,
+            token: "2026-11-24T10:00:00Z".to_owned(),
+            accepted: action == SteeringAction::Retry,
+            message: "why".to_owned(),
+            at: Time("2026-11-24T10:00:01Z".parse().unwrap()),
+        });
+    }
+    status.gates = vec![GateStatus {
+        before: Before::from(GatePoint::Stage("users")),
+        state: GateState::Closed,
+        reason: Reason::OutsideWindow.as_str().to_owned(),
+        message: Some("opens later".to_owned()),
+        approval: None,
+    }];
+    migration.status = Some(status.clone());
+    let api: Api<SchemaMigration> = Api::namespaced(cluster.admin.clone(), &cluster.namespace);
+    let written = api.replace_status("minimal", &PostParams::default(), &migration).await.unwrap();
+    assert_eq!(written.status.unwrap(), status);
 }

@@ -65,6 +65,13 @@ impl Database {
         row.try_get(0).unwrap()
     }
 
+    /// The first column of the first row as text; `None`: no row.
+    pub(crate) async fn text(&self, query: &str) -> Option<String> {
+        let mut connection = self.application().await;
+        let row = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch_optional(connection.raw()).await.unwrap();
+        row.map(|row| row.try_get(0).unwrap())
+    }
+
     /// SHOW CREATE TABLE without the AUTO_INCREMENT value.
     pub(crate) async fn definition(&self, table: &TableName) -> String {
         let mut connection = self.application().await;
@@ -247,7 +254,7 @@ pub(crate) async fn run_section(
     section: Section,
 ) -> Result<holdfast::mysql::report::SectionReport, Error> {
     let (progress, _reading) = Progress::new();
-    let allowance = Allowance { max_rows: None, copy: true };
+    let allowance = Allowance { copy: true, ..Allowance::default() };
     tokio::time::timeout(PATIENCE, session.run(section, allowance, &progress, &Stop::default()))
         .await
         .expect("the section ends in time")

@@ -92,7 +92,7 @@ pub(crate) async fn run_whole(
 ) -> Result<SectionReport, Error> {
     let (progress, _reading) = Progress::new();
     let stop = Stop::default();
-    let work = session.run(section, Allowance { max_rows, copy: true }, &progress, &stop);
+    let work = session.run(section, Allowance { max_rows, copy: true, until: None }, &progress, &stop);
     tokio::time::timeout(PATIENCE, work).await.expect("the section ends in time")
 }
 

@@ -1,7 +1,7 @@
 //! The steps after the last key: the application's schema file, the tests, the proof.
 
 use crate::api::application::Probes;
-use crate::api::gates::GatedPhase;
+use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{JobPurpose, JobState, Phase};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Allowance;
@@ -13,13 +13,18 @@ use super::case::{Case, JobEnd, JobPlace};
 use super::failure::unexpected;
 
 pub(super) fn update_schema(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatedPhase::UpdateSchema) {
+    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::UpdateSchema)) {
         return decision;
     }
     let Some(update) = &case.migration.spec.schema_update else {
         return skipped(Phase::UpdateSchema, ConditionType::SchemaUpdated, "spec.schemaUpdate is not set");
     };
-    let place = JobPlace { phase: Phase::UpdateSchema, purpose: JobPurpose::SchemaUpdate, test: None, attempt: 1 };
+    let place = JobPlace {
+        phase: Phase::UpdateSchema,
+        purpose: JobPurpose::SchemaUpdate,
+        test: None,
+        attempt: case.status.attempt,
+    };
     case.user_job(place, &update.pod_template_ref.name, |end| match end {
         JobEnd::Succeeded { name, .. } => passed(
             Phase::UpdateSchema,
@@ -34,11 +39,16 @@ pub(super) fn update_schema(case: &Case<'_>) -> Decision {
 }
 
 pub(super) fn test(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatedPhase::Test) {
+    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::Test)) {
         return decision;
     }
     let tests = &case.migration.spec.tests;
-    let place = |name| JobPlace { phase: Phase::Test, purpose: JobPurpose::Test, test: Some(name), attempt: 1 };
+    let place = |name| JobPlace {
+        phase: Phase::Test,
+        purpose: JobPurpose::Test,
+        test: Some(name),
+        attempt: case.status.attempt,
+    };
     let state = |name| case.job_entry(&case.job_name(place(name))).map(|entry| entry.state);
     // A test Job is begun only after probes and scenarios have passed, so its entry says that they have.
     let statements_passed = tests.jobs.first().is_some_and(|job| state(&job.name).is_some());
@@ -74,14 +84,14 @@ pub(super) fn test(case: &Case<'_>) -> Decision {
 }
 
 pub(super) fn soak(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatedPhase::Soak) {
+    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::Soak)) {
         return decision;
     }
     skipped(Phase::Soak, ConditionType::Soaked, "spec.soak is not set")
 }
 
 pub(super) fn prove(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatedPhase::Complete) {
+    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::Complete)) {
         return decision;
     }
     case.task(Phase::Prove, Task::Prove, Allowance::default(), |result| match result {

@@ -1,7 +1,7 @@
 //! The steps that change nothing: preflight, plan, backup, validation.
 
 use crate::api::backup::Verification;
-use crate::api::gates::GatedPhase;
+use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{JobPurpose, JobState, Phase, ValidationCount};
 use crate::api::{ConditionType, Reason};
 use crate::backup;
@@ -57,7 +57,7 @@ pub(super) fn plan_only(case: &Case<'_>) -> Decision {
 }
 
 pub(super) fn back_up(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatedPhase::BackUp) {
+    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::BackUp)) {
         return decision;
     }
     let attempt = case.status.backup.as_ref().map_or(1, |backup| backup.attempt.max(1));
@@ -146,14 +146,14 @@ fn made(case: &Case<'_>, name: &str, attempt: i32, message: Option<&str>) -> Dec
 }
 
 pub(super) fn rehearse(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatedPhase::Rehearse) {
+    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::Rehearse)) {
         return decision;
     }
     skipped(Phase::Rehearse, ConditionType::Rehearsed, "spec.rehearsal.enabled is false")
 }
 
 pub(super) fn validate(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatedPhase::Validate) {
+    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::Validate)) {
         return decision;
     }
     case.task(Phase::Validate, Task::Validate, Allowance::default(), |result| match result {

@@ -5,11 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use crate::api::gates::GatedPhase;
-use crate::api::status::{JobPurpose, JobState, JobStatus, Phase, SchemaMigrationStatus};
+use crate::api::gates::{GatePoint, GatedPhase, OnFailure};
+use crate::api::status::{JobPurpose, JobState, JobStatus, Phase, SchemaMigrationStatus, StageState};
+use crate::api::steering::SteeringAction;
 use crate::api::{FINALIZER, Reason, SchemaMigration};
-use crate::mysql::{Allowance, Reading};
-use crate::plan::model::LockClass;
+use crate::mysql::{Allowance, Cause, Reading};
+use crate::plan::model::{LockClass, Section};
 
 use super::super::decision::{Decision, Effect, End, Fact, JobRequest, Verdict};
 use super::super::observed::{JobView, Observed, Task, TaskResult, TaskState};
@@ -46,18 +47,46 @@ impl Case<'_> {
         self.migration.finalizers().iter().any(|each| each == FINALIZER)
     }
 
-    pub(super) fn copies(&self) -> bool {
-        self.observed
-            .loaded_plan()
-            .is_some_and(|plan| plan.operations.iter().any(|operation| operation.lock == LockClass::Copy))
+    pub(super) fn view(&self) -> gates::View<'_> {
+        gates::View { migration: self.migration, status: self.status, observed: self.observed, now: self.now }
     }
 
-    /// Passes the gates before a step, or says why not. Looked at only while nothing runs: what has begun goes on.
-    pub(super) fn gate(&self, step: GatedPhase) -> Option<Decision> {
-        if !matches!(self.observed.task, TaskState::Idle) {
+    fn copies(&self, step: GatePoint<'_>) -> gates::Copies {
+        let operations = self.observed.loaded_plan().map(|plan| plan.operations.as_slice()).unwrap_or_default();
+        let mut copies = operations.iter().filter(|operation| operation.lock == LockClass::Copy).peekable();
+        let somewhere = copies.peek().is_some();
+        let here = copies.any(|operation| match (operation.section, step) {
+            (Section::CleanUp, GatePoint::Phase(phase)) => phase == GatedPhase::CleanUp,
+            (Section::FixTypes, GatePoint::Phase(phase)) => phase == GatedPhase::FixTypes,
+            (Section::AddUniques, GatePoint::Phase(phase)) => phase == GatedPhase::AddUniques,
+            (Section::Stage(at), GatePoint::Stage(name)) => {
+                self.status.stages.get(at).is_some_and(|stage| stage.name == name)
+            }
+            _ => false,
+        });
+        gates::Copies { somewhere, here }
+    }
+
+    /// What people and windows allow to a step.
+    pub(super) fn allowance(&self, step: GatePoint<'_>) -> Allowance {
+        gates::allowance(self.view(), step, self.copies(step))
+    }
+
+    /// Keeps a step's windows, and passes the gates before it or says why not. Approvals are looked at only while nothing runs:
+    /// what has begun goes on.
+    pub(super) fn gate(&self, step: GatePoint<'_>) -> Option<Decision> {
+        match &self.observed.task {
+            TaskState::Idle => {}
+            TaskState::Running(..) => return self.stop_outside_hours(step),
+            TaskState::Ended(task, Err(error)) if error.cause == Cause::TimeTooShort => {
+                return Some(self.wait_for_more_time(step, *task, &error.message));
+            }
+            TaskState::Ended(..) => return None,
+        }
+        if self.status.jobs.iter().any(|job| job.state == JobState::Running) {
             return None;
         }
-        match gates::evaluate(self.migration, self.status, self.observed, step, self.copies()) {
+        match gates::evaluate(self.view(), step, self.copies(step)) {
             gates::Verdict::Open(open) if open.iter().all(|gate| self.status.gates.contains(gate)) => None,
             // Recorded first, so that what opened a gate is known before anything goes through it.
             gates::Verdict::Open(open) => {
@@ -80,6 +109,28 @@ impl Case<'_> {
         }
     }
 
+    /// A window that closes, or is made shorter, while something runs.
+    fn stop_outside_hours(&self, step: GatePoint<'_>) -> Option<Decision> {
+        let gates::Hours::Closed(reason, message) = gates::hours(self.migration, step, self.copies(step), self.now)
+        else {
+            return None;
+        };
+        let message = format!("stopping at the next safe point: {message}");
+        Some(Decision::new(Verdict::Waiting(self.phase(), reason, message)).effect(Effect::StopTask))
+    }
+
+    /// The next operation does not fit into the rest of the window. What the task said is kept until the window closes or the spec
+    /// changes, so that it is not asked again and again.
+    fn wait_for_more_time(&self, step: GatePoint<'_>, task: Task, message: &str) -> Decision {
+        let verdict = Verdict::Waiting(self.phase(), Reason::OutsideWindow, message.to_owned());
+        let open = matches!(gates::hours(self.migration, step, self.copies(step), self.now), gates::Hours::Until(_));
+        let same_spec = self.status.observed_generation == self.migration.metadata.generation.unwrap_or(0);
+        if open && same_spec {
+            return Decision::new(verdict);
+        }
+        Decision::new(verdict).effect(Effect::ForgetTask(task)).at_once()
+    }
+
     /// Runs a task to its end and hands its result on.
     pub(super) fn task(
         &self,
@@ -96,14 +147,10 @@ impl Case<'_> {
             }
             TaskState::Running(running, reading) if *running == task => self.progress(phase, task, reading),
             TaskState::Running(..) => Decision::new(Verdict::Unchanged).effect(Effect::StopTask),
-            TaskState::Idle => match self.observed.trouble {
-                Some(trouble) if self.now < trouble.next => {
-                    let wait =
-                        Duration::try_from(trouble.next.duration_since(self.now)).unwrap_or(Duration::from_secs(1));
-                    Decision::new(Verdict::Unchanged).after(wait)
-                }
-                Some(_) => Decision::new(Verdict::Unchanged).effect(Effect::StartTask(task, allowance)),
-                None => Decision::new(Verdict::Working(phase, task.describe().to_owned()))
+            TaskState::Idle => match (self.pause(), self.observed.trouble) {
+                (Some(wait), _) => Decision::new(Verdict::Unchanged).after(wait),
+                (None, Some(_)) => Decision::new(Verdict::Unchanged).effect(Effect::StartTask(task, allowance)),
+                (None, None) => Decision::new(Verdict::Working(phase, task.describe().to_owned()))
                     .effect(Effect::StartTask(task, allowance)),
             },
         }
@@ -210,9 +257,10 @@ impl Case<'_> {
             let planned = self.status.content_digest.as_ref();
             if self.observed.content_digest.as_ref() != planned && self.status.rollback.is_none() {
                 let message = format!(
-                    "a PodTemplate was changed after the migration had started, so the Job {name} is not what was approved"
+                    "a PodTemplate was changed after the migration had started, so the Job {name} would not be what was approved: put \
+                     it back as it was"
                 );
-                return self.fail(place.phase, Reason::DriftDetected, &message);
+                return self.drifted(place.phase, Reason::DriftDetected, &message);
             }
             let request = JobRequest::User { name, purpose: place.purpose, template: template.to_owned() };
             Decision::new(Verdict::Working(place.phase, format!("creating a Job from the PodTemplate {template}")))
@@ -229,19 +277,60 @@ impl Case<'_> {
     /// A failure: before the first change an end, after it the rollback.
     pub(super) fn fail(&self, phase: Phase, reason: Reason, message: &str) -> Decision {
         if self.status.started_at.is_none() {
-            let message = format!("{message}. Nothing was changed; change the spec to begin again");
+            let message = format!(
+                "{message}. Nothing was changed; change the spec to begin again, or set the annotation {}",
+                SteeringAction::Retry.annotation()
+            );
             return Decision::new(Verdict::Ended(End::Failed(phase, reason, message))).at_once();
         }
         if self.status.rollback.is_some() {
-            return Decision::new(Verdict::Ended(End::Failed(
-                Phase::RollBack,
-                Reason::RollbackFailed,
-                message.to_owned(),
-            )))
-            .at_once();
+            let message = format!("{message}. {}", self.command("go on with the rollback", SteeringAction::Retry));
+            return Decision::new(Verdict::Ended(End::Failed(Phase::RollBack, Reason::RollbackFailed, message)))
+                .at_once();
         }
-        Decision::new(Verdict::RollBack(phase, reason, message.to_owned()))
-            .fact(Fact::Strategy(self.migration.spec.rollback.on_failure))
-            .at_once()
+        let strategy = self.migration.spec.rollback.on_failure;
+        if strategy == OnFailure::Hold {
+            return self.hold(phase, reason, message);
+        }
+        Decision::new(Verdict::RollBack(phase, reason, message.to_owned())).fact(Fact::Strategy(strategy)).at_once()
+    }
+
+    /// Ends with everything where it is.
+    fn hold(&self, phase: Phase, reason: Reason, failure: &str) -> Decision {
+        let message = format!(
+            "{phase} failed ({reason}): {failure}. Held, as spec.rollback.onFailure says: {}. {}; {}",
+            self.standing(),
+            self.command("Once the cause is gone, go on", SteeringAction::Retry),
+            self.command("or take every change back", SteeringAction::Rollback),
+        );
+        let held = End::Held { phase, reason, failure: failure.to_owned(), message };
+        Decision::new(Verdict::Ended(held)).at_once()
+    }
+
+    /// What is done so far, for people.
+    pub(super) fn standing(&self) -> String {
+        if self.status.started_at.is_none() {
+            return "nothing is changed yet".to_owned();
+        }
+        let steps = self.status.steps.clone().unwrap_or_default();
+        let quarantine = self.status.quarantine.clone().unwrap_or_default();
+        let taken = quarantine.orphans + quarantine.duplicates + quarantine.cascaded + quarantine.values;
+        let stages = self.status.stages.iter().filter(|stage| stage.state == StageState::Complete).count();
+        format!(
+            "{} of {} operations are done and stand, {stages} of {} stages are complete, {taken} rows and values are in quarantine",
+            steps.done,
+            steps.total,
+            self.status.stages.len()
+        )
+    }
+
+    /// How a person asks for something.
+    pub(super) fn command(&self, purpose: &str, action: SteeringAction) -> String {
+        format!(
+            "{purpose}: kubectl annotate --overwrite --namespace {} smig {} {}=\"$(date +%s)\"",
+            self.migration.namespace().unwrap_or_default(),
+            self.migration.name_any(),
+            action.annotation()
+        )
     }
 }

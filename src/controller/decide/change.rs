@@ -2,33 +2,33 @@
 
 use std::time::Duration;
 
-use crate::api::gates::GatedPhase;
+use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{Phase, StageState};
 use crate::api::{ConditionType, Reason};
+use crate::mysql::Allowance;
 use crate::mysql::report::SectionReport;
 use crate::plan::Plan;
 use crate::plan::model::Section;
 
-use super::super::decision::{Decision, Effect, Fact, Verdict};
-use super::super::gates;
+use super::super::decision::{Decision, Effect, End, Fact, Verdict};
 use super::super::observed::{Task, TaskResult};
 use super::before::{passed, skipped};
 use super::case::Case;
 use super::failure::unexpected;
 
 pub(super) fn clean_up(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatedPhase::CleanUp) {
+    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::CleanUp)) {
         return decision;
     }
     if case.status.started_at.is_none() {
         return start(case);
     }
-    section(case, Section::CleanUp, Phase::CleanUp, ConditionType::CleanedUp)
+    section(case, Section::CleanUp, GatedPhase::CleanUp, Phase::CleanUp, ConditionType::CleanedUp)
 }
 
 /// The last look before the first change: a fresh backup, a free fence, an unchanged catalogue.
 fn start(case: &Case<'_>) -> Decision {
-    case.task(Phase::Validate, Task::CheckBeforeStart, gates::allowance(case.status, case.copies()), |result| {
+    case.task(Phase::Validate, Task::CheckBeforeStart, Allowance::default(), |result| {
         match result {
             // The backup's age is looked at last: while the fence is waited for, none is made in vain.
             TaskResult::MayStart => backup_too_old(case).unwrap_or_else(|| Decision::new(Verdict::Starting).at_once()),
@@ -61,25 +61,26 @@ fn backup_too_old(case: &Case<'_>) -> Option<Decision> {
 }
 
 pub(super) fn fix_types(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatedPhase::FixTypes) {
+    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::FixTypes)) {
         return decision;
     }
-    section(case, Section::FixTypes, Phase::FixTypes, ConditionType::TypesFixed)
+    section(case, Section::FixTypes, GatedPhase::FixTypes, Phase::FixTypes, ConditionType::TypesFixed)
 }
 
 pub(super) fn add_uniques(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatedPhase::AddUniques) {
+    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::AddUniques)) {
         return decision;
     }
-    section(case, Section::AddUniques, Phase::AddUniques, ConditionType::UniquesAdded)
+    section(case, Section::AddUniques, GatedPhase::AddUniques, Phase::AddUniques, ConditionType::UniquesAdded)
 }
 
-fn section(case: &Case<'_>, section: Section, phase: Phase, condition: ConditionType) -> Decision {
+fn section(case: &Case<'_>, section: Section, gated: GatedPhase, phase: Phase, condition: ConditionType) -> Decision {
     let Some(plan) = case.observed.loaded_plan() else { return Decision::new(Verdict::Unchanged) };
     if !plan.operations.iter().any(|operation| operation.section == section) {
         return skipped(phase, condition, "the plan has no operation for this phase");
     }
-    case.task(phase, Task::Section(section), gates::allowance(case.status, case.copies()), |result| match result {
+    let allowance = case.allowance(GatePoint::Phase(gated));
+    case.task(phase, Task::Section(section), allowance, |result| match result {
         TaskResult::Section(report) => {
             let message = format!(
                 "{} operations done, {} rows or values changed",
@@ -99,28 +100,27 @@ pub(super) fn stages(case: &Case<'_>) -> Decision {
         let message = format!("{keys} foreign keys are there and verified");
         return passed(Phase::AddForeignKeys, ConditionType::ForeignKeysAdded, message);
     };
-    if index == 0
-        && stage.state == StageState::Pending
-        && let Some(decision) = case.gate(GatedPhase::AddForeignKeys)
-    {
+    let step = GatePoint::Stage(&stage.name);
+    if let Some(decision) = case.gate(step) {
         return decision;
     }
     let Some(plan) = case.observed.loaded_plan() else { return Decision::new(Verdict::Unchanged) };
     let task = Task::Section(Section::Stage(index));
-    let decision =
-        case.task(Phase::AddForeignKeys, task, gates::allowance(case.status, case.copies()), |result| match result {
-            TaskResult::Section(report) => {
-                let verdict =
-                    Verdict::Working(Phase::AddForeignKeys, format!("stage {} is complete and verified", stage.name));
-                Decision::new(verdict)
-                    .facts(section_facts(case, plan, report))
-                    .fact(Fact::Stage { index, state: StageState::Complete, verified: Some(stage.foreign_keys) })
-                    .at_once()
-            }
-            other => unexpected(case, other),
-        });
+    let decision = case.task(Phase::AddForeignKeys, task, case.allowance(step), |result| match result {
+        TaskResult::Section(report) => {
+            let verdict =
+                Verdict::Working(Phase::AddForeignKeys, format!("stage {} is complete and verified", stage.name));
+            Decision::new(verdict)
+                .facts(section_facts(case, plan, report))
+                .fact(Fact::Stage { index, state: StageState::Complete, verified: Some(stage.foreign_keys) })
+                .at_once()
+        }
+        other => unexpected(case, other),
+    });
     match decision.verdict {
-        Verdict::RollBack(..) => decision.fact(Fact::Stage { index, state: StageState::Failed, verified: None }),
+        Verdict::RollBack(..) | Verdict::Ended(End::Held { .. }) => {
+            decision.fact(Fact::Stage { index, state: StageState::Failed, verified: None })
+        }
         Verdict::Working(..) if stage.state == StageState::Pending && decision.effect != Effect::None => {
             decision.fact(Fact::Stage { index, state: StageState::Running, verified: None })
         }
@@ -131,7 +131,12 @@ pub(super) fn stages(case: &Case<'_>) -> Decision {
 fn section_facts(case: &Case<'_>, plan: &Plan, report: &SectionReport) -> Vec<Fact> {
     let here = plan.operations.iter().filter(|operation| operation.section == report.section).count();
     let done = operations_before(case, report.section).saturating_add(i64::try_from(here).unwrap_or(i64::MAX));
-    vec![Fact::Quarantined(report.quarantined), Fact::StepsDone(done), Fact::Current(None)]
+    vec![
+        Fact::Quarantined(report.quarantined),
+        Fact::StepsDone(done),
+        Fact::Current(None),
+        Fact::Server(Some(report.server_uuid.clone())),
+    ]
 }
 
 /// Operations of the sections before this one.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::api::Reason;
 use crate::api::gates::{Before, GatedPhase};
-use crate::api::status::{GateState, JobPurpose, JobState, Phase};
+use crate::api::status::{GateState, JobPurpose, JobState, JobStatus, Phase};
+use crate::api::steering::SteeringAction;
 use crate::mysql::{Allowance, Cause, Error};
 
 use super::super::decision::{Decision, Effect, End, Fact, Verdict};
-use super::super::observed::{Task, TaskResult, TaskState};
+use super::super::observed::{JobView, Task, TaskResult, TaskState};
 use super::case::{Case, JobEnd, JobPlace};
 
 /// How long trouble that may pass is borne before the first change.
@@ -35,7 +36,9 @@ pub(super) fn reason(cause: Cause) -> Reason {
         Cause::LockWaitTimeout | Cause::BarrierTimeout => Reason::LockWaitTimeout,
         Cause::RetriesExhausted => Reason::RetriesExhausted,
         Cause::Drifted => Reason::DriftDetected,
+        Cause::ServerChanged => Reason::ServerChanged,
         Cause::Stopped => Reason::Suspended,
+        Cause::TimeTooShort => Reason::OutsideWindow,
         Cause::VerificationFailed => Reason::ProofFailed,
         Cause::TestFailed => Reason::TestsFailed,
         Cause::RollbackIncomplete => Reason::RollbackFailed,
@@ -50,6 +53,11 @@ impl Case<'_> {
         match error.cause {
             Cause::Stopped => Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(task)).at_once(),
             Cause::ApprovalExceeded => self.approval_exceeded(phase, task, &error.message),
+            // Somebody changed what this migration stands on: neither forward nor back without a person.
+            Cause::Drifted if self.status.started_at.is_some() && self.status.rollback.is_none() => {
+                self.drifted(phase, Reason::DriftDetected, &error.message)
+            }
+            Cause::ServerChanged => self.drifted(phase, Reason::ServerChanged, &error.message),
             // A password may be rotated under a migration; before it starts, a wrong one is the author's mistake.
             Cause::FenceLost => self.trouble(reason(error.cause), &error.message),
             Cause::AccessDenied if self.status.started_at.is_some() => {
@@ -67,6 +75,41 @@ impl Case<'_> {
         }
     }
 
+    /// The catalogue or the server is not what plan and journal say: waits for it to be so again, or for a person, without a limit.
+    pub(super) fn drifted(&self, phase: Phase, reason: Reason, message: &str) -> Decision {
+        let go_on = match reason {
+            Reason::ServerChanged => self.command("To go on with this server", SteeringAction::Retry),
+            _ => "Once it is as it was, the migration goes on by itself".to_owned(),
+        };
+        let mut text = format!("{message}. {go_on}");
+        if self.status.rollback.is_none() {
+            text.push_str("; ");
+            text.push_str(&self.command("to take every change back", SteeringAction::Rollback));
+        }
+        let decision = Decision::new(Verdict::Drifted(phase, reason, text)).after(Duration::from_secs(2));
+        if self.pause().is_some() && matches!(self.observed.task, TaskState::Idle) {
+            return decision;
+        }
+        decision.effect(Effect::NoteDrift)
+    }
+
+    /// How long to wait until what met trouble is tried again.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        let next = self.observed.trouble?.next;
+        (self.now < next).then(|| Duration::try_from(next.duration_since(self.now)).unwrap_or(Duration::from_secs(1)))
+    }
+
+    fn waited(&self) -> Duration {
+        self.observed.trouble.map_or(Duration::ZERO, |trouble| {
+            Duration::try_from(self.now.duration_since(trouble.since)).unwrap_or(Duration::ZERO)
+        })
+    }
+
+    /// Whether an error may pass and has not been borne for too long.
+    pub(super) fn bears(&self, error: &Error) -> bool {
+        error.is_transient() && self.waited() < PATIENCE_AFTER
+    }
+
     /// Trouble that may pass: waits and tries again, and gives up in the end.
     pub(super) fn trouble(&self, reason: Reason, message: &str) -> Decision {
         let patience = match (reason, self.status.started_at.is_some()) {
@@ -74,9 +117,7 @@ impl Case<'_> {
             (_, false) => PATIENCE_BEFORE,
             (_, true) => PATIENCE_AFTER,
         };
-        let waited = self.observed.trouble.map_or(Duration::ZERO, |trouble| {
-            Duration::try_from(self.now.duration_since(trouble.since)).unwrap_or(Duration::ZERO)
-        });
+        let waited = self.waited();
         if waited >= patience {
             return self.fail(self.phase(), reason, &format!("{message} (tried for {} s)", waited.as_secs()));
         }
@@ -106,12 +147,20 @@ impl Case<'_> {
 
 /// Takes back what was done: first the application's schema file, then the database.
 pub(super) fn roll_back(case: &Case<'_>) -> Decision {
+    let stray = |job: &&JobStatus| job.state == JobState::Running && job.purpose != JobPurpose::UndoSchemaUpdate;
+    if let Some(job) = case.status.jobs.iter().find(stray) {
+        return stop_job(case, job);
+    }
     let ran = case.status.jobs.iter().any(|job| job.purpose == JobPurpose::SchemaUpdate);
     let undo = case.migration.spec.schema_update.as_ref().and_then(|update| update.undo_pod_template_ref.as_ref());
     if let (true, Some(template)) = (ran, undo) {
-        let place = JobPlace { phase: Phase::RollBack, purpose: JobPurpose::UndoSchemaUpdate, test: None, attempt: 1 };
+        let attempt = case.status.attempt;
+        let place = JobPlace { phase: Phase::RollBack, purpose: JobPurpose::UndoSchemaUpdate, test: None, attempt };
         let name = case.job_name(place);
-        let over = case.job_entry(&name).is_some_and(|job| job.state != JobState::Running);
+        let succeeded =
+            |job: &JobStatus| job.purpose == JobPurpose::UndoSchemaUpdate && job.state == JobState::Succeeded;
+        let over = case.job_entry(&name).is_some_and(|job| job.state != JobState::Running)
+            || case.status.jobs.iter().any(succeeded);
         if !over {
             // The task that failed still has to make room.
             return case.user_job(place, &template.name, |end| undo_job_ended(case, end));
@@ -146,6 +195,22 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
         };
         Decision::new(Verdict::Ended(end)).fact(fact).fact(Fact::Quarantined(report.quarantined)).at_once()
     })
+}
+
+/// Stops a Job that was at work when the way back began, and records what became of it.
+fn stop_job(case: &Case<'_>, job: &JobStatus) -> Decision {
+    let decision = Decision::new(Verdict::Working(Phase::RollBack, format!("stopping the Job {}", job.name)));
+    let (state, message) = match case.observed.job(&job.name) {
+        JobView::Running { .. } => {
+            return decision.effect(Effect::DeleteJob(job.name.clone())).after(Duration::from_secs(2));
+        }
+        JobView::Succeeded { .. } => (JobState::Succeeded, None),
+        JobView::Failed { reason, .. } => (JobState::Failed, Some(reason.clone())),
+        JobView::Missing | JobView::Foreign(_) => {
+            (JobState::Failed, Some("stopped, because the migration is taken back".to_owned()))
+        }
+    };
+    decision.fact(Fact::JobSeen { name: job.name.clone(), uid: None, state, message }).at_once()
 }
 
 fn undo_job_ended(case: &Case<'_>, end: JobEnd<'_>) -> Decision {

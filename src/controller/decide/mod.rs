@@ -6,6 +6,7 @@ mod before;
 mod case;
 mod change;
 mod failure;
+mod steering;
 #[cfg(test)]
 mod tests;
 
@@ -13,11 +14,11 @@ use jiff::Timestamp;
 
 use crate::api::conditions::is_true;
 use crate::api::spec::Mode;
-use crate::api::status::{Phase, SchemaMigrationStatus};
+use crate::api::status::{JobState, Phase, SchemaMigrationStatus};
 use crate::api::{ConditionType, Reason, SchemaMigration};
 
 use super::decision::{Decision, Effect, Verdict};
-use super::observed::{Observed, StoredPlan, Task, TaskState};
+use super::observed::{JobView, Observed, StoredPlan, Task, TaskState};
 use case::Case;
 
 /// Where a migration stands, by its conditions; `None` once it has ended.
@@ -47,7 +48,7 @@ fn guard(case: &Case<'_>, decision: Decision) -> Decision {
     let begins = matches!(decision.effect, Effect::StartTask(..) | Effect::CreateJob(_))
         || decision.verdict == Verdict::Starting;
     if begins && case.migration.spec.suspend {
-        let message = "spec.suspend is true; set it to false to go on".to_owned();
+        let message = format!("spec.suspend is true: {}; set it to false to go on", case.standing());
         return Decision::new(Verdict::Waiting(case.phase(), Reason::Suspended, message));
     }
     let protects = matches!(
@@ -71,10 +72,13 @@ fn step(case: &Case<'_>) -> Decision {
     if changed && case.status.started_at.is_none() {
         return anew(case);
     }
-    let Some(position) = position(case.status) else { return ended(case) };
-    if case.migration.spec.suspend && matches!(case.observed.task, TaskState::Running(..)) {
-        let message = "stopping at the next safe point, because spec.suspend is true".to_owned();
-        return Decision::new(Verdict::Waiting(case.phase(), Reason::Suspended, message)).effect(Effect::StopTask);
+    let position = position(case.status);
+    if let Some(decision) = steering::steer(case, position) {
+        return decision;
+    }
+    let Some(position) = position else { return ended(case) };
+    if let Some(decision) = suspended(case) {
+        return decision;
     }
     if let Some(decision) = obstacle(case, position) {
         return decision;
@@ -95,6 +99,36 @@ fn step(case: &Case<'_>) -> Decision {
         Phase::Prove => after::prove(case),
         Phase::RollBack => failure::roll_back(case),
         Phase::Complete | Phase::RolledBack | Phase::Failed => ended(case),
+    }
+}
+
+/// A suspended migration stops what runs at its next safe point, records what ended, and begins nothing. A Job that runs is not
+/// stopped: nobody but itself knows its safe points.
+fn suspended(case: &Case<'_>) -> Option<Decision> {
+    if !case.migration.spec.suspend {
+        return None;
+    }
+    let wait = |message: String| Decision::new(Verdict::Waiting(case.phase(), Reason::Suspended, message));
+    match &case.observed.task {
+        TaskState::Running(task, _) => {
+            let message = format!("spec.suspend is true: stopping at the next safe point while {}", task.describe());
+            Some(wait(message).effect(Effect::StopTask))
+        }
+        TaskState::Ended(..) => None,
+        TaskState::Idle => {
+            let job = case.status.jobs.iter().find(|job| job.state == JobState::Running && job.uid.is_some());
+            match job.map(|job| case.observed.job(&job.name)) {
+                // What it comes to is recorded as always.
+                Some(JobView::Succeeded { .. } | JobView::Failed { .. } | JobView::Missing | JobView::Foreign(_)) => {
+                    None
+                }
+                running => Some(wait(format!(
+                    "spec.suspend is true: {}{}; set it to false to go on",
+                    case.standing(),
+                    if running.is_some() { ", and a Job still runs" } else { "" }
+                ))),
+            }
+        }
     }
 }
 

@@ -53,7 +53,7 @@ fn an_old_backup_is_made_again_before_the_first_change() {
     let mut world = World::new(gated);
     world.settle();
     world.now = world.now.checked_add(SignedDuration::from_hours(2)).unwrap();
-    world.approve("CleanUp", DIGEST, "Approve", None);
+    world.approve("CleanUp", DIGEST, "Approve", Some(3));
     assert_eq!(world.run(&[]), Reason::Complete);
     assert_eq!(world.created.iter().filter(|name| name.contains("-backup-")).count(), 2);
 }

@@ -1,8 +1,10 @@
 //! Gates: nothing is changed before the right person said yes to the right plan.
 
 use super::super::super::observed::{Policies, Task};
+use serde_json::json;
+
 use super::world::{DIGEST, World, gated, plan};
-use crate::api::Reason;
+use crate::api::{ConditionType, Reason};
 use crate::mysql::Cause;
 
 #[test]
@@ -56,4 +58,83 @@ fn more_rows_than_approved_close_the_gate_until_more_are_approved() {
     assert_eq!(world.settle(), Reason::MoreRowsThanApproved);
     world.approve("CleanUp", DIGEST, "Approve", Some(4));
     assert_eq!(world.run(&[]), Reason::Complete);
+}
+
+/// With a gate before the only stage.
+fn gated_stage(manifest: &mut serde_json::Value) {
+    manifest["spec"]["gates"] = json!([{"before": {"stage": "users"}, "approval": "Required"}]);
+}
+
+const STAGE: Task = Task::Section(crate::plan::Section::Stage(0));
+
+#[test]
+fn a_stage_waits_for_an_approval_that_names_it() {
+    let mut world = World::new(gated_stage);
+    assert_eq!(world.settle(), Reason::ApprovalPending);
+    assert!(world.status().message.unwrap().contains("before.stage \"users\""));
+    world.approve("AddForeignKeys", DIGEST, "Approve", None);
+    assert_eq!(world.settle(), Reason::ApprovalPending);
+    assert!(world.changed_anything() && world.times(STAGE) == 0, "{:?}", world.begun);
+    world.decide_on(json!({"stage": "users"}), DIGEST, "Approve", None);
+    assert_eq!(world.run(&[]), Reason::Complete);
+}
+
+#[test]
+fn a_gate_before_the_first_stage_and_one_before_all_stages_both_count() {
+    let mut world = World::new(|manifest| {
+        gated_stage(manifest);
+        let all = json!({"before": {"phase": "AddForeignKeys"}, "approval": "Required"});
+        manifest["spec"]["gates"].as_array_mut().unwrap().push(all);
+    });
+    world.decide_on(json!({"stage": "users"}), DIGEST, "Approve", None);
+    assert_eq!(world.settle(), Reason::ApprovalPending);
+    assert_eq!(world.times(STAGE), 0);
+    world.approve("AddForeignKeys", DIGEST, "Approve", None);
+    assert_eq!(world.run(&[]), Reason::Complete);
+}
+
+#[test]
+fn a_denial_after_the_first_change_takes_everything_back() {
+    let mut world = World::new(gated_stage);
+    world.settle();
+    world.decide_on(json!({"stage": "users"}), DIGEST, "Deny", None);
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    assert_eq!(world.status().rollback.unwrap().reason, "ApprovalDenied");
+    assert_eq!(world.times(STAGE), 0);
+}
+
+#[test]
+fn a_cleanup_that_finds_rows_is_not_approved_by_who_names_no_number() {
+    let mut world = World::new(gated);
+    world.approve("CleanUp", DIGEST, "Approve", None);
+    assert_eq!(world.settle(), Reason::MoreRowsThanApproved);
+    assert!(world.status().message.unwrap().contains("needs to take 3 rows"), "{:?}", world.status().message);
+    world.approve("CleanUp", DIGEST, "Approve", Some(2));
+    assert_eq!(world.settle(), Reason::MoreRowsThanApproved);
+    assert!(!world.changed_anything());
+    world.approve("CleanUp", DIGEST, "Approve", Some(3));
+    assert_eq!(world.run(&[]), Reason::Complete);
+}
+
+#[test]
+fn rows_beyond_the_approval_that_a_stage_finds_close_the_gate_before_the_cleanup_again() {
+    let mut world = World::new(gated);
+    world.approve("CleanUp", DIGEST, "Approve", Some(3));
+    world.failures = vec![(STAGE, Cause::ApprovalExceeded, false)];
+    assert_eq!(world.settle(), Reason::MoreRowsThanApproved);
+    assert_eq!(world.times(STAGE), 1, "not begun again with a limit that is known to be too low");
+    world.approve("CleanUp", DIGEST, "Approve", Some(9));
+    world.run_to(STAGE);
+    assert_eq!(world.allowance.max_rows, Some(9));
+    assert_eq!(world.run(&[]), Reason::Complete);
+}
+
+#[test]
+fn what_was_approved_before_the_first_change_stays_approved_when_the_object_is_deleted() {
+    let mut world = World::new(gated);
+    world.approve("CleanUp", DIGEST, "Approve", Some(3));
+    world.run_to(Task::Section(crate::plan::Section::CleanUp));
+    world.approvals.clear();
+    assert_eq!(world.run(&[]), Reason::Complete);
+    assert_eq!(world.reason(ConditionType::Approved), Reason::Approved);
 }

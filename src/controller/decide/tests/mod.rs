@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod drift;
 mod failures;
 mod forward;
 mod gates;
+mod steering;
+mod windows;
 mod world;

@@ -12,10 +12,11 @@ use super::super::super::project::project;
 use super::super::decide;
 use crate::api::conditions::{find, is_true};
 use crate::api::status::{PlanStatus, StageState, StageStatus, ValidationCount};
+use crate::api::steering::SteeringAction;
 use crate::api::{ConditionType, MigrationApproval, Reason, SchemaMigration};
 use crate::backup::{Outcome, Summary};
 use crate::mysql::report::{Proof, QuarantineCounts, SectionReport, UndoReport};
-use crate::mysql::{Cause, Error, Reading};
+use crate::mysql::{Allowance, Cause, Error, Reading};
 use crate::plan::Plan;
 
 pub(super) const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -57,8 +58,12 @@ pub(super) struct World {
     /// Errors that tasks meet, each once or for ever.
     pub(super) failures: Vec<(Task, Cause, bool)>,
     pub(super) job_failure: Option<&'static str>,
+    /// Tasks that run until they are asked to stop.
+    pub(super) lasting: Vec<Task>,
     /// Tasks that were begun.
     pub(super) begun: Vec<Task>,
+    /// What the last of them was allowed.
+    pub(super) allowance: Allowance,
     pub(super) created: Vec<String>,
     pub(super) finalizer: bool,
     /// What every section leaves in quarantine.
@@ -75,6 +80,7 @@ impl World {
                 "backup": {"type": "Job", "verification": "Inspect", "job": {"tool": "Mysqldump", "image": "mysql:9.7",
                     "destination": {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"claimName": "backups"}}}},
                 "rehearsal": {"enabled": false},
+                "stages": [{"name": "users", "foreignKeys": []}],
                 "schemaUpdate": {"podTemplateRef": {"name": "update"}, "undoPodTemplateRef": {"name": "undo"}},
                 "tests": {"jobs": [{"name": "app", "podTemplateRef": {"name": "app"}}]},
                 "gates": []
@@ -93,7 +99,9 @@ impl World {
             now: Timestamp::from_second(1_000_000).unwrap(),
             failures: Vec::new(),
             job_failure: None,
+            lasting: Vec::new(),
             begun: Vec::new(),
+            allowance: Allowance::default(),
             created: Vec::new(),
             finalizer: false,
             quarantined: QuarantineCounts::default(),
@@ -124,7 +132,11 @@ impl World {
         let status = project(&self.migration, &observed, &decision, self.now);
         self.migration.status = Some(status);
         if let TaskState::Running(task, _) = self.task {
-            self.task = TaskState::Ended(task, self.result(task));
+            if !self.lasting.contains(&task) {
+                self.task = TaskState::Ended(task, self.result(task));
+            } else if decision.effect == Effect::StopTask {
+                self.task = TaskState::Ended(task, Err(Arc::new(Error::new(Cause::Stopped, "stopped"))));
+            }
         }
         match &decision.effect {
             Effect::None | Effect::StopTask => {}
@@ -132,7 +144,8 @@ impl World {
                 self.finalizer = true;
                 self.migration.metadata.finalizers = Some(vec![crate::api::FINALIZER.to_owned()]);
             }
-            Effect::StartTask(task, _) => {
+            Effect::StartTask(task, allowance) => {
+                self.allowance = *allowance;
                 assert!(matches!(self.task, TaskState::Idle));
                 self.begun.push(*task);
                 self.task = TaskState::Running(*task, Reading::default());
@@ -153,6 +166,12 @@ impl World {
                 let since = self.trouble.map_or(self.now, |trouble| trouble.since);
                 self.trouble = Some(Trouble { since, tries: 1, next });
             }
+            Effect::NoteDrift => {
+                self.task = TaskState::Idle;
+                let next = self.now.checked_add(SignedDuration::from_secs(5)).unwrap();
+                self.trouble = Some(Trouble { since: self.now, tries: 1, next });
+            }
+            Effect::EndTrouble => self.trouble = None,
             Effect::CreateJob(JobRequest::Backup { name, .. } | JobRequest::User { name, .. }) => {
                 assert!(self.finalizer, "the finalizer comes before a Job");
                 let view = self.job_view(name);
@@ -241,7 +260,12 @@ impl World {
             Task::CheckBeforeStart => TaskResult::MayStart,
             Task::Section(section) => {
                 assert!(self.status().started_at.is_some(), "the start is recorded before the first change");
-                TaskResult::Section(SectionReport { section, operations: Vec::new(), quarantined: self.quarantined })
+                TaskResult::Section(SectionReport {
+                    section,
+                    server_uuid: "s".to_owned(),
+                    operations: Vec::new(),
+                    quarantined: self.quarantined,
+                })
             }
             Task::Test => TaskResult::Tested { probes: 1, scenarios: 0 },
             Task::Prove => TaskResult::Proven(Box::new(Proof {
@@ -254,6 +278,7 @@ impl World {
                 checks_off_globally: false,
             })),
             Task::Undo => TaskResult::Undone(Box::<UndoReport>::default()),
+            Task::Purge => TaskResult::Purged { entries: 3, tables: 1 },
         })
     }
 
@@ -294,11 +319,51 @@ impl World {
     }
 
     pub(super) fn approve(&mut self, phase: &str, digest: &str, decision: &str, rows: Option<i64>) {
+        self.decide_on(json!({"phase": phase}), digest, decision, rows);
+    }
+
+    pub(super) fn decide_on(&mut self, before: serde_json::Value, digest: &str, decision: &str, rows: Option<i64>) {
         let approval = json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "MigrationApproval",
             "metadata": {"name": format!("a{}", self.approvals.len())},
-            "spec": {"migrationRef": {"name": "m"}, "before": {"phase": phase}, "decision": decision, "planDigest": digest,
+            "spec": {"migrationRef": {"name": "m"}, "before": before, "decision": decision, "planDigest": digest,
                 "maxRows": rows, "approvedBy": "alice"}});
         self.approvals.push(serde_json::from_value(approval).unwrap());
+    }
+
+    /// Sets a steering annotation.
+    pub(super) fn ask(&mut self, action: SteeringAction, token: &str) {
+        let annotations = self.migration.metadata.annotations.get_or_insert_default();
+        annotations.insert(action.annotation().to_owned(), token.to_owned());
+    }
+
+    /// The answer to the last request of a kind: whether it was accepted, and the message.
+    pub(super) fn answer(&self, action: SteeringAction) -> (bool, String) {
+        let answer = self.status().steering.into_iter().find(|answer| answer.action == action).unwrap();
+        assert_eq!(self.status().last_handled.token(action), Some(&answer.token));
+        (answer.accepted, answer.message)
+    }
+
+    /// Passes until a task runs.
+    pub(super) fn run_to(&mut self, task: Task) {
+        for _ in 0..1000 {
+            if matches!(self.task, TaskState::Running(running, _) if running == task) {
+                return;
+            }
+            self.pass();
+        }
+        panic!("{task:?} was never begun: {:?}", self.status());
+    }
+
+    /// So many passes.
+    pub(super) fn passes(&mut self, count: usize) {
+        for _ in 0..count {
+            self.pass();
+        }
+    }
+
+    /// How often a task was begun.
+    pub(super) fn times(&self, task: Task) -> usize {
+        self.begun.iter().filter(|begun| **begun == task).count()
     }
 
     pub(super) fn changed_anything(&self) -> bool {

@@ -1,0 +1,172 @@
+//! What the MigrationApprovals say about a gate. Pure, and no answer counts as no.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+
+use crate::api::approval::ApprovalDecision;
+use crate::api::gates::{Before, GatePoint, GatedPhase};
+use crate::api::status::{ApprovalRecord, GateState, GateStatus, SchemaMigrationStatus};
+use crate::api::{MigrationApproval, Reason, SchemaMigration};
+
+use super::gates::View;
+use super::observed::Policies;
+
+/// What people say about a gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Go on.
+    Granted(ApprovalRecord),
+    /// Do not go on.
+    Denied(ApprovalRecord, String),
+    /// Nothing that counts: why, what to do, and the approval that does not suffice.
+    Waiting(Reason, String, Option<ApprovalRecord>),
+}
+
+/// Asks for the gate before a point.
+pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
+    let digest = view.status.plan.as_ref().map(|plan| plan.digest.as_str()).unwrap_or_default();
+    let recorded = recorded(view.status, point, digest);
+    if let Some((GateState::Open, approval)) = recorded {
+        return Answer::Granted(approval.clone());
+    }
+    let asked: Vec<&MigrationApproval> =
+        view.observed.approvals.iter().filter(|approval| names(approval, view.migration, point)).collect();
+    let (current, elsewhere): (Vec<_>, Vec<_>) =
+        asked.into_iter().partition(|approval| approval.spec.plan_digest == digest);
+    // Anybody may stop: a denial counts even where the policies are missing that would let an approval count.
+    if let Some(denial) = current.iter().find(|approval| approval.spec.decision == ApprovalDecision::Deny) {
+        let record = record(denial);
+        let message = format!(
+            "{} denied the step {point}{}; delete the MigrationApproval {:?} and change the spec to begin again",
+            record.approved_by,
+            why(&record),
+            record.name
+        );
+        return Answer::Denied(record, message);
+    }
+    if let Some((GateState::Closed, approval)) = recorded {
+        return Answer::Granted(approval.clone());
+    }
+    if let Policies::Missing(names) = &view.observed.policies {
+        let message = format!(
+            "the gate before {point} stays closed: {} missing, so anybody could approve in another's name; install the chart's \
+             admission policies, or start the operator with --allow-without-policies",
+            names.join(", ")
+        );
+        return Answer::Waiting(Reason::ApprovalPolicyMissing, message, None);
+    }
+    let how = how_to_approve(view.migration, point, digest);
+    let needed = if point == GatePoint::Phase(GatedPhase::CleanUp) { rows_needed(view.status) } else { 0 };
+    let allowed = |approval: &MigrationApproval| approval.spec.max_rows.unwrap_or(0);
+    match current.into_iter().max_by_key(|approval| allowed(approval)) {
+        Some(approval) if allowed(approval) >= needed => Answer::Granted(record(approval)),
+        Some(approval) => {
+            let closed = of(view.status, point).filter(|gate| {
+                let same = gate.approval.as_ref().is_some_and(|known| known.name == approval.name_any());
+                same && gate.reason == Reason::MoreRowsThanApproved.as_str()
+            });
+            // The cleanup that met the limit knows how many it needs.
+            let known = closed.and_then(|gate| gate.message.clone());
+            let computed = format!(
+                "cleanup needs to take {needed} rows or more, and the MigrationApproval {:?} allows {}: {how} and maxRows of at least {needed}",
+                approval.name_any(),
+                allowed(approval)
+            );
+            let message = known.unwrap_or(computed);
+            Answer::Waiting(Reason::MoreRowsThanApproved, message, Some(record(approval)))
+        }
+        None => match elsewhere.last() {
+            Some(approval) => {
+                let message = format!(
+                    "the MigrationApproval {:?} is for the plan {}, but the current plan is {digest}; read the plan and {how}",
+                    approval.name_any(),
+                    approval.spec.plan_digest
+                );
+                Answer::Waiting(Reason::ApprovalForAnotherPlan, message, None)
+            }
+            None => {
+                let contact = view
+                    .migration
+                    .spec
+                    .contact
+                    .as_ref()
+                    .map(|contact| format!(" (contact: {contact})"))
+                    .unwrap_or_default();
+                let message = format!("waiting for an approval before {point}: {how}{contact}");
+                Answer::Waiting(Reason::ApprovalPending, message, None)
+            }
+        },
+    }
+}
+
+/// What was approved before the first change stays approved: the object that says so may be deleted. A gate that only its window
+/// keeps closed was approved too.
+fn recorded<'a>(
+    status: &'a SchemaMigrationStatus,
+    point: GatePoint<'_>,
+    digest: &str,
+) -> Option<(GateState, &'a ApprovalRecord)> {
+    status.started_at.as_ref()?;
+    let gate = of(status, point)?;
+    let counts = gate.state == GateState::Open || gate.reason == Reason::OutsideWindow.as_str();
+    let approval = gate.approval.as_ref().filter(|approval| {
+        counts && approval.plan_digest == digest && approval.decision == ApprovalDecision::Approve
+    })?;
+    Some((gate.state, approval))
+}
+
+/// The status of the gate before a point.
+pub(super) fn of<'a>(status: &'a SchemaMigrationStatus, point: GatePoint<'_>) -> Option<&'a GateStatus> {
+    status.gates.iter().find(|gate| gate.before == Before::from(point))
+}
+
+/// The rows that an approval of the cleanup must allow: those that validation counted, and more than the last approval allowed
+/// where cleanup has met its limit.
+fn rows_needed(status: &SchemaMigrationStatus) -> i64 {
+    let exceeded = of(status, GatePoint::Phase(GatedPhase::CleanUp))
+        .filter(|gate| gate.reason == Reason::MoreRowsThanApproved.as_str() && status.started_at.is_some())
+        .and_then(|gate| gate.approval.as_ref())
+        .map_or(0, |approval| approval.max_rows.unwrap_or(0).saturating_add(1));
+    counted(status).max(exceeded)
+}
+
+/// Rows that the validation report showed and that cleanup will take.
+#[must_use]
+pub(super) fn counted(status: &SchemaMigrationStatus) -> i64 {
+    status.validation.iter().filter(|line| line.is_of_a_rule()).map(|line| line.count).sum()
+}
+
+fn names(approval: &MigrationApproval, migration: &SchemaMigration, point: GatePoint<'_>) -> bool {
+    let reference = &approval.spec.migration_ref;
+    reference.name == migration.name_any()
+        && reference.uid.as_ref().is_none_or(|uid| migration.metadata.uid.as_ref() == Some(uid))
+        && approval.spec.before == Before::from(point)
+}
+
+fn record(approval: &MigrationApproval) -> ApprovalRecord {
+    ApprovalRecord {
+        name: approval.name_any(),
+        decision: approval.spec.decision,
+        approved_by: approval.spec.approved_by.clone(),
+        reason: approval.spec.reason.clone(),
+        plan_digest: approval.spec.plan_digest.clone(),
+        max_rows: approval.spec.max_rows,
+        at: approval.metadata.creation_timestamp.clone().unwrap_or(Time(jiff::Timestamp::UNIX_EPOCH)),
+    }
+}
+
+/// A person's reason, to be put behind what was decided.
+pub(super) fn why(record: &ApprovalRecord) -> String {
+    record.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+fn how_to_approve(migration: &SchemaMigration, point: GatePoint<'_>, digest: &str) -> String {
+    let before = match point {
+        GatePoint::Phase(phase) => format!("before.phase {phase}"),
+        GatePoint::Stage(name) => format!("before.stage {name:?}"),
+    };
+    format!(
+        "create a MigrationApproval with migrationRef.name {:?}, {before}, decision Approve, planDigest {digest}",
+        migration.name_any()
+    )
+}

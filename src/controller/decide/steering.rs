@@ -1,0 +1,231 @@
+//! What a person asks for by an annotation: each request is answered once, in the same write of the status that acts on it.
+
+use crate::api::gates::{GatePoint, GatedPhase, OnFailure};
+use crate::api::status::{JobState, Phase};
+use crate::api::steering::{Request, SteeringAction, next_request};
+use crate::api::{ConditionType, Reason, conditions};
+
+use super::super::decision::{Decision, Effect, Fact, Verdict};
+use super::super::gates::{self, Copies};
+use super::super::observed::{Task, TaskResult, TaskState};
+use super::case::Case;
+
+/// The decision about the first request that was not answered yet; `None`: there is none.
+pub(super) fn steer(case: &Case<'_>, position: Option<Phase>) -> Option<Decision> {
+    let request = next_request(case.migration)?;
+    // What the task that ended the migration left is cleared away first, so that nothing goes on from it.
+    let cleared = matches!(case.observed.task, TaskState::Idle) || request.action == SteeringAction::Purge;
+    if position.is_none() && !cleared {
+        return None;
+    }
+    Some(match request.action {
+        SteeringAction::Abort => abort(case, position, request),
+        SteeringAction::Rollback => roll_back(case, position, request),
+        SteeringAction::Replan => replan(case, position, request),
+        SteeringAction::Retry => retry(case, position, request),
+        SteeringAction::Purge => purge(case, position, request),
+    })
+}
+
+fn refused(request: Request, message: impl Into<String>) -> Decision {
+    Decision::new(Verdict::Unchanged)
+        .fact(Fact::Answered { request, accepted: false, message: message.into() })
+        .at_once()
+}
+
+fn accepted(decision: Decision, request: Request, message: impl Into<String>) -> Decision {
+    decision.fact(Fact::Answered { request, accepted: true, message: message.into() }).at_once()
+}
+
+/// The decision with a sign to stop for what runs, where it has no other effect.
+fn stopping(case: &Case<'_>, decision: Decision) -> Decision {
+    let runs = matches!(case.observed.task, TaskState::Running(..)) && decision.effect == Effect::None;
+    if runs { decision.effect(Effect::StopTask) } else { decision }
+}
+
+/// The reason of an end.
+fn end_reason(case: &Case<'_>) -> Option<Reason> {
+    conditions::find(&case.status.conditions, ConditionType::Finished).and_then(|each| Reason::from_name(&each.reason))
+}
+
+fn abort(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision {
+    match position {
+        None => refused(request, "the migration has ended, so nothing runs that could be aborted"),
+        Some(Phase::RollBack) => {
+            refused(request, "changes are being taken back already; set spec.suspend to hold that up")
+        }
+        _ => {
+            let failure =
+                format!("a person asked to abort ({}: {:?})", SteeringAction::Abort.annotation(), request.token);
+            let message = match (case.status.started_at.is_some(), case.migration.spec.rollback.on_failure) {
+                (false, _) => "stopped before the first change",
+                (true, OnFailure::Hold) => "stopped; everything stays where it is, as spec.rollback.onFailure says",
+                (true, _) => "stopped; changes are taken back",
+            };
+            let decision = case.fail(case.phase(), Reason::Aborted, &failure);
+            accepted(stopping(case, decision), request, message)
+        }
+    }
+}
+
+fn roll_back(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision {
+    let failure =
+        format!("a person asked to roll back ({}: {:?})", SteeringAction::Rollback.annotation(), request.token);
+    let begin = |phase: Phase| {
+        Decision::new(Verdict::RollBack(phase, Reason::RollbackRequested, failure.clone()))
+            .fact(Fact::Strategy(OnFailure::Undo))
+    };
+    match (position, end_reason(case)) {
+        (None, Some(Reason::Held)) => {
+            let phase = case.status.rollback.as_ref().map_or(case.phase(), |rollback| rollback.failed_phase);
+            accepted(begin(phase), request, "changes are taken back")
+        }
+        (None, Some(Reason::RollbackFailed)) => rollback_again(request),
+        (None, Some(Reason::Complete)) => refused(
+            request,
+            "the migration is complete and proven; it is taken back by a migration of its own, or by hand from the plan's inverse statements",
+        ),
+        (None, _) => refused(request, "nothing stands that could be taken back"),
+        (Some(Phase::RollBack), _) => refused(request, "changes are being taken back already"),
+        _ if case.status.started_at.is_none() => refused(
+            request,
+            format!(
+                "nothing is changed yet, so there is nothing to take back; {} ends the migration",
+                SteeringAction::Abort.annotation()
+            ),
+        ),
+        _ => accepted(stopping(case, begin(case.phase())), request, "changes are taken back"),
+    }
+}
+
+fn rollback_again(request: Request) -> Decision {
+    let message = "the rollback goes on where it stopped";
+    accepted(Decision::new(Verdict::RollBackAgain(message.to_owned())), request, message)
+}
+
+fn replan(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision {
+    match position {
+        None if end_reason(case) == Some(Reason::PlanOnly) => accepted(
+            Decision::new(Verdict::Anew("a person asked for a new plan".to_owned())),
+            request,
+            "the plan is computed anew",
+        ),
+        None => refused(
+            request,
+            format!(
+                "the migration has ended; {} begins it again where that is possible",
+                SteeringAction::Retry.annotation()
+            ),
+        ),
+        _ if case.status.started_at.is_some() => refused(
+            request,
+            "the first change is made, and from then on the plan is carried out as it was approved, or taken back",
+        ),
+        Some(Phase::Preflight | Phase::Plan) => {
+            refused(request, "no plan is computed yet; it will be, from the catalogue as it is then")
+        }
+        _ => {
+            let verdict = Verdict::Replan(Reason::Progressing, "a person asked for a new plan".to_owned());
+            accepted(stopping(case, Decision::new(verdict)), request, "the plan is computed anew")
+        }
+    }
+}
+
+fn retry(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision {
+    if position.is_some() {
+        return retry_now(case, request);
+    }
+    match end_reason(case) {
+        Some(Reason::Complete | Reason::PlanOnly) => refused(request, "nothing failed"),
+        Some(Reason::Held) => {
+            let message = "goes on where it was held";
+            accepted(Decision::new(Verdict::GoOn(message.to_owned())), request, message)
+        }
+        Some(Reason::RollbackFailed) => rollback_again(request),
+        Some(Reason::ApprovalDenied) => refused(
+            request,
+            "a person denied this plan: delete that MigrationApproval and change the spec to begin again",
+        ),
+        _ => {
+            let message = "begun again from the start, because a person asked for it";
+            accepted(Decision::new(Verdict::Anew(message.to_owned())), request, message)
+        }
+    }
+}
+
+/// A retry while the migration goes on: what is waited for is looked at again at once.
+fn retry_now(case: &Case<'_>, request: Request) -> Decision {
+    let waits = conditions::find(&case.status.conditions, ConditionType::Reconciling)
+        .and_then(|each| Reason::from_name(&each.reason));
+    if waits == Some(Reason::ServerChanged) {
+        let decision = Decision::new(Verdict::Unchanged).fact(Fact::Server(None)).effect(Effect::EndTrouble);
+        return accepted(decision, request, "goes on with the server that answers now");
+    }
+    if case.observed.trouble.is_some() {
+        return accepted(Decision::new(Verdict::Unchanged).effect(Effect::EndTrouble), request, "tried again at once");
+    }
+    refused(request, "nothing has failed; status.message says what is done or waited for")
+}
+
+fn purge(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision {
+    if position.is_some() {
+        return refused(request, "the migration has not ended, and its quarantined rows may have to be put back");
+    }
+    match end_reason(case) {
+        Some(Reason::Complete | Reason::RollbackSucceeded) => {}
+        Some(Reason::Held | Reason::RollbackFailed) => {
+            return refused(
+                request,
+                "quarantined rows may still have to be put back: let the migration end as Complete or RolledBack first",
+            );
+        }
+        _ => return refused(request, "nothing was moved to quarantine"),
+    }
+    let unchanged = || Decision::new(Verdict::Unchanged);
+    match &case.observed.task {
+        TaskState::Running(Task::Purge, _) => unchanged(),
+        TaskState::Running(..) => unchanged().effect(Effect::StopTask),
+        TaskState::Ended(Task::Purge, Ok(TaskResult::Purged { entries, tables })) => {
+            let message = format!("{entries} rows and values were deleted from {tables} quarantine tables for good");
+            accepted(unchanged().fact(Fact::Purged).effect(Effect::ForgetTask(Task::Purge)), request, message)
+        }
+        TaskState::Ended(Task::Purge, Err(error)) if case.bears(error) => unchanged().effect(Effect::NoteTrouble),
+        TaskState::Ended(Task::Purge, Err(error)) => {
+            refused(request, format!("not purged: {}", error.message)).effect(Effect::ForgetTask(Task::Purge))
+        }
+        TaskState::Ended(task, _) => unchanged().effect(Effect::ForgetTask(*task)).at_once(),
+        TaskState::Idle => begin_purge(case, request),
+    }
+}
+
+/// Passes the gate before Purge. The end of the migration stays what it is meanwhile.
+fn begin_purge(case: &Case<'_>, request: Request) -> Decision {
+    if case.migration.spec.suspend {
+        return refused(request, "not purged: spec.suspend is true, so nothing is begun");
+    }
+    if let Some(missing) = &case.observed.missing {
+        return refused(request, format!("not purged: {missing}"));
+    }
+    if case.status.jobs.iter().any(|job| job.state == JobState::Running) || case.observed.session {
+        return Decision::new(Verdict::Unchanged).effect(Effect::Release);
+    }
+    if let Some(wait) = case.pause() {
+        return Decision::new(Verdict::Unchanged).after(wait);
+    }
+    let mut decision = Decision::new(Verdict::Unchanged);
+    match gates::evaluate(case.view(), GatePoint::Phase(GatedPhase::Purge), Copies::default()) {
+        gates::Verdict::Open(open) if open.iter().all(|gate| case.status.gates.contains(gate)) => {
+            decision = decision.effect(Effect::StartTask(Task::Purge, Default::default()));
+        }
+        gates::Verdict::Open(open) => {
+            decision.gates = open;
+            decision = decision.at_once();
+        }
+        gates::Verdict::Closed(closed, ..) => decision.gates = closed,
+        gates::Verdict::Denied(denied, message) => {
+            decision = refused(request, message);
+            decision.gates = denied;
+        }
+    }
+    decision
+}

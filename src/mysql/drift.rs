@@ -1,0 +1,144 @@
+//! Drift: where the catalogue is not what plan and journal say. Looked for before a migration begins and before each of its
+//! sections, so that nothing is built on a table that somebody else has changed.
+
+use super::error::{Cause, Error};
+use super::goal::{Goal, Standing};
+use super::journal::{OperationState, Record};
+use super::observe::observe;
+use super::session::Work;
+use super::undo;
+use crate::plan::catalogue::Catalogue;
+use crate::plan::model::Action;
+use crate::plan::{Operation, Plan, TableName};
+
+/// Differences that a message names.
+const NAMED: usize = 10;
+
+/// Reads the catalogue of all tables of the plan and compares it.
+///
+/// # Errors
+/// [`Cause::Drifted`] naming what differs, or what the server answers.
+pub(crate) async fn check(work: &Work<'_>) -> Result<(), Error> {
+    let records = work.journal.read_operations().await?;
+    let tables = work
+        .plan
+        .tables
+        .keys()
+        .map(|name| {
+            undo::table_name(work, name).ok_or_else(|| {
+                Error::new(
+                    Cause::UnknownFormat,
+                    format!("the plan holds a before-image of {name:?}, which is no table"),
+                )
+            })
+        })
+        .collect::<Result<Vec<TableName>, Error>>()?;
+    let found = differences(work.plan, &records, &observe(work, &tables).await?);
+    match told(&found) {
+        None => Ok(()),
+        Some(message) => Err(Error::new(Cause::Drifted, message)),
+    }
+}
+
+/// What the catalogue shows otherwise than a plan that nothing was done of; `None`: nothing.
+#[must_use]
+pub fn since_planned(plan: &Plan, catalogue: &Catalogue) -> Option<String> {
+    told(&differences(plan, &[], catalogue))
+}
+
+fn told(found: &[String]) -> Option<String> {
+    if found.is_empty() {
+        return None;
+    }
+    let named = found.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+    let more = found.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    Some(format!("the catalogue is not what plan and journal say: {named}{more}"))
+}
+
+/// Everything that differs. Each operation must have happened, or not, as the journal says; beyond what operations did, each table
+/// must be as the plan saw it, and as the journal saw it before each of its changes.
+fn differences(plan: &Plan, records: &[Record], catalogue: &Catalogue) -> Vec<String> {
+    let record = |operation: &Operation| records.iter().find(|record| record.operation.id == operation.id);
+    let mut found = Vec::new();
+    for operation in &plan.operations {
+        let Some(goal) = Goal::of(&operation.action) else { continue };
+        let state = record(operation).map(|record| record.state);
+        let difference = match (goal.standing(catalogue), state) {
+            (Standing::Contradicted(what), _) => what,
+            (Standing::NotReached, Some(OperationState::Done)) => "it was done, and somebody took it back".to_owned(),
+            (Standing::Reached, None | Some(OperationState::Undone)) => {
+                "it is there already, and this migration did not make it".to_owned()
+            }
+            _ => continue,
+        };
+        found.push(format!("{} on {}: {difference}", operation.id, operation.action.table()));
+    }
+    for (name, planned) in &plan.tables {
+        let Some(now) = catalogue.tables.get(name).map(|table| table.create_statement.as_str()) else {
+            found.push(format!("table {name} does not exist any more"));
+            continue;
+        };
+        let here = |operation: &&Operation| operation.action.table().to_string() == *name;
+        let own = |operations: &mut dyn Iterator<Item = &Operation>| -> Vec<String> {
+            operations.filter_map(|operation| own_line(&operation.action)).collect()
+        };
+        let mut differs = changed_lines(planned, now, &own(&mut plan.operations.iter().filter(here)));
+        for seen in records.iter().filter(|record| here(&&record.operation)) {
+            let Some(before) = &seen.before_image else { continue };
+            let later = records
+                .iter()
+                .filter(|record| record.sequence >= seen.sequence || record.state != OperationState::Done);
+            differs.extend(changed_lines(before, now, &own(&mut later.map(|record| &record.operation).filter(here))));
+        }
+        differs.sort();
+        differs.dedup();
+        found.extend(differs.into_iter().map(|difference| format!("table {name}: {difference}")));
+    }
+    found
+}
+
+/// How the line of SHOW CREATE TABLE begins that an operation adds or changes.
+fn own_line(action: &Action) -> Option<String> {
+    match action {
+        Action::RemoveOrphans { .. } | Action::RemoveDuplicates { .. } | Action::Backfill { .. } => None,
+        Action::AddColumn { column, .. } => Some(format!("{} ", column.quoted())),
+        Action::ModifyColumn { before, .. } => Some(format!("{} ", before.name.quoted())),
+        Action::AddIndex { index, .. } => Some(format!("KEY {} ", index.quoted())),
+        Action::AddUnique { index, .. } => Some(format!("UNIQUE KEY {} ", index.quoted())),
+        Action::AddForeignKey { key, .. } => Some(format!("CONSTRAINT {} ", key.name.quoted())),
+    }
+}
+
+/// The lines that only one of two definitions has, apart from those of operations.
+fn changed_lines(before: &str, now: &str, own: &[String]) -> Vec<String> {
+    // The comma belongs to the list, not to the line.
+    let lines = |definition: &'_ str| -> Vec<String> {
+        let lines = definition.lines().map(|line| line.trim().trim_end_matches(','));
+        lines.filter(|line| !own.iter().any(|start| line.starts_with(start.as_str()))).map(str::to_owned).collect()
+    };
+    let (before, now) = (lines(before), lines(now));
+    let missing = before.iter().filter(|line| !now.contains(line)).map(|line| format!("missing is `{line}`"));
+    let new = now.iter().filter(|line| !before.contains(line)).map(|line| format!("new is `{line}`"));
+    missing.chain(new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: &str =
+        "CREATE TABLE `t` (\n  `id` int NOT NULL,\n  `a` int DEFAULT NULL,\n  PRIMARY KEY (`id`)\n) ENGINE=InnoDB";
+
+    #[test]
+    fn only_lines_of_operations_may_change() {
+        let now = "CREATE TABLE `t` (\n  `id` int NOT NULL,\n  `a` int DEFAULT NULL,\n  PRIMARY KEY (`id`),\n  KEY `by_a` (`a`)\n) ENGINE=InnoDB";
+        assert_eq!(changed_lines(BEFORE, now, &["KEY `by_a` ".to_owned()]), Vec::<String>::new());
+        assert_eq!(changed_lines(BEFORE, now, &[]), ["new is `KEY `by_a` (`a`)`"]);
+        assert_eq!(changed_lines(now, BEFORE, &["KEY `by` ".to_owned()]), ["missing is `KEY `by_a` (`a`)`"]);
+        let wider = BEFORE.replace("`a` int", "`a` bigint");
+        assert_eq!(changed_lines(BEFORE, &wider, &["`a` ".to_owned()]), Vec::<String>::new());
+        assert_eq!(changed_lines(BEFORE, &wider, &["`id` ".to_owned()]).len(), 2);
+        assert_eq!(changed_lines(BEFORE, &format!("{BEFORE} COMMENT='x'"), &[]).len(), 2);
+    }
+}
