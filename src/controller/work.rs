@@ -206,19 +206,9 @@ impl Work {
         result
     }
 
-    /// Whether the server is the one that the status names; none is named after a person accepted another one.
     fn same_server(&self, found: &str) -> Result<(), Error> {
-        match self.migration.status.as_ref().and_then(|status| status.server_uuid.as_deref()) {
-            Some(known) if known != found => Err(Error::new(
-                Cause::ServerChanged,
-                format!(
-                    "{} is now the server {found}, and the work was done on {known}, as after a failover: see that this server holds \
-                     everything that the other one did",
-                    self.engine.target.host
-                ),
-            )),
-            _ => Ok(()),
-        }
+        let known = self.migration.status.as_ref().and_then(|status| status.server_uuid.as_deref());
+        same_server(&self.engine.target.host, known, found)
     }
 
     async fn use_session(&self, task: Task, session: Session) -> (Result<TaskResult, Error>, Option<Session>) {
@@ -297,11 +287,40 @@ impl Work {
     }
 }
 
+/// Whether the server is the one that the status names; none is named after a person accepted another one.
+fn same_server(host: &str, known: Option<&str>, found: &str) -> Result<(), Error> {
+    match known {
+        Some(known) if known != found => Err(Error::new(
+            Cause::ServerChanged,
+            format!(
+                "{host} is now the server {found}, and the work was done on {known}, as after a failover: see that this server holds \
+                 everything that the other one did"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn expected(error: ApiExpected) -> ExpectedError {
     match error {
         ApiExpected::ForeignKeyViolation => ExpectedError::ForeignKeyViolation,
         ApiExpected::UniqueViolation => ExpectedError::UniqueViolation,
         ApiExpected::NotNullViolation => ExpectedError::NotNullViolation,
         ApiExpected::CheckViolation => ExpectedError::CheckViolation,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_server_is_named_and_accepted_only_where_none_is_known() {
+        let error = same_server("mysql", Some("first"), "second").err();
+        assert!(error.is_some_and(|error| {
+            error.cause == Cause::ServerChanged && error.message.contains("first") && error.message.contains("second")
+        }));
+        assert!(same_server("mysql", Some("first"), "first").is_ok());
+        assert!(same_server("mysql", None, "second").is_ok());
     }
 }

@@ -1,9 +1,13 @@
 //! What somebody else changes under a migration is found before the next section, and named.
 
+use holdfast::api::SchemaMigration;
+use holdfast::mysql::catalogue::read_catalogue;
+use holdfast::mysql::drift::since_planned;
 use holdfast::mysql::session::Session;
 use holdfast::mysql::{Allowance, Cause, Error, Progress, Stop, Target};
+use holdfast::plan::input::tables;
 use holdfast::plan::model::OrphanPolicy;
-use holdfast::plan::{Plan, Section};
+use holdfast::plan::{Plan, Section, build};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::common::target;
@@ -161,5 +165,31 @@ async fn work_that_its_time_ends_upon_stops_at_a_safe_point_and_goes_on_later() 
     assert!(Timestamp::now() >= until && !stop.0.is_cancelled());
     reader.run("COMMIT").await.unwrap();
     run_section(&session, Section::FixTypes).await.unwrap();
+    session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_whole_migration_finds_no_drift_in_what_it_does_itself() {
+    let database = Database::fresh("drift_whole", &[include_str!("../sample/schema.sql")]).await;
+    let migration: SchemaMigration = serde_yaml::from_str(include_str!("../../deploy/sample/migration.yaml")).unwrap();
+    let mut spec = migration.spec;
+    spec.database.name = database.schema.to_string();
+    let mut connection = database.application().await;
+    let catalogue = read_catalogue(&mut connection, &database.schema, &tables(&spec).unwrap()).await.unwrap();
+    let plan = build(&spec, &catalogue).unwrap();
+    assert_eq!(since_planned(&plan, &catalogue), None);
+    let session = database.engine().begin("shop/sample", &plan).await.unwrap();
+    let sections = [Section::CleanUp, Section::FixTypes, Section::AddUniques, Section::Stage(0), Section::Stage(1)];
+    for section in sections {
+        run_section(&session, section).await.unwrap();
+    }
+    // Taken over, each section is looked at again.
+    session.release().await.unwrap();
+    let session = database.engine().begin("shop/sample", &plan).await.unwrap();
+    for section in sections {
+        run_section(&session, section).await.unwrap();
+    }
+    let catalogue = read_catalogue(&mut connection, &database.schema, &tables(&spec).unwrap()).await.unwrap();
+    assert!(since_planned(&plan, &catalogue).is_some_and(|found| found.contains("did not make it")));
     session.release().await.unwrap();
 }
