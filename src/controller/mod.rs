@@ -10,6 +10,7 @@ pub mod decide;
 pub mod decision;
 pub mod events;
 pub mod execute;
+mod facts;
 pub mod gates;
 pub mod health;
 pub mod job_view;

@@ -6,17 +6,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::conditions::{ConditionStatus, ConditionWriter, find, shortened};
 use crate::api::gates::OnFailure;
 use crate::api::status::{
-    BackupStatus, GateState, JobPurpose, JobState, JobStatus, Phase, PhaseStatus, RollbackStatus,
-    SchemaMigrationStatus, StageState, SteeringAnswer, StepCount,
+    BackupStatus, GateState, JobPurpose, Phase, PhaseStatus, RollbackStatus, SchemaMigrationStatus, StageState,
 };
 use crate::api::{ConditionType, Reason, SchemaMigration};
 use crate::plan::Plan;
 use crate::plan::model::{LockClass, Section};
 
 use super::decision::{Decision, End, Fact, Verdict};
+use super::facts;
 use super::observed::Observed;
 
-const MAX_TEXT: usize = 1024;
+/// Longest text of the status but for the messages of conditions.
+pub(super) const MAX_TEXT: usize = 1024;
 
 /// The status after a decision.
 #[must_use]
@@ -53,7 +54,7 @@ pub fn project(
         if let Fact::Strategy(strategy) = fact {
             rollback_strategy = *strategy;
         }
-        record(&mut status, fact, now);
+        facts::record(&mut status, fact, now);
     }
     if fresh {
         let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
@@ -80,94 +81,6 @@ fn next_attempt(attempt: i32) -> BackupStatus {
         tables: None,
         rows: None,
         verified: None,
-    }
-}
-
-fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Timestamp) {
-    match fact {
-        Fact::Planned { plan, content_digest, server_uuid, stages, operations } => {
-            status.plan = Some((**plan).clone());
-            status.content_digest = Some(content_digest.clone());
-            status.server_uuid = Some(server_uuid.clone());
-            status.stages.clone_from(stages);
-            status.steps = Some(StepCount::new(0, *operations));
-        }
-        Fact::Backup(backup) => status.backup = Some((**backup).clone()),
-        Fact::Validation(report) => status.validation.clone_from(report),
-        Fact::JobPlanned { name, purpose, test, attempt } => {
-            if !status.jobs.iter().any(|job| job.name == *name) {
-                status.jobs.push(JobStatus {
-                    name: name.clone(),
-                    purpose: *purpose,
-                    test: test.clone(),
-                    attempt: *attempt,
-                    uid: None,
-                    state: JobState::Running,
-                    started: Time(now),
-                    finished: None,
-                    message: None,
-                });
-            }
-        }
-        Fact::JobSeen { name, uid, state, message } => {
-            if let Some(job) = status.jobs.iter_mut().find(|job| job.name == *name) {
-                if uid.is_some() {
-                    job.uid.clone_from(uid);
-                }
-                if *state != JobState::Running && job.finished.is_none() {
-                    job.finished = Some(Time(now));
-                }
-                job.state = *state;
-                job.message = message.clone().map(|text| shortened(text, MAX_TEXT));
-            }
-        }
-        Fact::Quarantined(now_there) => {
-            let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-            let quarantine = status.quarantine.get_or_insert_default();
-            quarantine.orphans = signed(now_there.orphans);
-            quarantine.duplicates = signed(now_there.duplicates);
-            quarantine.cascaded = signed(now_there.cascaded);
-            quarantine.values = signed(now_there.values);
-        }
-        Fact::StepsDone(done) => {
-            let (before, total) = status.steps.as_ref().map_or((0, 0), |steps| (steps.done, steps.total));
-            status.steps = Some(StepCount::new((*done).max(before), total));
-        }
-        Fact::Current(current) => status.current = current.clone().map(|text| shortened(text, 256)),
-        Fact::Stage { index, state, verified } => {
-            if let Some(stage) = status.stages.get_mut(*index) {
-                stage.state = *state;
-                stage.started.get_or_insert(Time(now));
-                if let Some(verified) = verified {
-                    stage.verified = *verified;
-                    stage.added = *verified;
-                }
-                if matches!(state, StageState::Complete | StageState::Failed) {
-                    stage.finished.get_or_insert(Time(now));
-                }
-            }
-        }
-        Fact::Undone { undone, tables_identical, remaining } => {
-            if let Some(rollback) = &mut status.rollback {
-                rollback.undone = *undone;
-                rollback.tables_identical = *tables_identical;
-                rollback.remaining.clone_from(remaining);
-            }
-        }
-        Fact::Answered { request, accepted, message } => {
-            status.last_handled.acknowledge(request.action, &request.token);
-            status.steering.retain(|answer| answer.action != request.action);
-            status.steering.push(SteeringAnswer {
-                action: request.action,
-                token: request.token.clone(),
-                accepted: *accepted,
-                message: shortened(message.clone(), MAX_TEXT),
-                at: Time(now),
-            });
-        }
-        Fact::Server(server) => status.server_uuid.clone_from(server),
-        Fact::Purged => status.quarantine.get_or_insert_default().purged_at = Some(Time(now)),
-        Fact::Strategy(_) => {}
     }
 }
 
