@@ -80,6 +80,7 @@ fn the_way_back_does_not_wait_for_a_window() {
     world.pass();
     world.now = at("1970-01-13T12:00:00Z");
     assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    assert!(world.now < at("1970-01-13T13:00:00Z"), "not in the next window: {}", world.now);
 }
 
 #[test]
