@@ -121,7 +121,11 @@ async fn steps(connection: &mut Connection, maker: &mut Maker, key: &ForeignKey)
     maker.promise(&key.parent, &parent);
     let child = maker.values(connection, &key.child, referring(key, &parent)?, 0).await?;
     let of_parent = condition(&key.parent_columns, &parent)?;
-    let of_child = condition(&key.columns, &child)?;
+    let mut of_child = condition(&key.columns, &child)?;
+    if key.child == key.parent {
+        // A parent that must refer to a row of its own table refers to itself, and is no child.
+        of_child = format!("{of_child} AND NOT ({of_parent})");
+    }
     match maker.insert(connection, &key.child, &child).await {
         Err(error) if matches!(error.code, Some(code::NO_REFERENCED_ROW | 1216)) => {}
         Err(error) => return Err(error),

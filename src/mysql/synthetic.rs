@@ -1,7 +1,7 @@
 //! Rows made up for probes: values that satisfy a table's columns and keys, that no real row has, and that move no
 //! AUTO_INCREMENT counter (negative, zero, or a gap below the counter).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row;
 
@@ -87,10 +87,16 @@ impl Maker {
     ) -> Result<Values, Error> {
         let mut row = self.values(connection, table, Values::new(), 0).await?;
         let (shape, _) = self.known(table)?;
-        for column in columns {
-            if let std::collections::btree_map::Entry::Vacant(missing) = row.entry(lower(column)) {
-                missing.insert(plain_value(shape.require(column)?)?);
-            }
+        let missing: Vec<&Identifier> = columns.iter().filter(|column| !row.contains_key(&lower(column))).collect();
+        // Columns that may be NULL were left out; a real row may hold any plain value, so one of them must be unused.
+        for (place, name) in missing.iter().enumerate() {
+            let column = shape.require(name)?;
+            let value = if place + 1 == missing.len() {
+                self.unused_value(connection, &shape, column).await?
+            } else {
+                plain_value(column)?
+            };
+            row.insert(lower(name), value);
         }
         Ok(row)
     }
@@ -130,6 +136,7 @@ impl Maker {
             return Err(cannot(format!("table {table} needs a parent that needs a parent, without an end")));
         }
         let (shape, keys) = self.known(table)?;
+        let given: BTreeSet<String> = row.keys().cloned().collect();
         for key in &keys {
             let needed = key.columns.iter().any(|column| shape.column(column).is_some_and(|column| !column.nullable))
                 && key.columns.iter().all(|column| {
@@ -146,7 +153,7 @@ impl Maker {
             if column.generated || (column.nullable && index.name.as_str() != "PRIMARY") {
                 continue;
             }
-            row.insert(lower(free), unused_value(connection, &shape, column).await?);
+            row.insert(lower(free), self.unused_value(connection, &shape, column).await?);
         }
         for column in shape.stored_columns() {
             if !row.contains_key(&lower(&column.name))
@@ -157,11 +164,14 @@ impl Maker {
                 row.insert(lower(&column.name), plain_value(column)?);
             }
         }
-        // A row that must refer to its own table refers to itself.
+        // A row that must refer to its own table refers to itself, unless the caller has said to which row.
         for key in keys.iter().filter(|key| key.parent == *table) {
             for (column, parent) in key.columns.iter().zip(&key.parent_columns) {
                 let must = shape.column(column).is_some_and(|column| !column.nullable);
-                if must && let Some(value) = row.get(&lower(parent)).cloned() {
+                if must
+                    && !given.contains(&lower(column))
+                    && let Some(value) = row.get(&lower(parent)).cloned()
+                {
                     row.insert(lower(column), value);
                 }
             }
@@ -204,27 +214,50 @@ impl Maker {
         }
         Ok(())
     }
+
+    /// A value of its column that no row has, and none that is made or promised.
+    async fn unused_value(
+        &self,
+        connection: &mut Connection,
+        shape: &Shape,
+        column: &ShapeColumn,
+    ) -> Result<String, Error> {
+        let limit = limit_of(connection, shape, column).await?;
+        for _ in 0..GUESSES {
+            let value = guess(column, limit)?;
+            let name = lower(&column.name);
+            if self.made.iter().any(|(table, made)| *table == shape.name && made.get(&name) == Some(&value)) {
+                continue;
+            }
+            let statement = format!(
+                "SELECT EXISTS (SELECT 1 FROM {} t WHERE t.{} = {value})",
+                shape.name.quoted(),
+                column.name.quoted()
+            );
+            let taken: i64 = sqlx::raw_sql(sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?;
+            if taken == 0 {
+                return Ok(value);
+            }
+        }
+        Err(cannot(format!(
+            "no unused value was found for the unique column {} of {} in {GUESSES} tries",
+            column.name, shape.name
+        )))
+    }
 }
 
-/// A value of its column that no row has.
-async fn unused_value(connection: &mut Connection, shape: &Shape, column: &ShapeColumn) -> Result<String, Error> {
-    let limit = limit_of(connection, shape, column).await?;
-    for _ in 0..GUESSES {
-        let value = guess(column, limit)?;
-        let statement = format!(
-            "SELECT EXISTS (SELECT 1 FROM {} t WHERE t.{} = {value})",
-            shape.name.quoted(),
-            column.name.quoted()
-        );
-        let taken: i64 = sqlx::raw_sql(sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?;
-        if taken == 0 {
-            return Ok(value);
-        }
-    }
-    Err(cannot(format!(
-        "no unused value was found for the unique column {} of {} in {GUESSES} tries",
-        column.name, shape.name
-    )))
+/// Bytes of a BINARY column, each of whose values has all of them.
+fn full_length(column: &ShapeColumn) -> usize {
+    usize::try_from(column.character_maximum_length.unwrap_or(1)).unwrap_or(1)
+}
+
+/// Digits before the point of a `decimal(precision,scale)`.
+fn integer_digits(column_type: &str) -> u32 {
+    let arguments =
+        column_type.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map_or("10,0", |(inner, _)| inner);
+    let mut numbers = arguments.split(',').map(|number| number.trim().parse::<u32>().unwrap_or(0));
+    let (precision, scale) = (numbers.next().unwrap_or(10), numbers.next().unwrap_or(0));
+    precision.saturating_sub(scale)
 }
 
 /// The greatest value of an unsigned counter: below it an id moves nothing.
@@ -252,9 +285,13 @@ fn guess(column: &ShapeColumn, limit: u64) -> Result<String, Error> {
         "mediumint" => format!("-{}", random % 8_388_608 + 1),
         "int" => format!("-{}", random % 2_147_483_647 + 1),
         "bigint" => format!("-{random}"),
-        "decimal" | "float" | "double" => format!("-{}", random % 9 + 1),
-        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "binary" | "varbinary" | "tinyblob"
-        | "blob" => {
+        "decimal" => format!("-{}", random % 10_u64.pow(integer_digits(&column.column_type).clamp(1, 9)) + 1),
+        "float" | "double" => format!("-{}", random % 1_000_000 + 1),
+        "binary" => {
+            let digits: String = (0..full_length(column)).map(|_| format!("{:02x}", fastrand::u8(..))).collect();
+            format!("x'{digits}'")
+        }
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "varbinary" | "tinyblob" | "blob" => {
             let length = usize::try_from(column.character_maximum_length.unwrap_or(36).min(36)).unwrap_or(36);
             let text = format!("{:016x}{:016x}{:04x}", fastrand::u64(..), fastrand::u64(..), fastrand::u16(..));
             format!("'{}'", &text[..length])
@@ -275,8 +312,10 @@ fn plain_value(column: &ShapeColumn) -> Result<String, Error> {
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "float" | "double" | "bit" | "enum" => {
             "1".to_owned()
         }
-        "set" | "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "binary" | "varbinary"
-        | "tinyblob" | "blob" | "mediumblob" | "longblob" => "''".to_owned(),
+        // Shorter values are filled up when they are stored, and then no condition finds them.
+        "binary" => format!("x'{}'", "00".repeat(full_length(column))),
+        "set" | "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "varbinary" | "tinyblob"
+        | "blob" | "mediumblob" | "longblob" => "''".to_owned(),
         "date" | "datetime" | "timestamp" => "'2001-01-01'".to_owned(),
         "time" => "'00:00:00'".to_owned(),
         "year" => "2001".to_owned(),

@@ -162,3 +162,28 @@ async fn a_scenario_that_meets_a_lock_ends_in_time_and_says_so() {
     application.run("ROLLBACK").await.unwrap();
     assert_eq!(database.number("SELECT COUNT(*) FROM users").await, 1);
 }
+
+#[tokio::test]
+async fn no_row_that_is_there_serves_as_the_parent_that_must_not_be() {
+    let database = Database::fresh(
+        "probe_unused",
+        &[
+            "CREATE TABLE codes (id INT NOT NULL PRIMARY KEY, code INT NULL UNIQUE, hash BINARY(16) NOT NULL, UNIQUE (hash, id))",
+            "CREATE TABLE uses (id INT NOT NULL PRIMARY KEY, code INT NULL, hash BINARY(16) NOT NULL, codes_id INT NOT NULL, KEY (code), \
+             KEY (hash, codes_id), CONSTRAINT fk_code FOREIGN KEY (code) REFERENCES codes (code), \
+             CONSTRAINT fk_hash FOREIGN KEY (hash, codes_id) REFERENCES codes (hash, id))",
+            "CREATE TABLE steps (id INT NOT NULL PRIMARY KEY, up INT NOT NULL, KEY (up), CONSTRAINT fk_up FOREIGN KEY (up) REFERENCES steps (id))",
+            "INSERT INTO codes VALUES (1, 1, ''), (2, 2, '')",
+        ],
+    )
+    .await;
+    let mut keys = vec![
+        key(&database, "fk_code", ("uses", &["code"]), ("codes", &["code"])),
+        key(&database, "fk_hash", ("uses", &["hash", "codes_id"]), ("codes", &["hash", "id"])),
+        key(&database, "fk_up", ("steps", &["up"]), ("steps", &["id"])),
+    ];
+    keys.iter_mut().for_each(|key| key.on_delete = ReferentialAction::Restrict);
+    let report = probe(&target(), &database.schema, LIMIT, &keys).await.unwrap();
+    assert_eq!(report.unprobed, []);
+    assert_eq!(report.probed.len(), 3);
+}
