@@ -208,15 +208,19 @@ impl Job<'_> {
         let primary = shape.require_primary_key()?;
         let column = self.column.quoted();
         // The row still lacks its value, and the lookup still gives that value for it.
-        let (rows, still) = (
-            format!("{} t FORCE INDEX (PRIMARY) ON {}", self.table.quoted(), pairs("t", primary, "w", primary)),
-            format!(
-                "w.n > ? AND w.n <= ? AND w.holdfast_matches = 1 AND t.{column} IS NULL AND EXISTS (SELECT 1 FROM {} k WHERE {} AND k.{} = w.holdfast_value)",
-                self.lookup_table.quoted(),
-                pairs("k", &self.theirs, "t", &self.own),
-                self.take.quoted(),
-            ),
+        let mut rows =
+            format!("{} t FORCE INDEX (PRIMARY) ON {}", self.table.quoted(), pairs("t", primary, "w", primary));
+        let mut still = format!("w.n > ? AND w.n <= ? AND w.holdfast_matches = 1 AND t.{column} IS NULL");
+        let (lookup, gives) = (
+            self.lookup_table.quoted(),
+            format!("{} AND k.{} = w.holdfast_value", pairs("k", &self.theirs, "t", &self.own), self.take.quoted()),
         );
+        if self.column_is_ours && self.lookup_table == self.table {
+            // A table that is updated can be joined to itself, but not be read by a subquery (error 1093).
+            rows.push_str(&format!(" STRAIGHT_JOIN {lookup} k ON {gives}"));
+        } else {
+            still.push_str(&format!(" AND EXISTS (SELECT 1 FROM {lookup} k WHERE {gives})"));
+        }
         let columns = std::slice::from_ref(self.column);
         let set = format!("SET t.{column} = w.holdfast_value{}", shape.keep_timestamps("t", columns));
         if self.column_is_ours {

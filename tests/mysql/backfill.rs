@@ -55,3 +55,30 @@ async fn too_many_unmapped_rows_are_named_before_any_is_filled() {
     assert_eq!(database.number("SELECT COUNT(*) FROM logs WHERE agency_id IS NULL").await, 5);
     session.release().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_table_can_be_filled_from_itself() {
+    let database = Database::fresh(
+        "backfill_itself",
+        &[
+            "CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(20), boss VARCHAR(20))",
+            "INSERT INTO people VALUES (1, 'one', NULL), (2, 'two', 'one'), (3, 'three', 'nobody'), (4, 'four', 'two')",
+        ],
+    )
+    .await;
+    let fill = Action::Backfill {
+        table: database.table("people"),
+        column: id("boss_id"),
+        lookup_table: database.table("people"),
+        matches: vec![(id("boss"), id("name"))],
+        take: id("id"),
+        max_unmapped: 2,
+    };
+    let operations = vec![database.add_column("people", "boss_id"), rows_operation("fill", Section::FixTypes, fill)];
+    let session = database.session(operations).await;
+    let report = run(&session, Section::FixTypes, None).await.unwrap();
+    assert_eq!((report.mapped, report.unmapped), (Some(2), Some(2)));
+    assert_eq!(database.number("SELECT SUM(id * 10 + boss_id) FROM people WHERE boss_id IS NOT NULL").await, 63);
+    undo(&session).await.unwrap();
+    session.release().await.unwrap();
+}
