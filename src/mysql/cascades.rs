@@ -180,7 +180,8 @@ impl Cascades {
         for key in self.keys.iter().filter(|key| key.on_delete == ReferentialAction::SetNull) {
             let quarantine = self.quarantine(&key.child)?;
             let condition = format!(
-                "e.holdfast_subject = '{}' AND NOT ({})",
+                "e.holdfast_reason = '{}' AND e.holdfast_subject = '{}' AND NOT ({})",
+                Reason::Key { name: key.name.clone(), repointed: false }.text(),
                 escape(&key.name),
                 every("t", &key.columns, "IS NULL")
             );

@@ -62,7 +62,7 @@ impl Reason {
     pub(crate) const COLUMN: &'static str = "Column";
 
     /// As it stands in `holdfast_reason`.
-    fn text(&self) -> &'static str {
+    pub(crate) fn text(&self) -> &'static str {
         match self {
             Self::Orphan => Self::ORPHAN,
             Self::Duplicate => Self::DUPLICATE,

@@ -74,3 +74,24 @@ async fn a_child_that_the_application_pointed_elsewhere_since_is_left_alone_by_u
     assert_eq!(database.number("SELECT user_id FROM notes WHERE id = 2").await, 2);
     session.release().await.unwrap();
 }
+
+#[tokio::test]
+async fn children_of_an_existing_key_that_sets_to_null_are_pointed_to_the_row_that_stays_and_keep_their_reference() {
+    let database = Database::fresh("duplicates_set_null", DUPLICATES).await;
+    database
+        .run(&[
+            "ALTER TABLE notes ADD CONSTRAINT fk_notes FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE SET NULL",
+        ])
+        .await;
+    let before = (database.checksum("users").await, database.checksum("notes").await);
+    let dependent = key(&database, "fk_notes", ("notes", &["user_id"]), ("users", &["id"]));
+    let operation =
+        remove_duplicates(&database, "users", &["email"], DuplicatePolicy::KeepNewest, "seen", vec![dependent]);
+    let session = database.session(vec![operation]).await;
+    let report = clean(&session, None).await.unwrap();
+    assert_eq!((report.rows_removed, report.values_changed), (2, 2));
+    assert_eq!(database.number("SELECT COUNT(*) FROM notes WHERE user_id = 3").await, 3);
+    undo(&session).await.unwrap();
+    assert_eq!((database.checksum("users").await, database.checksum("notes").await), before);
+    session.release().await.unwrap();
+}
