@@ -47,6 +47,9 @@ pub struct RestoreReport {
     pub rows_restored: u64,
     /// Values that are back in their rows.
     pub values_restored: u64,
+    /// Values whose row the application has deleted since: they stay in quarantine, and nothing is missing.
+    #[serde(default)]
+    pub values_of_deleted_rows: u64,
     /// Rows and values that stay in quarantine, each with the reason.
     pub conflicts: Vec<String>,
 }

@@ -18,7 +18,7 @@ use super::row_shape::{self, Shape, pairs};
 use super::session::Work;
 use super::work_table::key_as_text;
 use crate::plan::Operation;
-use crate::plan::identifier::{Identifier, quoted_list};
+use crate::plan::identifier::{Identifier, TableName, quoted_list};
 
 /// Conflicts that are named one by one; beyond them only their number is told.
 const NAMED_CONFLICTS: usize = 50;
@@ -31,6 +31,8 @@ struct Source {
     columns: Vec<Identifier>,
     /// Columns of the quarantine table that the table no longer has.
     lost: Vec<Identifier>,
+    /// Every quarantine table that keeps rows of the table: one for each definition that it has had.
+    all: Vec<TableName>,
 }
 
 /// What one transaction put back.
@@ -38,6 +40,8 @@ struct Source {
 struct Outcome {
     rows: u64,
     values: u64,
+    /// Values whose row the application has deleted.
+    deleted: u64,
     conflicts: Vec<String>,
 }
 
@@ -78,6 +82,7 @@ pub(crate) async fn restore_rows(work: &Work<'_>, operation: &Operation) -> Resu
         };
         report.rows_restored += outcome.rows;
         report.values_restored += outcome.values;
+        report.values_of_deleted_rows += outcome.deleted;
         for conflict in outcome.conflicts {
             if report.conflicts.len() < NAMED_CONFLICTS { report.conflicts.push(conflict) } else { unnamed += 1 }
         }
@@ -97,7 +102,11 @@ fn refuse_fired(work: &Work<'_>, source: &Source) -> Result<(), Error> {
 /// The quarantine tables that hold entries of the operation.
 async fn sources(work: &Work<'_>, connection: &mut Connection, operation: &str) -> Result<Vec<Source>, Error> {
     let mut sources = Vec::new();
-    for table in within(SHORT_STATEMENT, "listing the quarantine", registered(work, connection)).await? {
+    let tables = within(SHORT_STATEMENT, "listing the quarantine", registered(work, connection)).await?;
+    let all_of = |source: &TableName| -> Vec<TableName> {
+        tables.iter().filter(|other| other.source == *source).map(|other| other.name.clone()).collect()
+    };
+    for table in tables.clone() {
         let statement = format!(
             "SELECT holdfast_id FROM {} WHERE holdfast_migration = ? AND holdfast_operation = ? AND holdfast_kind IN ('Row', 'Value') \
              AND holdfast_restored_at IS NULL LIMIT 1",
@@ -121,7 +130,8 @@ async fn sources(work: &Work<'_>, connection: &mut Connection, operation: &str) 
                 None => lost.push(column.name.clone()),
             }
         }
-        sources.push(Source { table, shape, columns, lost });
+        let all = all_of(&table.source);
+        sources.push(Source { table, shape, columns, lost, all });
     }
     Ok(sources)
 }
@@ -290,10 +300,12 @@ async fn restore_values(
             };
             match result {
                 Ok(true) => outcome.values += 1,
+                // The deletion stays, as every write of the application does, and so there is nothing to put back.
+                Ok(false) if deleted(connection, source, id).await? => outcome.deleted += 1,
                 Ok(false) => {
                     let row = describe(connection, source, id).await?;
                     outcome.conflicts.push(format!(
-                        "{} of row {row} of {} was changed since, or the row is gone: the old value stays in quarantine",
+                        "{} of row {row} of {} was changed since, or the row is in quarantine still: the old value stays in quarantine",
                         quoted_list(&columns),
                         source.shape.name
                     ));
@@ -311,6 +323,27 @@ async fn restore_values(
         }
     }
     Ok(())
+}
+
+/// Whether the row of an entry is neither in its table nor in quarantine.
+async fn deleted(connection: &mut Connection, source: &Source, id: u64) -> Result<bool, Error> {
+    let (quarantine, key) = (source.table.name.quoted(), &source.shape.primary_key);
+    let mut places = vec![format!("{} t ON {}", source.shape.name.quoted(), pairs("t", key, "q", key))];
+    places.extend(source.all.iter().map(|table| {
+        format!(
+            "{} t ON {} AND t.holdfast_migration = q.holdfast_migration AND t.holdfast_kind = 'Row' AND t.holdfast_restored_at IS NULL",
+            table.quoted(),
+            pairs("t", key, "q", key)
+        )
+    }));
+    for place in places {
+        let statement = format!("SELECT EXISTS (SELECT 1 FROM {quarantine} q JOIN {place} WHERE q.holdfast_id = {id})");
+        let found: i64 = sqlx::raw_sql(sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?;
+        if found != 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn put_value(

@@ -20,7 +20,7 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
     records.sort_by_key(|record| std::cmp::Reverse(record.sequence));
     records.retain(|record| record.state != OperationState::Undone);
     let mut report = UndoReport::default();
-    let mut remains = Vec::new();
+    let mut unfinished: Vec<(&Record, Vec<String>)> = Vec::new();
     let total = records.len() as u64;
     for (place, record) in records.iter().enumerate() {
         work.stop.check()?;
@@ -30,15 +30,18 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
             (reading.operations_done, reading.operations_total) = (place as u64, total);
         });
         let result = match Goal::of_undoing(&record.operation.action) {
-            Some(goal) => undo_change(work, record, goal).await.map(|()| true),
-            None => undo_rows(work, record, &mut report, &mut remains).await,
+            Some(goal) => undo_change(work, record, goal).await.map(|()| Vec::new()),
+            None => undo_rows(work, record, &mut report).await,
         };
         match result {
-            Ok(true) => {}
-            // What could not go back stays announced, so that another call tries it again.
-            Ok(false) => continue,
+            Ok(conflicts) if conflicts.is_empty() => {}
+            Ok(conflicts) => {
+                unfinished.push((record, conflicts));
+                continue;
+            }
             Err(error) if interrupts(&error) => return Err(error.while_doing(format!("taking back {id}"))),
             Err(error) => {
+                let mut remains: Vec<String> = unfinished.into_iter().flat_map(|(_, conflicts)| conflicts).collect();
                 // What is older may be needed by this one: going on would hide the first cause behind others.
                 remains.push(format!("{id}: {}", error.message));
                 remains.extend(
@@ -52,6 +55,10 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
         }
         work.journal.undone(id).await?;
         report.undone.push(id.clone());
+    }
+    let mut remains = Vec::new();
+    for (_, conflicts) in finish_rows(work, unfinished, &mut report).await? {
+        remains.extend(conflicts);
     }
     compare(work, &mut report, &mut remains).await?;
     report.quarantined = Box::pin(quarantine_counts::count(work)).await?;
@@ -89,19 +96,51 @@ async fn undo_change(work: &Work<'_>, record: &Record, goal: Goal<'_>) -> Result
     Ok(())
 }
 
-/// Puts rows and values back, and says whether all of them are.
-async fn undo_rows(
-    work: &Work<'_>,
-    record: &Record,
-    report: &mut UndoReport,
-    remains: &mut Vec<String>,
-) -> Result<bool, Error> {
+/// Puts rows and values back; returns what stays in quarantine.
+async fn undo_rows(work: &Work<'_>, record: &Record, report: &mut UndoReport) -> Result<Vec<String>, Error> {
     let id = &record.operation.id;
     let restored = Box::pin(row_operations::restore(work, &record.operation)).await?;
-    remains.extend(restored.conflicts.iter().map(|conflict| format!("{id}: {conflict}")));
-    let complete = restored.conflicts.is_empty();
-    report.restored.insert(id.clone(), restored);
-    Ok(complete)
+    let conflicts = restored.conflicts.iter().map(|conflict| format!("{id}: {conflict}")).collect();
+    let sum = report.restored.entry(id.clone()).or_default();
+    sum.rows_restored += restored.rows_restored;
+    sum.values_restored += restored.values_restored;
+    sum.values_of_deleted_rows = restored.values_of_deleted_rows;
+    sum.conflicts = restored.conflicts;
+    Ok(conflicts)
+}
+
+/// Tries rows that could not go back again, as long as any of them does: a key that is older than their operation may have stood
+/// in the way and is gone now, or a row that they belong to is back. What stays is left announced for another call.
+async fn finish_rows<'a>(
+    work: &Work<'_>,
+    mut unfinished: Vec<(&'a Record, Vec<String>)>,
+    report: &mut UndoReport,
+) -> Result<Vec<(&'a Record, Vec<String>)>, Error> {
+    let restored = |report: &UndoReport| -> u64 {
+        report.restored.values().map(|restored| restored.rows_restored + restored.values_restored).sum()
+    };
+    while !unfinished.is_empty() {
+        let before = restored(report);
+        let mut still = Vec::new();
+        for (record, _) in unfinished {
+            work.stop.check()?;
+            let id = &record.operation.id;
+            let conflicts = undo_rows(work, record, report)
+                .await
+                .map_err(|error| error.while_doing(format!("taking back {id}")))?;
+            if conflicts.is_empty() {
+                work.journal.undone(id).await?;
+                report.undone.push(id.clone());
+            } else {
+                still.push((record, conflicts));
+            }
+        }
+        unfinished = still;
+        if restored(report) == before {
+            break;
+        }
+    }
+    Ok(unfinished)
 }
 
 /// Compares every touched table with its before-image.

@@ -44,3 +44,17 @@ async fn values_that_the_application_filled_since_stay_as_they_are() {
     assert_eq!(database.number("SELECT COUNT(*) FROM child WHERE parent_id = 9").await, 2);
     session.release().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_value_whose_row_the_application_deleted_since_is_not_missed() {
+    let database = Database::fresh("restore_deleted", SCHEMA).await;
+    let fk = key(&database, "fk_child", ("child", &["parent_id"]), ("parent", &["id"]));
+    let session = database.session(vec![remove_orphans(fk, OrphanPolicy::SetNull)]).await;
+    assert_eq!(clean(&session, None).await.unwrap().values_changed, 3);
+    database.run(&["DELETE FROM child WHERE id = 2"]).await;
+    let undone = undo(&session).await.unwrap();
+    let restored = &undone.restored["orphans-fk_child"];
+    assert_eq!((restored.values_restored, restored.values_of_deleted_rows), (2, 1));
+    assert_eq!(database.number("SELECT SUM(id) * 10 + COUNT(*) FROM child WHERE parent_id = 9").await, 42);
+    session.release().await.unwrap();
+}

@@ -7,9 +7,10 @@ use holdfast::mysql::report::UndoReport;
 use holdfast::mysql::session::Session;
 use holdfast::mysql::{Cause, Error, Progress, Stop};
 use holdfast::plan::Section;
-use holdfast::plan::model::OrphanPolicy;
+use holdfast::plan::model::{Action, OrphanPolicy};
 
 use crate::database::{Database, PARENT_AND_CHILD, PATIENCE, run_section};
+use crate::rows::{key, rows_operation};
 
 async fn undo(session: &Session) -> Result<UndoReport, Error> {
     let (progress, _reading) = Progress::new();
@@ -107,5 +108,27 @@ async fn a_reader_that_blocks_the_inverse_is_named_and_the_next_undo_succeeds() 
     );
     reader.run("COMMIT").await.unwrap();
     undo(&session).await.unwrap();
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_an_older_key_keeps_out_returns_once_that_key_is_gone() {
+    let database = Database::fresh("undo_older_key", PARENT_AND_CHILD).await;
+    database.run(&["UPDATE child SET note = IF(id = 7, 500, NULL)"]).await;
+    let parent = database.number("SELECT parent_id FROM child WHERE id = 7").await;
+    let later = key(&database, "fk_later", ("child", &["note"]), ("parent", &["id"]));
+    let remove = Action::RemoveOrphans { key: later, policy: OrphanPolicy::Delete };
+    let operations = vec![
+        database.add_key("child", "parent", "fk_new", OrphanPolicy::Fail),
+        rows_operation("orphans-fk_later", Section::Stage(0), remove),
+    ];
+    let plan = database.plan(operations).await;
+    let session = database.engine().begin("shop/first", &plan).await.unwrap();
+    run_section(&session, Section::Stage(0)).await.unwrap();
+    // Its child is in quarantine, so that nothing of it is there to be taken along.
+    database.run(&[&format!("DELETE FROM parent WHERE id = {parent}")]).await;
+    let report = undo(&session).await.unwrap();
+    assert_eq!(report.undone, ["add-key-fk_new", "orphans-fk_later"]);
+    assert_eq!(database.number("SELECT parent_id FROM child WHERE id = 7").await, parent);
     session.finish(MigrationOutcome::RolledBack).await.unwrap();
 }
