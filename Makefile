@@ -16,6 +16,14 @@ test: lint ## Run all tests, on real servers that it starts itself and stops aga
 	cargo test --locked --no-run
 	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --no-fail-fast
 
+.PHONY: test-all
+test-all: test ## Run all tests, then 10,000 random rollouts (hours)
+	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
+
+.PHONY: test-rollout
+test-rollout: ## Run random rollouts for two minutes on a throw-away MySQL
+	tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
+
 .PHONY: test-mysql
 test-mysql: ## Run the tests of the engine on a throw-away MySQL
 	tests/cluster/mysqld.sh run -- cargo test --locked --test mysql
