@@ -32,6 +32,11 @@ test-mysql: ## Run the tests of the engine on a throw-away MySQL
 test-api: ## Run the tests of the resources and admission policies on a throw-away API server
 	tests/cluster/api-server.sh run -- cargo test --locked --test api
 
+.PHONY: bench
+bench: ## Measure figures on a throw-away MySQL: a table, and target/bench/report.json
+	cargo bench --locked --bench figures --no-run
+	tests/cluster/mysqld.sh run -- cargo bench --locked --bench figures
+
 .PHONY: crds
 crds: ## Generate the custom resource definitions into crds/ and their chart
 	cargo run --locked -- crds --directory crds

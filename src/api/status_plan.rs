@@ -63,4 +63,7 @@ pub struct PlanEstimates {
     /// Rows that one deletion of a parent can take along at worst.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worst_cascade_rows: Option<i64>,
+    /// The path that takes them, and whether their number was counted over all rows or concluded from a sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst_cascade: Option<String>,
 }

@@ -7,18 +7,23 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
+use crate::api::conditions::shortened;
 use crate::api::status::{PlanCounts, PlanEstimates, PlanStatus, StageState, StageStatus, ValidationCount};
-use crate::mysql::catalogue::read_catalogue;
+use crate::mysql::blast_radius;
+use crate::mysql::catalogue::{read_catalogue, read_for_planning};
 use crate::mysql::preflight::{self, PreflightLimits, parse_minimum_version};
 use crate::mysql::{Cause, Error, SessionLimits};
 use crate::mysql::{drift, validation};
 use crate::plan::model::{Action, LockClass, Section};
-use crate::plan::{Identifier, Plan, TableName, build_with_templates, input};
+use crate::plan::{Plan, TableName, build_with_templates, input, render};
 
 use super::observe::templates;
 use super::observed::TaskResult;
 use super::plan_store;
 use super::work::Work;
+
+/// Longest description of a cascade path in the status, in bytes.
+const MAX_CASCADE: usize = 512;
 
 /// Looks at the server.
 ///
@@ -93,12 +98,13 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
         Err(found) => return Ok(problems(found)),
     };
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
-    let catalogue = read_catalogue(&mut connection, &work.schema()?, &tables).await;
-    connection.close().await?;
-    let plan = match build_with_templates(spec, &templates, &catalogue?) {
+    let catalogue = read_for_planning(&mut connection, &work.schema()?, &tables).await?;
+    let mut plan = match build_with_templates(spec, &templates, &catalogue) {
         Ok(plan) => plan,
         Err(found) => return Ok(problems(found)),
     };
+    blast_radius::measure(&mut connection, &catalogue, &mut plan, blast_radius::EXACT_LIMIT).await?;
+    connection.close().await?;
     let config_maps = plan_store::store(&work.context.client, &work.migration, &plan).await.map_err(not_ready)?;
     let status = PlanStatus {
         digest: plan.digest.clone(),
@@ -123,17 +129,8 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
 /// # Errors
 /// When the catalogue cannot be read.
 pub(super) async fn drift(work: &Work, plan: &Plan) -> Result<Option<String>, Error> {
-    let tables = plan
-        .tables
-        .keys()
-        .map(|name| {
-            let (schema, table) = name.split_once('.').unwrap_or((plan.schema.as_str(), name));
-            let identifier = |text: &str| {
-                Identifier::new(text.to_owned()).map_err(|error| Error::new(Cause::Drifted, error.to_string()))
-            };
-            Ok(TableName::new(identifier(schema)?, identifier(table)?))
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
+    // Not from the names in `tables`: both parts of one may hold a dot.
+    let tables: Vec<TableName> = plan.touched().into_iter().cloned().collect();
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
     let server_uuid = connection.server_uuid.clone();
     let catalogue = read_catalogue(&mut connection, &plan.schema, &tables).await;
@@ -169,11 +166,13 @@ fn estimates(plan: &Plan) -> PlanEstimates {
     let sum = |of: fn(&crate::plan::model::Estimate) -> u64| {
         signed(plan.operations.iter().map(|each| of(&each.estimate)).sum())
     };
+    let worst = plan.cascades.iter().max_by_key(|path| path.reach.rows());
     PlanEstimates {
         rows: sum(|estimate| estimate.rows),
         bytes: sum(|estimate| estimate.bytes),
         duration_seconds: sum(|estimate| estimate.milliseconds).saturating_add(999) / 1000,
-        worst_cascade_rows: None,
+        worst_cascade_rows: worst.and_then(|path| path.reach.rows()).map(signed),
+        worst_cascade: worst.map(|path| shortened(render::cascade(path), MAX_CASCADE)),
     }
 }
 

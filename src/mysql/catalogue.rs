@@ -13,11 +13,13 @@ use super::connection::{Connection, sql};
 use super::create_statement;
 use super::error::{Cause, Error};
 use super::server::read_server;
-use crate::plan::catalogue::{Catalogue, Column, ForeignKey, Index, IndexPart, Table};
+use crate::plan::catalogue::{Catalogue, Column, Flavour, ForeignKey, Index, IndexPart, Table, Version};
 use crate::plan::identifier::{Identifier, TableName};
 
 /// Names in one IN list; longer lists are read in parts.
 const NAMES_AT_ONCE: usize = 500;
+/// Tables count their INSTANT changes.
+const ROW_VERSIONS: Version = Version { major: 8, minor: 0, patch: 29 };
 
 /// Reads the server, the named tables, all foreign keys from and to the schema, and the tables that those keys connect with the
 /// named ones. Tables that do not exist are absent from the result.
@@ -75,23 +77,23 @@ fn connected(tables: &[TableName], keys: &[ForeignKey], lower_case: u8) -> BTree
     let fold = |table: &TableName| -> String {
         if lower_case == 0 { table.to_string() } else { table.to_string().to_lowercase() }
     };
+    let mut neighbours: BTreeMap<String, Vec<&TableName>> = BTreeMap::new();
+    for key in keys {
+        neighbours.entry(fold(&key.child)).or_default().push(&key.parent);
+        neighbours.entry(fold(&key.parent)).or_default().push(&key.child);
+    }
     let mut wanted: BTreeSet<TableName> = tables.iter().cloned().collect();
     let mut known: BTreeSet<String> = wanted.iter().map(fold).collect();
-    loop {
-        let before = known.len();
-        for key in keys {
-            if known.contains(&fold(&key.child)) || known.contains(&fold(&key.parent)) {
-                for table in [&key.child, &key.parent] {
-                    if known.insert(fold(table)) {
-                        wanted.insert(table.clone());
-                    }
-                }
+    let mut open: Vec<String> = known.iter().cloned().collect();
+    while let Some(place) = open.pop() {
+        for table in neighbours.get(&place).into_iter().flatten() {
+            if known.insert(fold(table)) {
+                wanted.insert((*table).clone());
+                open.push(fold(table));
             }
         }
-        if known.len() == before {
-            return wanted;
-        }
     }
+    wanted
 }
 
 /// Runs a query that filters by schema and a list of tables: `{tables}` in it becomes the list.
@@ -107,6 +109,32 @@ async fn select(
         query = query.bind(table.table.as_str());
     }
     Ok(query.fetch_all(connection.raw()).await?)
+}
+
+/// The tables of one schema that are being read.
+struct Part<'a> {
+    schema: &'a Identifier,
+    names: &'a [&'a TableName],
+    /// By the name of the table alone.
+    found: BTreeMap<String, Table>,
+}
+
+impl Part<'_> {
+    /// Runs a query whose first column names the table that each row belongs to.
+    async fn read(
+        &mut self,
+        connection: &mut Connection,
+        statement: &str,
+        mut add: impl FnMut(&mut Table, &MySqlRow) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for row in &select(connection, statement, self.schema, self.names).await? {
+            let name: String = row.try_get(0)?;
+            if let Some(table) = self.found.get_mut(&name) {
+                add(table, row)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 async fn read_tables(
@@ -125,7 +153,7 @@ async fn read_tables(
         tables,
     )
     .await?;
-    let mut part: BTreeMap<String, Table> = BTreeMap::new();
+    let mut part = Part { schema, names: tables, found: BTreeMap::new() };
     for row in &rows {
         let name = identifier(row, 0)?;
         let options: String = row.try_get(4)?;
@@ -144,39 +172,29 @@ async fn read_tables(
             estimated_rows: row.try_get(5)?,
             data_bytes: data_bytes.saturating_add(index_bytes),
             index_bytes,
+            row_versions: None,
             create_statement: String::new(),
         };
-        part.insert(name.as_str().to_owned(), table);
+        part.found.insert(name.as_str().to_owned(), table);
     }
-    read_columns(connection, schema, tables, &mut part).await?;
-    read_indexes(connection, schema, tables, &mut part).await?;
-    read_triggers_and_checks(connection, schema, tables, &mut part).await?;
-    found.extend(part.into_values().map(|table| (table.name.to_string(), table)));
+    read_columns(connection, &mut part).await?;
+    read_indexes(connection, &mut part).await?;
+    read_triggers_and_checks(connection, &mut part).await?;
+    found.extend(part.found.into_values().map(|table| (table.name.to_string(), table)));
     Ok(())
 }
 
-async fn read_columns(
-    connection: &mut Connection,
-    schema: &Identifier,
-    tables: &[&TableName],
-    found: &mut BTreeMap<String, Table>,
-) -> Result<(), Error> {
-    let rows = select(
-        connection,
-        "SELECT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR), CAST(COLUMN_TYPE AS CHAR), CAST(DATA_TYPE AS CHAR), \
+async fn read_columns(connection: &mut Connection, part: &mut Part<'_>) -> Result<(), Error> {
+    let statement = "SELECT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR), CAST(COLUMN_TYPE AS CHAR), CAST(DATA_TYPE AS CHAR), \
          CAST(IS_NULLABLE AS CHAR), CAST(COLUMN_DEFAULT AS CHAR), CAST(COALESCE(EXTRA, '') AS CHAR), \
          CAST(CHARACTER_SET_NAME AS CHAR), CAST(COLLATION_NAME AS CHAR), \
          CAST(NULLIF(GENERATION_EXPRESSION, '') AS CHAR), CAST(COLUMN_COMMENT AS CHAR), \
          CAST(CHARACTER_MAXIMUM_LENGTH AS UNSIGNED), CAST(CHARACTER_OCTET_LENGTH AS UNSIGNED) \
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME IN ({tables}) \
-         ORDER BY TABLE_NAME, ORDINAL_POSITION",
-        schema,
-        tables,
-    )
-    .await?;
-    for row in &rows {
+         ORDER BY TABLE_NAME, ORDINAL_POSITION";
+    part.read(connection, statement, |table, row| {
         let nullable: String = row.try_get(4)?;
-        let column = Column {
+        table.columns.push(Column {
             name: identifier(row, 1)?,
             column_type: row.try_get(2)?,
             data_type: row.try_get(3)?,
@@ -189,108 +207,118 @@ async fn read_columns(
             comment: row.try_get(10)?,
             character_maximum_length: row.try_get(11)?,
             character_octet_length: row.try_get(12)?,
-        };
-        if let Some(table) = table_of(row, found)? {
-            table.columns.push(column);
-        }
-    }
-    Ok(())
+        });
+        Ok(())
+    })
+    .await
 }
 
-async fn read_indexes(
-    connection: &mut Connection,
-    schema: &Identifier,
-    tables: &[&TableName],
-    found: &mut BTreeMap<String, Table>,
-) -> Result<(), Error> {
-    let rows = select(
-        connection,
-        "SELECT CAST(TABLE_NAME AS CHAR), CAST(INDEX_NAME AS CHAR), CAST(NON_UNIQUE AS UNSIGNED), \
+async fn read_indexes(connection: &mut Connection, part: &mut Part<'_>) -> Result<(), Error> {
+    let statement = "SELECT CAST(TABLE_NAME AS CHAR), CAST(INDEX_NAME AS CHAR), CAST(NON_UNIQUE AS UNSIGNED), \
          CAST(COALESCE(IS_VISIBLE, 'YES') AS CHAR), CAST(INDEX_TYPE AS CHAR), CAST(CARDINALITY AS UNSIGNED), \
          CAST(COLUMN_NAME AS CHAR), CAST(SUB_PART AS UNSIGNED), CAST(COALESCE(COLLATION, 'A') AS CHAR) \
          FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME IN ({tables}) \
-         ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
-        schema,
-        tables,
-    )
-    .await?;
-    for row in &rows {
+         ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX";
+    part.read(connection, statement, |table, row| {
         let name = identifier(row, 1)?;
         let not_unique: u64 = row.try_get(2)?;
         let visible: String = row.try_get(3)?;
         let column: Option<String> = row.try_get(6)?;
         let direction: String = row.try_get(8)?;
-        let part = IndexPart {
+        let index_part = IndexPart {
             column: column.map(Identifier::new).transpose().map_err(|error| unreadable(&error))?,
             prefix: row.try_get(7)?,
             descending: direction == "D",
         };
         // Each part carries the cardinality up to itself; that of the last one is the index's.
         let cardinality: Option<u64> = row.try_get(5)?;
-        let kind: String = row.try_get(4)?;
-        if let Some(table) = table_of(row, found)? {
-            match table.indexes.last_mut() {
-                Some(index) if index.name == name => {
-                    index.parts.push(part);
-                    index.cardinality = cardinality;
-                }
-                _ => table.indexes.push(Index {
-                    name,
-                    unique: not_unique == 0,
-                    visible: visible == "YES",
-                    kind,
-                    cardinality,
-                    parts: vec![part],
-                }),
+        match table.indexes.last_mut() {
+            Some(index) if index.name == name => {
+                index.parts.push(index_part);
+                index.cardinality = cardinality;
             }
+            _ => table.indexes.push(Index {
+                name,
+                unique: not_unique == 0,
+                visible: visible == "YES",
+                kind: row.try_get(4)?,
+                cardinality,
+                parts: vec![index_part],
+            }),
         }
-    }
-    Ok(())
+        Ok(())
+    })
+    .await
 }
 
-async fn read_triggers_and_checks(
-    connection: &mut Connection,
-    schema: &Identifier,
-    tables: &[&TableName],
-    found: &mut BTreeMap<String, Table>,
-) -> Result<(), Error> {
-    let triggers = select(
-        connection,
-        "SELECT CAST(EVENT_OBJECT_TABLE AS CHAR), CAST(TRIGGER_NAME AS CHAR) FROM information_schema.TRIGGERS \
-         WHERE EVENT_OBJECT_SCHEMA = ? AND EVENT_OBJECT_TABLE IN ({tables}) ORDER BY EVENT_OBJECT_TABLE, TRIGGER_NAME",
-        schema,
-        tables,
-    )
+async fn read_triggers_and_checks(connection: &mut Connection, part: &mut Part<'_>) -> Result<(), Error> {
+    let triggers = "SELECT CAST(EVENT_OBJECT_TABLE AS CHAR), CAST(TRIGGER_NAME AS CHAR) FROM information_schema.TRIGGERS \
+         WHERE EVENT_OBJECT_SCHEMA = ? AND EVENT_OBJECT_TABLE IN ({tables}) ORDER BY EVENT_OBJECT_TABLE, TRIGGER_NAME";
+    part.read(connection, triggers, |table, row| {
+        table.triggers.push(row.try_get(1)?);
+        Ok(())
+    })
     .await?;
-    for row in &triggers {
-        let name: String = row.try_get(1)?;
-        if let Some(table) = table_of(row, found)? {
-            table.triggers.push(name);
-        }
-    }
-    let checks = select(
-        connection,
-        "SELECT CAST(t.TABLE_NAME AS CHAR), CAST(c.CONSTRAINT_NAME AS CHAR), CAST(c.CHECK_CLAUSE AS CHAR) \
+    let checks = "SELECT CAST(t.TABLE_NAME AS CHAR), CAST(c.CONSTRAINT_NAME AS CHAR), CAST(c.CHECK_CLAUSE AS CHAR) \
          FROM information_schema.TABLE_CONSTRAINTS AS t JOIN information_schema.CHECK_CONSTRAINTS AS c \
          ON c.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = t.CONSTRAINT_NAME \
          WHERE t.CONSTRAINT_TYPE = 'CHECK' AND t.TABLE_SCHEMA = ? AND t.TABLE_NAME IN ({tables}) \
-         ORDER BY t.TABLE_NAME, c.CONSTRAINT_NAME",
-        schema,
-        tables,
-    )
-    .await?;
-    for row in &checks {
-        let check: (String, String) = (row.try_get(1)?, row.try_get(2)?);
-        if let Some(table) = table_of(row, found)? {
-            table.checks.push(check);
-        }
-    }
-    Ok(())
+         ORDER BY t.TABLE_NAME, c.CONSTRAINT_NAME";
+    part.read(connection, checks, |table, row| {
+        table.checks.push((row.try_get(1)?, row.try_get(2)?));
+        Ok(())
+    })
+    .await
 }
 
-fn table_of<'a>(row: &MySqlRow, found: &'a mut BTreeMap<String, Table>) -> Result<Option<&'a mut Table>, Error> {
-    let name: String = row.try_get(0)?;
-    Ok(found.get_mut(&name))
+/// What only planning needs besides [`read_catalogue`]: how many INSTANT changes each table has behind it.
+///
+/// # Errors
+/// As of [`read_catalogue`].
+pub async fn read_for_planning(
+    connection: &mut Connection,
+    schema: &Identifier,
+    tables: &[TableName],
+) -> Result<Catalogue, Error> {
+    let mut catalogue = read_catalogue(connection, schema, tables).await?;
+    if catalogue.server.flavour != Flavour::MySql || catalogue.server.version < ROW_VERSIONS {
+        return Ok(catalogue);
+    }
+    let rows = sqlx::raw_sql(
+        "SELECT CAST(NAME AS CHAR), CAST(TOTAL_ROW_VERSIONS AS UNSIGNED) FROM information_schema.INNODB_TABLES WHERE TOTAL_ROW_VERSIONS > 0",
+    )
+    .fetch_all(connection.raw())
+    .await?;
+    let mut changed = BTreeMap::new();
+    for row in &rows {
+        let file: String = row.try_get(0)?;
+        changed.insert(file, row.try_get(1)?);
+    }
+    for table in catalogue.tables.values_mut().filter(|table| table.engine.eq_ignore_ascii_case("InnoDB")) {
+        table.row_versions = file_name(&table.name).map(|file| changed.get(&file).copied().unwrap_or(0));
+    }
+    Ok(catalogue)
+}
+
+/// A table's name as InnoDB spells it, like a file's; `None` for letters of which it has a spelling of its own
+/// (<https://dev.mysql.com/doc/refman/8.4/en/identifier-mapping.html>).
+fn file_name(table: &TableName) -> Option<String> {
+    /// From here on every letter is spelled by its number.
+    const CJK: u32 = 0x3000;
+    let mut text = String::new();
+    for name in [&table.schema, &table.table] {
+        if !text.is_empty() {
+            text.push('/');
+        }
+        for character in name.as_str().chars() {
+            match u32::from(character) {
+                _ if character.is_ascii_alphanumeric() || character == '_' => text.push(character),
+                code if !(0x80..CJK).contains(&code) => text.push_str(&format!("@{code:04x}")),
+                _ => return None,
+            }
+        }
+    }
+    Some(text)
 }
 
 /// A column of the catalogue that holds a name.

@@ -212,6 +212,7 @@ mod tests {
             estimated_rows: 0,
             data_bytes: 0,
             index_bytes: 0,
+            row_versions: None,
             create_statement: String::new(),
         };
         Catalogue {

@@ -3,6 +3,7 @@
 
 mod backfill;
 mod barrier;
+pub mod blast_radius;
 mod blockers;
 mod cage;
 mod cascades;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cascades::CascadePath;
 use super::catalogue::{Catalogue, Column, Index, IndexPart, Table};
 use super::digest::plan_digest;
 use super::identifier::{Identifier, TableName};
@@ -44,8 +45,8 @@ pub fn build_with_templates(
     planner.plan_uniques();
     planner.plan_stages();
     planner.plan_cleanup();
-    planner.warn_of_cascades();
-    planner.finish()
+    let cascades = planner.plan_cascades();
+    planner.finish(cascades)
 }
 
 /// The planner at work.
@@ -84,6 +85,13 @@ impl Planner<'_> {
             );
             return None;
         };
+        if table.engine.eq_ignore_ascii_case("VIEW") {
+            self.problem(
+                path,
+                format!("{name} is a view, and foreign keys are between tables: name the table behind it"),
+            );
+            return None;
+        }
         if !table.engine.eq_ignore_ascii_case("InnoDB") {
             self.problem(
                 path,
@@ -104,7 +112,13 @@ impl Planner<'_> {
     /// A table that a statement is going to alter: besides, no default that stops every ALTER.
     pub(crate) fn alterable_table(&mut self, path: &str, name: &TableName) -> Option<Table> {
         let table = self.usable_table(path, name)?;
-        let zero = |column: &&Column| column.default.as_deref().is_some_and(|value| value.starts_with("0000-00-00"));
+        // A month or day of zero is as bad as a whole date.
+        let zero = |column: &&Column| {
+            matches!(column.data_type.as_str(), "date" | "datetime" | "timestamp")
+                && column.default.as_deref().is_some_and(|value| {
+                    value.starts_with("0000-") || value.get(4..7) == Some("-00") || value.get(7..10) == Some("-00")
+                })
+        };
         if let Some(column) = table.columns.iter().find(zero) {
             self.problem(
                 path,
@@ -212,7 +226,7 @@ impl Planner<'_> {
         });
     }
 
-    fn finish(mut self) -> Result<Plan, Vec<Problem>> {
+    fn finish(mut self, cascades: Vec<CascadePath>) -> Result<Plan, Vec<Problem>> {
         self.operations.sort_by_key(|operation| operation.section);
         for (place, operation) in self.operations.iter_mut().enumerate() {
             let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
@@ -227,48 +241,22 @@ impl Planner<'_> {
             content_digest: self.input.content_digest.clone(),
             server: self.before.server.clone(),
             schema: self.before.schema.clone(),
-            tables: self.before_images(),
+            tables: BTreeMap::new(),
             operations: self.operations,
             adopted: self.adopted,
             stages: (self.input.stages.iter())
                 .map(|stage| StagePlan { name: stage.name.clone(), expect: stage.expect.clone() })
                 .collect(),
             acknowledged_triggers: self.input.triggers.iter().cloned().collect(),
+            cascades,
             warnings: self.warnings,
         };
+        let image =
+            |name: &TableName| self.before.table(name).map(|table| (name.to_string(), table.create_statement.clone()));
+        plan.tables = plan.touched().into_iter().filter_map(image).collect();
         plan.digest = plan_digest(&plan)
             .map_err(|error| vec![Problem::new("spec", format!("the plan has no JSON form: {error}"))])?;
         Ok(plan)
-    }
-
-    /// Touched tables: those that operations name, as subject, parent, child or source.
-    fn before_images(&self) -> BTreeMap<String, String> {
-        let mut touched = BTreeSet::new();
-        for operation in &self.operations {
-            touched.insert(operation.action.table().to_string());
-            match &operation.action {
-                Action::RemoveOrphans { key, .. } | Action::AddForeignKey { key, .. } => {
-                    touched.insert(key.parent.to_string());
-                }
-                Action::RemoveDuplicates { dependents, .. } => {
-                    touched.extend(dependents.iter().map(|key| key.child.to_string()));
-                }
-                Action::Backfill { lookup_table, .. } => {
-                    touched.insert(lookup_table.to_string());
-                }
-                Action::AddColumn { .. }
-                | Action::ModifyColumn { .. }
-                | Action::AddIndex { .. }
-                | Action::AddUnique { .. } => {}
-            }
-        }
-        for key in &self.adopted {
-            touched.insert(key.child.to_string());
-            touched.insert(key.parent.to_string());
-        }
-        let image =
-            |name: &String| self.before.tables.get(name).map(|table| (name.clone(), table.create_statement.clone()));
-        touched.iter().filter_map(image).collect()
     }
 }
 

@@ -93,6 +93,9 @@ pub struct Table {
     pub data_bytes: u64,
     /// Bytes of secondary indexes by the server's estimate.
     pub index_bytes: u64,
+    /// INSTANT column changes since the table was last rebuilt (`TOTAL_ROW_VERSIONS`); `None` where the server does not count
+    /// them, or they were not read.
+    pub row_versions: Option<u64>,
     /// `SHOW CREATE TABLE` with the AUTO_INCREMENT value removed: the before-image.
     pub create_statement: String,
 }

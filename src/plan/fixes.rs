@@ -11,6 +11,8 @@ use super::model::{Action, LockClass, Section};
 
 /// INSTANT ADD COLUMN exists.
 const INSTANT_ADD: Version = Version { major: 8, minor: 0, patch: 12 };
+/// A table may have 255 row versions instead of 64.
+const MORE_ROW_VERSIONS: Version = Version { major: 9, minor: 1, patch: 0 };
 /// INSTANT DROP COLUMN exists.
 const INSTANT_DROP: Version = Version { major: 8, minor: 0, patch: 29 };
 
@@ -64,6 +66,26 @@ impl Planner<'_> {
                     } else {
                         "its row format is COMPRESSED"
                     }
+                ),
+            );
+            return;
+        }
+        let added = self.operations.iter().filter(
+            |operation| matches!(&operation.action, Action::AddColumn { table: other, .. } if *other == table.name),
+        );
+        // Each column takes one version to add and one to drop again.
+        let needed = 2 * (u64::try_from(added.count()).unwrap_or(u64::MAX / 2) + 1);
+        let limit = if version >= MORE_ROW_VERSIONS { 255 } else { 64 };
+        if let Some(used) = table.row_versions
+            && used.saturating_add(needed) > limit
+        {
+            self.problem(
+                &path,
+                format!(
+                    "{} has {used} of at most {limit} INSTANT changes behind it (TOTAL_ROW_VERSIONS), and {needed} are needed to add columns and to drop \
+                     them again: rebuild the table at a quiet hour (ALTER TABLE {} FORCE), which sets the number to 0",
+                    table.name,
+                    table.name.quoted()
                 ),
             );
             return;

@@ -141,6 +141,24 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn a_quoted_name_is_one_name_to_the_server_whatever_it_holds(name in "[\\PC`'\"\\\\ ;\n]{1,64}") {
+            if let Ok(name) = Identifier::new(name) {
+                let quoted = name.quoted();
+                let inner = quoted.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap();
+                // A backtick ends a name unless another follows: read as the server does, there is one name and nothing after it.
+                let mut characters = inner.chars();
+                let mut read = String::new();
+                while let Some(character) = characters.next() {
+                    proptest::prop_assert!(character != '`' || characters.next() == Some('`'), "{}", quoted);
+                    read.push(character);
+                }
+                proptest::prop_assert_eq!(read, name.as_str());
+            }
+        }
+    }
+
     #[test]
     fn backticks_are_doubled() {
         assert_eq!(Identifier::new("a`b").unwrap().quoted(), "`a``b`");

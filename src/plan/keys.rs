@@ -57,6 +57,15 @@ impl Planner<'_> {
             }
             OrphanPolicy::SetNull => {
                 self.can_change_rows(&format!("{path}.orphans"), &child, "the policy for orphans changes");
+                if let Some(column) = own.iter().find(|column| column.generation_expression.is_some()) {
+                    self.problem(
+                        format!("{path}.orphans"),
+                        format!(
+                            "{}.{} is generated, so orphans cannot be set to NULL: use Delete or Fail",
+                            key.child, column.name
+                        ),
+                    );
+                }
                 if let Some(column) = own.iter().find(|column| !column.nullable) {
                     self.problem(
                         format!("{path}.orphans"),
@@ -77,8 +86,8 @@ impl Planner<'_> {
         let relation = |each: &&ForeignKey| {
             each.child == key.child
                 && each.parent == key.parent
-                && same_list(&each.columns, &key.columns)
-                && same_list(&each.parent_columns, &key.parent_columns)
+                && each.columns.len() == key.columns.len()
+                && refers_by(each, key)
         };
         let existing = self.before.foreign_keys.iter().find(relation).cloned();
         if let Some(existing) = existing {
@@ -110,6 +119,7 @@ impl Planner<'_> {
             self.problem(&wanted.path, message);
             return Verdict::Refuse;
         }
+        self.warn_of_neighbours(key);
         let taken = |each: &&ForeignKey| each.child.schema == key.child.schema && same(&each.name, &key.name);
         if let Some(taken) = self.now.foreign_keys.iter().find(taken) {
             let message = format!(
@@ -120,6 +130,35 @@ impl Planner<'_> {
             return Verdict::Refuse;
         }
         Verdict::Add
+    }
+
+    /// Keys over the same columns that are allowed, but seldom meant.
+    fn warn_of_neighbours(&mut self, key: &ForeignKey) {
+        let others: Vec<ForeignKey> = (self.now.foreign_keys.iter())
+            .filter(|each| each.child == key.child && each.name != key.name)
+            .cloned()
+            .collect();
+        for other in others {
+            if other.parent == key.parent {
+                let (wider, narrower) =
+                    if other.columns.len() > key.columns.len() { (&other, key) } else { (key, &other) };
+                if wider.columns.len() > narrower.columns.len() && refers_by(wider, narrower) {
+                    self.warn(format!(
+                        "{}: the foreign key {} says already what {} says, where none of its columns is NULL.",
+                        key.child, wider.name, narrower.name
+                    ));
+                }
+            } else if same_list(&other.columns, &key.columns) {
+                self.warn(format!(
+                    "{} refers to {} by {} and to {} by {}: each row needs a parent in both.",
+                    place(&key.child, &key.columns),
+                    other.parent,
+                    other.name,
+                    key.parent,
+                    key.name
+                ));
+            }
+        }
     }
 
     fn check_types(&mut self, path: &str, child: &Table, own: &[Column], parent: &Table, theirs: &[Column]) {
@@ -226,6 +265,13 @@ impl Planner<'_> {
             }
         }
     }
+}
+
+/// Whether `wide` has every pair of columns that `narrow` has, in any order.
+fn refers_by(wide: &ForeignKey, narrow: &ForeignKey) -> bool {
+    narrow.columns.iter().zip(&narrow.parent_columns).all(|(own, other)| {
+        (wide.columns.iter().zip(&wide.parent_columns)).any(|pair| same(pair.0, own) && same(pair.1, other))
+    })
 }
 
 /// Restrict and NoAction are the same to InnoDB, and servers differ in which one they show.

@@ -2,6 +2,7 @@
 //! every decision about a production schema can be tested without one.
 
 pub mod build;
+pub mod cascades;
 pub mod catalogue;
 mod column_change;
 mod column_type;

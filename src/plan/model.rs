@@ -2,10 +2,11 @@
 //! costs. It is what a person approves, what the journal refers to, and what an operator of a later version still executes,
 //! hence plain serializable data with a format number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::cascades::CascadePath;
 use super::catalogue::{Column, ForeignKey, Server};
 use super::identifier::{Identifier, TableName};
 
@@ -36,8 +37,39 @@ pub struct Plan {
     /// Tables whose triggers may fire when their rows are cleaned up or put back, as the specification acknowledges.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acknowledged_triggers: Vec<TableName>,
+    /// Every way that a deletion takes over a key of the plan, and how far. Not part of the digest: rows change all the time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cascades: Vec<CascadePath>,
     /// What a reader should know before approving: one sentence each.
     pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// The tables whose before-images the plan holds: those that operations name, as subject, parent, child or source.
+    #[must_use]
+    pub fn touched(&self) -> BTreeSet<&TableName> {
+        let mut touched = BTreeSet::new();
+        for operation in &self.operations {
+            touched.insert(operation.action.table());
+            match &operation.action {
+                Action::RemoveOrphans { key, .. } | Action::AddForeignKey { key, .. } => {
+                    touched.insert(&key.parent);
+                }
+                Action::RemoveDuplicates { dependents, .. } => touched.extend(dependents.iter().map(|key| &key.child)),
+                Action::Backfill { lookup_table, .. } => {
+                    touched.insert(lookup_table);
+                }
+                Action::AddColumn { .. }
+                | Action::ModifyColumn { .. }
+                | Action::AddIndex { .. }
+                | Action::AddUnique { .. } => {}
+            }
+        }
+        for key in &self.adopted {
+            touched.extend([&key.child, &key.parent]);
+        }
+        touched
+    }
 }
 
 /// One stage's name and what its end must show.

@@ -2,9 +2,13 @@
 
 use std::fmt::Write as _;
 
+use super::cascades::{CascadePath, Reach};
 use super::catalogue::ForeignKey;
 use super::identifier::{Identifier, TableName};
 use super::model::{Action, DuplicatePolicy, LockClass, Operation, OrphanPolicy, Plan, Section};
+
+/// Cascade paths that the page lists.
+const LISTED_CASCADES: usize = 20;
 
 /// The page that a person reads before approving.
 #[must_use]
@@ -55,6 +59,7 @@ pub fn text(plan: &Plan) -> String {
             line(&mut page, &format!("  - {}", one_line(&key_text(key))));
         }
     }
+    cascades(&mut page, plan);
     let mut section = None;
     for operation in &plan.operations {
         if section != Some(operation.section) {
@@ -82,6 +87,37 @@ pub fn text(plan: &Plan) -> String {
          transactions; rows are those read, the ones that change are in the validation report. COPY: writers wait.",
     );
     page
+}
+
+/// The widest-reaching paths; the plan's JSON has all of them.
+fn cascades(page: &mut String, plan: &Plan) {
+    if plan.cascades.is_empty() {
+        return;
+    }
+    line(page, "\nWhat the deletion of one row takes along at worst");
+    let mut paths: Vec<&CascadePath> = plan.cascades.iter().collect();
+    paths.sort_by_key(|path| std::cmp::Reverse(path.reach.rows()));
+    for path in paths.iter().take(LISTED_CASCADES) {
+        line(page, &format!("  - {}", one_line(&cascade(path))));
+    }
+    if paths.len() > LISTED_CASCADES {
+        line(page, &format!("  and {} more paths, in the JSON", paths.len() - LISTED_CASCADES));
+    }
+}
+
+/// `users -> bookmarks -> tags: 1,234 rows deleted (exact)`
+#[must_use]
+pub fn cascade(path: &CascadePath) -> String {
+    let tables = path.keys.iter().map(|key| format!(" -> {}", key.child.table)).collect::<String>();
+    let what = if path.sets_null() { "set to NULL" } else { "deleted" };
+    let reach = match path.reach {
+        Reach::Exact(rows) => format!("{} rows {what} (exact)", grouped(rows)),
+        Reach::Sampled(rows) => format!("about {} rows {what} (sampled)", grouped(rows)),
+        Reach::NotMeasured => {
+            format!("rows {what} (not measured: a column of the path is added or changed first, or time was up)")
+        }
+    };
+    format!("{}{tables}: {reach}", path.from.table)
 }
 
 pub(super) fn line(text: &mut String, line: &str) {

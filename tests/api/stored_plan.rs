@@ -46,6 +46,7 @@ fn plan(digest: &str, image: String) -> Plan {
         adopted: Vec::new(),
         stages: vec![StagePlan { name: "users".to_owned(), expect: Vec::new() }],
         acknowledged_triggers: Vec::new(),
+        cascades: vec![],
         warnings: Vec::new(),
     }
 }

@@ -137,6 +137,7 @@ impl Database {
             adopted: vec![],
             stages: vec![StagePlan { name: "first".to_owned(), expect: vec![] }],
             acknowledged_triggers: vec![],
+            cascades: vec![],
             warnings: vec![],
         }
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod backfill;
+mod blast_radius;
 mod catalogue;
 mod common;
 mod database;
@@ -9,6 +10,7 @@ mod drift;
 mod duplicates;
 mod fence;
 mod journal;
+mod names;
 mod online_ddl;
 mod orphans;
 mod planning;

@@ -4,7 +4,7 @@ use holdfast::api::{SchemaMigration, SchemaMigrationSpec};
 use holdfast::mysql::catalogue::read_catalogue;
 use holdfast::plan::input::tables;
 use holdfast::plan::model::{Action, LockClass, Section};
-use holdfast::plan::{Plan, Problem, build};
+use holdfast::plan::{Identifier, Plan, Problem, build};
 use serde_json::{Value, json};
 
 use crate::common::{Fresh, in_fresh_schema};
@@ -13,13 +13,13 @@ const SAMPLE: &str = include_str!("../sample/schema.sql");
 const MIGRATION: &str = include_str!("../../deploy/sample/migration.yaml");
 
 /// The sample's specification with other content, for the test's schema.
-pub(crate) fn spec(fresh: &Fresh, content: Value) -> SchemaMigrationSpec {
+pub(crate) fn spec(schema: &Identifier, content: Value) -> SchemaMigrationSpec {
     let migration: SchemaMigration = serde_yaml::from_str(MIGRATION).unwrap();
     let mut spec = serde_json::to_value(migration.spec).unwrap();
     for field in ["typeFixes", "uniqueConstraints", "stages", "acknowledge"] {
         spec[field] = content.get(field).cloned().unwrap_or_else(|| json!([]));
     }
-    spec["database"]["name"] = json!(fresh.schema.as_str());
+    spec["database"]["name"] = json!(schema.as_str());
     serde_json::from_value(spec).unwrap()
 }
 
@@ -91,7 +91,7 @@ async fn the_sample_migration_is_planned_and_its_statements_run_forward_and_exac
 async fn rows_and_counters_do_not_change_the_digest_but_a_column_does() {
     in_fresh_schema(|fresh| async move {
         fresh.run("CREATE TABLE parent (id INT AUTO_INCREMENT PRIMARY KEY); CREATE TABLE child (id INT PRIMARY KEY, parent_id INT)").await;
-        let spec = spec(&fresh, key("child", "parent_id", "parent", "id", "Restrict"));
+        let spec = spec(&fresh.schema, key("child", "parent_id", "parent", "id", "Restrict"));
         let first = plan(&fresh, &spec).await.unwrap();
         fresh.run("INSERT INTO parent VALUES (), (), (); INSERT INTO child VALUES (1, 1), (2, 2); ANALYZE TABLE parent, child").await;
         assert_eq!(plan(&fresh, &spec).await.unwrap().digest, first.digest);
@@ -114,7 +114,7 @@ async fn a_changed_column_keeps_every_other_attribute_forward_and_back() {
             .await;
         let modify = |name: &str, column: &str, column_type: &str| json!({"name": name, "table": "t", "modifyColumn": {"name": column, "type": column_type}});
         let spec = spec(
-            &fresh,
+            &fresh.schema,
             json!({
                 "typeFixes": [
                     modify("a", "a", "BIGINT UNSIGNED"),
@@ -153,10 +153,11 @@ async fn a_key_that_exists_is_adopted_and_one_that_differs_is_a_problem() {
                  CONSTRAINT other_name FOREIGN KEY (parent_id) REFERENCES parent (id))",
             )
             .await;
-        let same = plan(&fresh, &spec(&fresh, key("child", "parent_id", "parent", "id", "Restrict"))).await.unwrap();
+        let same =
+            plan(&fresh, &spec(&fresh.schema, key("child", "parent_id", "parent", "id", "Restrict"))).await.unwrap();
         assert_eq!((same.adopted.len(), same.operations.len()), (1, 0));
         let problems =
-            plan(&fresh, &spec(&fresh, key("child", "parent_id", "parent", "id", "Cascade"))).await.unwrap_err();
+            plan(&fresh, &spec(&fresh.schema, key("child", "parent_id", "parent", "id", "Cascade"))).await.unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert_eq!(problems[0].path, "spec.stages[0].foreignKeys[0]");
         assert!(problems[0].message.contains("other_name"), "{}", problems[0]);

@@ -11,7 +11,7 @@ use crate::common::{Fresh, in_fresh_schema};
 use crate::planning::spec;
 
 async fn report(fresh: &Fresh, content: Value) -> ValidationReport {
-    let spec = spec(fresh, content);
+    let spec = spec(&fresh.schema, content);
     let mut connection = fresh.connect().await;
     let catalogue = read_catalogue(&mut connection, &fresh.schema, &tables(&spec).unwrap()).await.unwrap();
     let plan = build(&spec, &catalogue).unwrap();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cascades;
 mod plans;
 mod problems;
 
@@ -83,6 +84,7 @@ fn table(table: &str, columns: &[&str]) -> Table {
         estimated_rows: 1000,
         data_bytes: 100_000,
         index_bytes: 0,
+        row_versions: Some(0),
     }
 }
 

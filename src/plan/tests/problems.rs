@@ -78,9 +78,52 @@ fn every_problem_is_found_at_its_path_and_names_the_way_out() {
         ),
         (
             keys(std::slice::from_ref(&user)),
-            edit("bookmarks", |table| table.columns[2].default = Some("0000-00-00".into())),
+            edit("bookmarks", |table| {
+                table.columns[2].data_type = "date".into();
+                table.columns[2].default = Some("0000-00-00".into());
+            }),
             format!("{stage}.table"),
             "1067",
+        ),
+        (
+            keys(std::slice::from_ref(&user)),
+            edit("bookmarks", |table| {
+                table.columns[2].data_type = "datetime".into();
+                table.columns[2].default = Some("2020-01-00 00:00:00".into());
+            }),
+            format!("{stage}.table"),
+            "1067",
+        ),
+        (
+            keys(std::slice::from_ref(&user)),
+            edit("users", |table| table.engine = "VIEW".into()),
+            format!("{stage}.references.table"),
+            "name the table behind it",
+        ),
+        (
+            keys(&[with(key("maybe_id"), "/orphans", json!("SetNull"))]),
+            edit("bookmarks", |table| {
+                table.columns[4].extra = "STORED GENERATED".into();
+                table.columns[4].generation_expression = Some("(`owner_id` + 1)".into());
+            }),
+            format!("{stage}.orphans"),
+            "is generated",
+        ),
+        (
+            fixes(add("agency_id", true)),
+            edit("bookmarks", |table| table.row_versions = Some(254)),
+            "spec.typeFixes[0].addColumn".into(),
+            "254 of at most 255",
+        ),
+        (
+            fixes(add("agency_id", true)),
+            change(|catalogue| {
+                catalogue.server.version.major = 8;
+                catalogue.server.version.minor = 4;
+                catalogue.tables.get_mut("shop.bookmarks").unwrap().row_versions = Some(63);
+            }),
+            "spec.typeFixes[0].addColumn".into(),
+            "FORCE",
         ),
         (
             keys(std::slice::from_ref(&user)),

@@ -1,0 +1,41 @@
+//! Figures that Holdfast is measured by, on the server that HOLDFAST_TEST_MYSQL names. Each comes from a file of its own, which
+//! returns [`Figure`]s; all of them go into one table and one report, `target/bench/report.json`.
+
+#[path = "../mysql/common.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+mod common;
+mod figure;
+mod planning;
+
+use std::process::ExitCode;
+
+use figure::{Conditions, Failure, Figure, Report};
+use holdfast::mysql::SessionLimits;
+use holdfast::mysql::server::read_server;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(report) => {
+            println!("\n{}", report.table());
+            // A figure that misses its aim is shown, not hidden in an exit status; only a failure to measure is one.
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<Report, Failure> {
+    let target = common::target();
+    let mut connection = target.connect(SessionLimits::default()).await?;
+    let server = read_server(&mut connection).await?.version_text;
+    connection.close().await?;
+    let mut figures: Vec<Figure> = Vec::new();
+    figures.extend(planning::measure(&target).await?);
+    let report = Report { conditions: Conditions::here(server), figures };
+    println!("bench: written to {}", report.write()?.display());
+    Ok(report)
+}
