@@ -5,6 +5,7 @@
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 mod common;
 mod figure;
+mod key;
 mod planning;
 
 use std::process::ExitCode;
@@ -33,8 +34,16 @@ async fn run() -> Result<Report, Failure> {
     let mut connection = target.connect(SessionLimits::default()).await?;
     let server = read_server(&mut connection).await?.version_text;
     connection.close().await?;
+    // `cargo bench --bench figures -- key` measures only what is named; cargo itself adds --bench.
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|each| each == name);
     let mut figures: Vec<Figure> = Vec::new();
-    figures.extend(planning::measure(&target).await?);
+    if wanted("key") {
+        figures.extend(key::measure(&target).await?);
+    }
+    if wanted("planning") {
+        figures.extend(planning::measure(&target).await?);
+    }
     let report = Report { conditions: Conditions::here(server), figures };
     println!("bench: written to {}", report.write()?.display());
     Ok(report)
