@@ -63,6 +63,10 @@ pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Rem
         connection.close().await?;
         return Ok(Removed { report: RowsReport { rounds: 1, ..RowsReport::default() }, tables: Vec::new() });
     }
+    if !any(work, &mut connection, table, columns).await? {
+        connection.close().await?;
+        return Ok(Removed { report: RowsReport { rounds: 1, ..RowsReport::default() }, tables: Vec::new() });
+    }
     let quarantine = Quarantine::of_table(work, &mut connection, table).await?;
     refuse_triggers(work, &quarantine.shape, &["DELETE"])?;
     quarantine.shape.require(order_by)?;
@@ -96,7 +100,9 @@ pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Rem
     let mut removed = Removed::default();
     loop {
         removed.report.rounds += 1;
-        if job.round(&mut connection, &mut ledger, &mut removed.report).await? == 0 {
+        job.round(&mut connection, &mut ledger, &mut removed.report).await?;
+        if !any(work, &mut connection, table, columns).await? {
+            removed.report.rounds += 1;
             break;
         }
         if removed.report.rounds >= MAX_ROUNDS {
@@ -124,6 +130,23 @@ fn groups(table: &TableName, columns: &[Identifier]) -> String {
         table.quoted(),
         every("t", columns, "IS NOT NULL")
     )
+}
+
+/// Whether there are duplicates: a list of the rows costs tables that are made and dropped, and is made only where there is
+/// something to list.
+async fn any(
+    work: &Work<'_>,
+    connection: &mut Connection,
+    table: &TableName,
+    columns: &[Identifier],
+) -> Result<bool, Error> {
+    let statement = format!("SELECT EXISTS ({})", groups(table, columns));
+    let id = connection.id;
+    let found: i64 = interruptible(work, id, &format!("looking for duplicates in {table}"), async {
+        Ok(sqlx::raw_sql(sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?)
+    })
+    .await?;
+    Ok(found != 0)
 }
 
 async fn refuse_any(
@@ -164,7 +187,7 @@ impl Job<'_> {
         connection: &mut Connection,
         ledger: &mut Ledger,
         report: &mut RowsReport,
-    ) -> Result<u64, Error> {
+    ) -> Result<(), Error> {
         let (work, shape) = (self.work, &self.quarantine.shape);
         let what = format!("removing duplicates from {}", self.table);
         isolate(connection, Isolation::ReadCommitted).await?;
@@ -203,8 +226,7 @@ impl Job<'_> {
             report.values_changed += values;
             from = to;
         }
-        list.remove(connection).await?;
-        Ok(found)
+        list.remove(connection).await
     }
 
     /// Every row that goes, with the row of its group that stays.

@@ -12,6 +12,8 @@ pub mod code {
     pub const DATABASE_ACCESS_DENIED: u16 = 1044;
     /// ER_ACCESS_DENIED_ERROR
     pub const ACCESS_DENIED: u16 = 1045;
+    /// ER_TABLE_EXISTS_ERROR
+    pub const TABLE_EXISTS: u16 = 1050;
     /// ER_DUP_ENTRY
     pub const DUPLICATE_ENTRY: u16 = 1062;
     /// ER_TABLEACCESS_DENIED_ERROR

@@ -74,13 +74,20 @@ pub(crate) async fn count(work: &Work<'_>, connection: &mut Connection, key: &Fo
     interruptible(work, id, "looking for orphans", orphan_query::count_orphans(connection, key)).await
 }
 
+/// Counts with a query that was prepared before: a list of the rows costs tables that are made and dropped, and is made only where
+/// there is something to list.
+async fn count_again(work: &Work<'_>, connection: &mut Connection, query: &OrphanQuery) -> Result<u64, Error> {
+    let id = connection.id;
+    interruptible(work, id, "looking for orphans", orphan_query::count(connection, query)).await
+}
+
 async fn refuse_any(work: &Work<'_>, connection: &mut Connection, key: &ForeignKey, path: &str) -> Result<(), Error> {
     let query = OrphanQuery::read(connection, key).await?;
-    let id = connection.id;
-    let orphans = interruptible(work, id, "looking for orphans", orphan_query::count(connection, &query)).await?;
+    let orphans = count_again(work, connection, &query).await?;
     if orphans == 0 {
         return Ok(());
     }
+    let id = connection.id;
     let sample: Vec<String> = interruptible(work, id, "sampling orphans", async {
         let rows = sqlx::raw_sql(sql(query.sample_statement(5))).fetch_all(connection.raw()).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
@@ -106,6 +113,11 @@ pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Rem
     let mut connection = open(work, Isolation::ReadCommitted).await?;
     if policy == OrphanPolicy::Fail {
         refuse_any(work, &mut connection, key, &operation.path).await?;
+        connection.close().await?;
+        return Ok(Removed { report: RowsReport { rounds: 1, ..RowsReport::default() }, tables: Vec::new() });
+    }
+    let query = OrphanQuery::read(&mut connection, key).await?;
+    if count_again(work, &mut connection, &query).await? == 0 {
         connection.close().await?;
         return Ok(Removed { report: RowsReport { rounds: 1, ..RowsReport::default() }, tables: Vec::new() });
     }
@@ -139,13 +151,14 @@ pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Rem
         refuse_triggers(work, &quarantine.shape, &["DELETE"])?;
         (Vec::new(), Some(Cascades::read(work, &mut connection, &quarantine).await?))
     };
-    let query = OrphanQuery::read(&mut connection, key).await?;
     let job = Job { work, operation: &operation.id, key, policy, quarantine, query, parent_index, nulled, cascades };
     let mut ledger = Ledger::read(work, &mut connection).await?;
     let mut removed = Removed::default();
     loop {
         removed.report.rounds += 1;
-        if job.round(&mut connection, &mut ledger, &mut removed.report).await? == 0 {
+        job.round(&mut connection, &mut ledger, &mut removed.report).await?;
+        if count_again(work, &mut connection, &job.query).await? == 0 {
+            removed.report.rounds += 1;
             break;
         }
         if removed.report.rounds >= MAX_ROUNDS {
@@ -204,13 +217,13 @@ async fn nullable_columns(
 }
 
 impl Job<'_> {
-    /// One pass: finds orphans, removes them in batches, and returns how many were found.
+    /// One pass: finds orphans and removes them in batches.
     async fn round(
         &self,
         connection: &mut Connection,
         ledger: &mut Ledger,
         report: &mut RowsReport,
-    ) -> Result<u64, Error> {
+    ) -> Result<(), Error> {
         let (work, shape) = (self.work, &self.quarantine.shape);
         let primary = shape.require_primary_key()?;
         let what = format!("removing orphans of {}", self.key.name);
@@ -248,8 +261,7 @@ impl Job<'_> {
             report.values_changed += values;
             from = to;
         }
-        list.remove(connection).await?;
-        Ok(found)
+        list.remove(connection).await
     }
 
     /// The rows of a batch that are orphans still, with the places of their parents locked until the transaction ends.

@@ -140,7 +140,7 @@ fn registry(work: &Work<'_>) -> Result<TableName, Error> {
 }
 
 impl Quarantine {
-    /// The quarantine table of a table, created where it is missing. Ends a transaction that is open on the connection.
+    /// The quarantine table of a table, created where it is missing. No transaction may be open on the connection.
     pub(crate) async fn ensure(work: &Work<'_>, connection: &mut Connection, shape: Shape) -> Result<Self, Error> {
         if let Some(column) =
             shape.columns.iter().find(|column| column.name.as_str().to_lowercase().starts_with(OWN_PREFIX))
@@ -174,7 +174,16 @@ impl Quarantine {
         Self::ensure(work, connection, shape).await
     }
 
+    /// Whether the table is there and registered. CREATE TABLE IF NOT EXISTS costs a write even where there is nothing to create.
+    async fn exists(&self, work: &Work<'_>, connection: &mut Connection) -> Result<bool, Error> {
+        Ok(registered(work, connection).await?.iter().any(|known| known.name == self.name)
+            && table_exists(connection, &self.name).await?)
+    }
+
     async fn create(&self, work: &Work<'_>, connection: &mut Connection) -> Result<(), Error> {
+        if self.exists(work, connection).await? {
+            return Ok(());
+        }
         let columns: Vec<String> = self
             .shape
             .stored_columns()
@@ -312,6 +321,17 @@ pub(crate) struct Registered {
     pub(crate) source: TableName,
 }
 
+async fn table_exists(connection: &mut Connection, table: &TableName) -> Result<bool, Error> {
+    let found: i64 =
+        sqlx::query("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?")
+            .bind(table.schema.as_str())
+            .bind(table.table.as_str())
+            .fetch_one(connection.raw())
+            .await?
+            .try_get(0)?;
+    Ok(found != 0)
+}
+
 /// All quarantine tables beside the journal.
 pub(crate) async fn registered(work: &Work<'_>, connection: &mut Connection) -> Result<Vec<Registered>, Error> {
     registered_in(&registry(work)?, connection).await
@@ -319,14 +339,7 @@ pub(crate) async fn registered(work: &Work<'_>, connection: &mut Connection) -> 
 
 /// All quarantine tables that a registry names.
 pub(crate) async fn registered_in(registry: &TableName, connection: &mut Connection) -> Result<Vec<Registered>, Error> {
-    let exists: i64 =
-        sqlx::query("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?")
-            .bind(registry.schema.as_str())
-            .bind(registry.table.as_str())
-            .fetch_one(connection.raw())
-            .await?
-            .try_get(0)?;
-    if exists == 0 {
+    if !table_exists(connection, registry).await? {
         return Ok(Vec::new());
     }
     let statement = format!("SELECT name, source_schema, source_table FROM {} ORDER BY name", registry.quoted());

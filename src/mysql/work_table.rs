@@ -5,7 +5,7 @@ use sqlx::Row;
 
 use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
-use super::error::{Cause, Error};
+use super::error::{Cause, Error, code};
 use super::quarantine::{column_definition, short_hash};
 use super::row_session::interruptible;
 use super::row_shape::{Shape, ShapeColumn};
@@ -40,14 +40,18 @@ impl WorkTable {
         let definitions: Vec<String> =
             columns.iter().map(|(name, column)| format!("{} {}", name.quoted(), column_definition(column))).collect();
         within(SHORT_STATEMENT, format!("creating the work table {name}"), async {
-            connection.run(&format!("DROP TABLE IF EXISTS {}", name.quoted())).await?;
-            connection
-                .run(&format!(
-                    "CREATE TABLE {} (n BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, {}) ENGINE = InnoDB",
-                    name.quoted(),
-                    definitions.join(", ")
-                ))
-                .await
+            let create = format!(
+                "CREATE TABLE {} (n BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, {}) ENGINE = InnoDB",
+                name.quoted(),
+                definitions.join(", ")
+            );
+            match connection.run(&create).await {
+                Err(error) if error.code == Some(code::TABLE_EXISTS) => {
+                    connection.run(&format!("DROP TABLE {}", name.quoted())).await?;
+                    connection.run(&create).await
+                }
+                created => created,
+            }
         })
         .await?;
         Ok(Self { name, columns: columns.iter().map(|(name, _)| name.clone()).collect() })
