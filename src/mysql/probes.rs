@@ -53,8 +53,10 @@ pub async fn probe(
     keys: &[ForeignKey],
 ) -> Result<ProbeReport, Error> {
     let mut report = ProbeReport::default();
+    let mut reader = target.connect(SessionLimits::default()).await?;
+    let mut learned = Maker::new();
     for key in keys {
-        match probe_key(target, schema, limit, key).await {
+        match probe_key(target, schema, limit, (&mut reader, &mut learned), key).await {
             Ok(()) => report.probed.push(ProbedKey { key: key.name.clone(), on_delete: key.on_delete }),
             Err(error) if prevents_probing(&error) => {
                 report.unprobed.push(UnprobedKey { key: key.name.clone(), reason: error.to_string() });
@@ -62,6 +64,7 @@ pub async fn probe(
             Err(error) => return Err(error.while_doing(format!("probing {} of {}", key.name, key.child))),
         }
     }
+    reader.close().await?;
     Ok(report)
 }
 
@@ -92,17 +95,25 @@ fn prevents_probing(error: &Error) -> bool {
     }
 }
 
-async fn probe_key(target: &Target, schema: &Identifier, limit: Duration, key: &ForeignKey) -> Result<(), Error> {
-    let mut connection = target.connect(SessionLimits::default()).await?;
-    let mut maker = Maker::new();
-    maker.learn(&mut connection, &key.child).await?;
-    maker.learn(&mut connection, &key.parent).await?;
-    connection.close().await?;
+async fn probe_key(
+    target: &Target,
+    schema: &Identifier,
+    limit: Duration,
+    (reader, learned): (&mut Connection, &mut Maker),
+    key: &ForeignKey,
+) -> Result<(), Error> {
+    for table in [&key.child, &key.parent] {
+        if let Err(error) = learned.learn(reader, table).await {
+            // What was learned on the way may lack a parent.
+            *learned = Maker::new();
+            return Err(error);
+        }
+    }
     let what = format!("probing {}", key.name);
     let mut tries = 1;
     loop {
         let mut cage = Cage::open(target, schema, limit, &what).await?;
-        let outcome = tokio::time::timeout(cage.limit(), steps(&mut cage.connection, &mut maker.again(), key)).await;
+        let outcome = tokio::time::timeout(cage.limit(), steps(&mut cage.connection, &mut learned.again(), key)).await;
         match cage.end(outcome).await {
             Ok(()) => return Ok(()),
             Err(error) => try_again(error, tries).await?,
