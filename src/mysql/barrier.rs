@@ -6,6 +6,7 @@
 //! RECOVER are asked instead; where they cannot be read either, the barrier does not pass.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::Row;
@@ -15,8 +16,9 @@ use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
 use super::session::Work;
 
-/// Between two readings: InnoDB refreshes its cache only after 0.1 s without a reader.
-const BETWEEN_READINGS: Duration = Duration::from_millis(150);
+/// Between two readings: InnoDB renews its cache only after 0.1 s without a reader, and a reading that comes earlier begins that
+/// time anew.
+const BETWEEN_READINGS: Duration = Duration::from_millis(105);
 /// How long the cache may hide the canary before the other source is asked.
 const CANARY_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -30,16 +32,36 @@ enum Source {
     TransactionEvents,
 }
 
+/// When the session last read `innodb_trx`, so that the next reading waits no longer than it must to be a new one.
+#[derive(Debug, Default)]
+pub(crate) struct LastReading(Mutex<Option<Instant>>);
+
+impl LastReading {
+    /// Waits until InnoDB renews its cache for the next reader, as far as this session's own readings keep it from that.
+    async fn pause(&self, work: &Work<'_>) -> Result<(), Error> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.map(|last| BETWEEN_READINGS.saturating_sub(last.elapsed())) {
+            Some(rest) if !rest.is_zero() => work.pause(rest).await,
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
 /// Waits until all transactions that were open when this is called have ended.
 ///
 /// # Errors
 /// [`Cause::BarrierTimeout`] naming those that have not, [`Cause::Stopped`], [`Cause::PrivilegeMissing`] when transactions
 /// cannot be read.
 pub(crate) async fn wait(work: &Work<'_>, label: &str) -> Result<(), Error> {
+    // A connection of its own: an earlier barrier's canary in a stale reading must not be taken for this one's.
     let mut canary = work.connect(SessionLimits::default()).await?;
     within(SHORT_STATEMENT, "opening the canary transaction", canary.run("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
         .await?;
-    let mut reader = work.connect(SessionLimits::default()).await?;
+    let mut reader = work.lend().await?;
     let (source, mut waiting_for) = first_reading(work, &mut reader, canary.id).await?;
     let started = Instant::now();
     // The first reading came after the canary began; the canary has served.
@@ -60,16 +82,26 @@ pub(crate) async fn wait(work: &Work<'_>, label: &str) -> Result<(), Error> {
                 ),
             ));
         }
-        work.pause(BETWEEN_READINGS).await?;
         let now = match source {
-            Source::InnodbTrx => innodb_trx(&mut reader).await?,
-            Source::TransactionEvents => transaction_events(&mut reader).await?,
+            Source::InnodbTrx => innodb_trx(work, &mut reader).await?,
+            Source::TransactionEvents => {
+                work.pause(BETWEEN_READINGS).await?;
+                transaction_events(&mut reader).await?
+            }
         };
-        // A stale reading shows too much rather than too little: what it no longer shows has ended.
-        waiting_for.retain(|transaction, _| now.contains_key(transaction));
+        // A stale reading shows too much rather than too little: what it no longer shows has ended, or was prepared by XA, which
+        // takes it from its session and leaves it open.
+        waiting_for.retain(|transaction, _| now.contains_key(transaction) || now.contains_key(&detached(transaction)));
     }
     work.progress.update(|reading| reading.waiting = None);
-    within(SHORT_STATEMENT, "closing the barrier's connection", reader.close()).await
+    reader.give_back();
+    Ok(())
+}
+
+/// How `innodb_trx` shows a transaction once its session has prepared it: without the session.
+fn detached(transaction: &str) -> String {
+    let started = transaction.split_once(' ').map_or(transaction, |(_, started)| started);
+    format!("0 {started}")
 }
 
 /// The first reading that surely is later than the canary, without the canary itself.
@@ -77,13 +109,12 @@ async fn first_reading(work: &Work<'_>, reader: &mut Connection, canary: u64) ->
     let started = Instant::now();
     let own = format!("{canary} ");
     while started.elapsed() < CANARY_DEADLINE {
-        let mut reading = innodb_trx(reader).await?;
+        let mut reading = innodb_trx(work, reader).await?;
         let before = reading.len();
         reading.retain(|transaction, _| !transaction.starts_with(&own));
         if reading.len() < before {
             return Ok((Source::InnodbTrx, reading));
         }
-        work.pause(BETWEEN_READINGS).await?;
     }
     tracing::warn!(
         "another reader keeps information_schema.innodb_trx stale; transaction events and XA RECOVER are read instead"
@@ -101,7 +132,9 @@ async fn first_reading(work: &Work<'_>, reader: &mut Connection, canary: u64) ->
     Ok((Source::TransactionEvents, reading))
 }
 
-async fn innodb_trx(reader: &mut Connection) -> Result<Transactions, Error> {
+/// Reads `innodb_trx` as soon as it may have been renewed since this session read it.
+async fn innodb_trx(work: &Work<'_>, reader: &mut Connection) -> Result<Transactions, Error> {
+    work.last_reading.pause(work).await?;
     within(SHORT_STATEMENT, "reading information_schema.innodb_trx", async {
         // trx_id changes at the first write: thread and start are what stays.
         let rows = sqlx::query(
@@ -112,6 +145,7 @@ async fn innodb_trx(reader: &mut Connection) -> Result<Transactions, Error> {
         )
         .fetch_all(reader.raw())
         .await?;
+        work.last_reading.note();
         rows.iter()
             .map(|row| {
                 let (thread, started): (u64, String) = (row.try_get(0)?, row.try_get(1)?);

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
-use super::catalogue_keys::read_foreign_keys;
+use super::catalogue_keys::{read_foreign_keys, read_keys_of_children};
 use super::connection::{Connection, sql};
 use super::create_statement;
 use super::error::{Cause, Error};
 use super::server::read_server;
-use crate::plan::catalogue::{Catalogue, Column, Flavour, ForeignKey, Index, IndexPart, Table, Version};
+use crate::plan::catalogue::{Catalogue, Column, Flavour, ForeignKey, Index, IndexPart, Server, Table, Version};
 use crate::plan::identifier::{Identifier, TableName};
 
 /// Names in one IN list; longer lists are read in parts.
@@ -38,8 +38,32 @@ pub async fn read_catalogue(
     create_statement::settle_format(connection).await?;
     let foreign_keys = read_foreign_keys(connection, &schema).await?;
     let wanted = connected(tables, &foreign_keys, server.lower_case_table_names);
+    let tables = read_definitions(connection, &wanted).await?;
+    Ok(Catalogue { server, schema, tables, foreign_keys })
+}
+
+/// Reads of a schema that was planned for only the named tables, not those connected with them, and all foreign keys of its
+/// tables, not those of other schemas that refer to it. The session's format of definitions must be settled.
+///
+/// # Errors
+/// What the server answers.
+pub(crate) async fn read_named(
+    connection: &mut Connection,
+    server: &Server,
+    schema: &Identifier,
+    tables: &[TableName],
+) -> Result<Catalogue, Error> {
+    let foreign_keys = read_keys_of_children(connection, schema).await?;
+    let tables = read_definitions(connection, &tables.iter().cloned().collect()).await?;
+    Ok(Catalogue { server: server.clone(), schema: schema.clone(), tables, foreign_keys })
+}
+
+async fn read_definitions(
+    connection: &mut Connection,
+    wanted: &BTreeSet<TableName>,
+) -> Result<BTreeMap<String, Table>, Error> {
     let mut by_schema: BTreeMap<&Identifier, Vec<&TableName>> = BTreeMap::new();
-    for table in &wanted {
+    for table in wanted {
         by_schema.entry(&table.schema).or_default().push(table);
     }
     let mut found = BTreeMap::new();
@@ -51,7 +75,7 @@ pub async fn read_catalogue(
     for table in found.values_mut() {
         table.create_statement = create_statement::read(connection, &table.name).await?;
     }
-    Ok(Catalogue { server, schema, tables: found, foreign_keys })
+    Ok(found)
 }
 
 async fn read_schema(connection: &mut Connection, schema: &Identifier, lower_case: u8) -> Result<Identifier, Error> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::Row;
 
 use super::catalogue::identifier;
-use super::connection::Connection;
+use super::connection::{Connection, sql};
 use super::error::{Cause, Error};
 use crate::plan::catalogue::{ForeignKey, ReferentialAction};
 use crate::plan::identifier::{Identifier, TableName};
@@ -15,27 +15,47 @@ use crate::plan::identifier::{Identifier, TableName};
 /// # Errors
 /// [`Cause::ServerUnsupported`] for an action that we do not know; else what the server answers.
 pub async fn read_foreign_keys(connection: &mut Connection, schema: &Identifier) -> Result<Vec<ForeignKey>, Error> {
+    let of_columns = "(CONSTRAINT_SCHEMA = ? OR REFERENCED_TABLE_SCHEMA = ?)";
+    let of_rules = "(CONSTRAINT_SCHEMA = ? OR UNIQUE_CONSTRAINT_SCHEMA = ?)";
+    read(connection, (of_columns, of_rules), &[schema, schema]).await
+}
+
+/// Reads all foreign keys whose child lies in the schema, in the order of name: ten times quicker than those of both ends, which
+/// no index of the server's dictionary serves.
+///
+/// # Errors
+/// As of [`read_foreign_keys`].
+pub(crate) async fn read_keys_of_children(
+    connection: &mut Connection,
+    schema: &Identifier,
+) -> Result<Vec<ForeignKey>, Error> {
+    read(connection, ("CONSTRAINT_SCHEMA = ?", "CONSTRAINT_SCHEMA = ?"), &[schema]).await
+}
+
+async fn read(
+    connection: &mut Connection,
+    (of_columns, of_rules): (&str, &str),
+    schemas: &[&Identifier],
+) -> Result<Vec<ForeignKey>, Error> {
     // Two lists joined here: the server joins these views slowly.
-    let columns = sqlx::query(
+    let mut columns = sqlx::query(sql(format!(
         "SELECT CAST(CONSTRAINT_SCHEMA AS CHAR), CAST(TABLE_NAME AS CHAR), CAST(CONSTRAINT_NAME AS CHAR), \
          CAST(COLUMN_NAME AS CHAR), CAST(REFERENCED_TABLE_SCHEMA AS CHAR), CAST(REFERENCED_TABLE_NAME AS CHAR), \
          CAST(REFERENCED_COLUMN_NAME AS CHAR) FROM information_schema.KEY_COLUMN_USAGE \
-         WHERE REFERENCED_TABLE_NAME IS NOT NULL AND (CONSTRAINT_SCHEMA = ? OR REFERENCED_TABLE_SCHEMA = ?) \
-         ORDER BY CONSTRAINT_SCHEMA, CONSTRAINT_NAME, TABLE_NAME, ORDINAL_POSITION",
-    )
-    .bind(schema.as_str())
-    .bind(schema.as_str())
-    .fetch_all(connection.raw())
-    .await?;
-    let rules = sqlx::query(
+         WHERE REFERENCED_TABLE_NAME IS NOT NULL AND {of_columns} \
+         ORDER BY CONSTRAINT_SCHEMA, CONSTRAINT_NAME, TABLE_NAME, ORDINAL_POSITION"
+    )));
+    let mut rules = sqlx::query(sql(format!(
         "SELECT CAST(CONSTRAINT_SCHEMA AS CHAR), CAST(TABLE_NAME AS CHAR), CAST(CONSTRAINT_NAME AS CHAR), \
          CAST(DELETE_RULE AS CHAR), CAST(UPDATE_RULE AS CHAR) FROM information_schema.REFERENTIAL_CONSTRAINTS \
-         WHERE CONSTRAINT_SCHEMA = ? OR UNIQUE_CONSTRAINT_SCHEMA = ?",
-    )
-    .bind(schema.as_str())
-    .bind(schema.as_str())
-    .fetch_all(connection.raw())
-    .await?;
+         WHERE {of_rules}"
+    )));
+    for schema in schemas {
+        columns = columns.bind(schema.as_str());
+        rules = rules.bind(schema.as_str());
+    }
+    let columns = columns.fetch_all(connection.raw()).await?;
+    let rules = rules.fetch_all(connection.raw()).await?;
     let mut actions: BTreeMap<(String, String, String), (ReferentialAction, ReferentialAction)> = BTreeMap::new();
     for row in &rules {
         let name: String = row.try_get(2)?;

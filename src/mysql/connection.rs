@@ -1,5 +1,6 @@
 //! Connections to one server: how they are opened, and what is checked on every one of them before it is used. Each is
-//! dedicated to one purpose; none comes from a pool, because session settings and locks must not leak.
+//! dedicated to one purpose, because session settings and locks must not leak; only those of [`super::lending`] serve again and
+//! again, and they hold neither.
 
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ pub struct Connection {
     pub id: u64,
     /// `@@server_uuid` of the server that answered (MariaDB: `@@server_id` and `@@hostname`).
     pub server_uuid: String,
+    /// The expression that gives it.
+    identity: &'static str,
 }
 
 /// Marks SQL text as checked: its identifiers come quoted from [`crate::plan::identifier`], its values are bound or literals of
@@ -136,11 +139,23 @@ impl Target {
 
 impl Connection {
     async fn prepare(mut inner: MySqlConnection, limits: SessionLimits) -> Result<Self, Error> {
-        let row = sqlx::raw_sql("SELECT CONNECTION_ID(), CAST(@@version AS CHAR), @@global.read_only")
-            .fetch_one(&mut inner)
-            .await?;
-        let id: u64 = row.try_get(0)?;
-        let version: String = row.try_get(1)?;
+        let version: String =
+            sqlx::raw_sql("SELECT CAST(@@version AS CHAR)").fetch_one(&mut inner).await?.try_get(0)?;
+        let identity = if version.contains("MariaDB") {
+            "CAST(CONCAT(@@server_id, '@', @@hostname) AS CHAR)"
+        } else {
+            "CAST(@@server_uuid AS CHAR)"
+        };
+        let mut connection = Self { inner, id: 0, server_uuid: String::new(), identity };
+        (connection.id, connection.server_uuid) = connection.who_answers("").await?;
+        connection.set_limits(limits).await?;
+        Ok(connection)
+    }
+
+    /// The session and the server that answer, after `first` (statements that end with a semicolon) in the same round trip.
+    async fn who_answers(&mut self, first: &str) -> Result<(u64, String), Error> {
+        let statement = format!("{first}SELECT CONNECTION_ID(), {}, @@global.read_only", self.identity);
+        let row = sqlx::raw_sql(sql(statement)).fetch_one(&mut self.inner).await?;
         let read_only: i64 = row.try_get(2)?;
         if read_only != 0 {
             return Err(Error::new(
@@ -148,15 +163,28 @@ impl Connection {
                 "the server is read-only (@@global.read_only): name the writable primary in database.host",
             ));
         }
-        let identity = if version.contains("MariaDB") {
-            "SELECT CAST(CONCAT(@@server_id, '@', @@hostname) AS CHAR)"
-        } else {
-            "SELECT CAST(@@server_uuid AS CHAR)"
-        };
-        let server_uuid: String = sqlx::raw_sql(identity).fetch_one(&mut inner).await?.try_get(0)?;
-        let mut connection = Self { inner, id, server_uuid };
-        connection.set_limits(limits).await?;
-        Ok(connection)
+        Ok((row.try_get(0)?, row.try_get(1)?))
+    }
+
+    /// Runs `statements`, each ended by a semicolon, and makes sure that it is still the session of the server that answered when
+    /// the connection was opened.
+    ///
+    /// # Errors
+    /// [`Cause::ServerUnsupported`] when another session answers, or the server is read-only now; [`Cause::Unreachable`] when the
+    /// connection is gone.
+    pub(crate) async fn ready_again(&mut self, statements: &str) -> Result<(), Error> {
+        let (id, server_uuid) = self.who_answers(statements).await?;
+        if (id, &server_uuid) == (self.id, &self.server_uuid) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Cause::ServerUnsupported,
+            format!(
+                "connection {} of server {} is answered by connection {id} of server {server_uuid}: a proxy in between shares connections; \
+                 name the server itself in database.host",
+                self.id, self.server_uuid
+            ),
+        ))
     }
 
     /// Sets how long statements wait for locks.

@@ -44,7 +44,7 @@ pub(crate) struct Applied {
     pub(crate) longest: Duration,
 }
 
-/// Carries a change out, if the catalogue does not show it already.
+/// Carries a change out. The caller has just seen that the catalogue does not show it.
 ///
 /// # Errors
 /// [`Cause::RetriesExhausted`] naming the last blocker, [`Cause::Drifted`] when the catalogue is neither as before nor as
@@ -56,9 +56,6 @@ pub(crate) async fn apply(work: &Work<'_>, change: &Change<'_>) -> Result<Applie
     let mut lost_builds = 0;
     let mut obstacle = String::from("nothing was tried");
     work.progress.update(|reading| change.label.clone_into(&mut reading.activity));
-    if reached(work, change).await? {
-        return Ok(applied);
-    }
     while applied.tries < tries {
         if applied.tries > 0 {
             work.progress.update(|reading| reading.waiting = Some(format!("{}: {obstacle}", change.label)));
@@ -66,11 +63,11 @@ pub(crate) async fn apply(work: &Work<'_>, change: &Change<'_>) -> Result<Applie
         }
         work.stop.check()?;
         applied.tries += 1;
-        let mut observer = work.connect(SessionLimits::default()).await?;
+        let mut observer = work.lend().await?;
         let blockers = holders(&mut observer, &tables, work.settings.lock_timeout).await?;
         if !blockers.is_empty() {
             obstacle = describe(&blockers);
-            observer.close().await?;
+            observer.give_back();
             continue;
         }
         let attempt = attempt(work, change, observer).await?;
@@ -188,9 +185,9 @@ async fn last_obstacle(
     error: &Error,
     ended: &Option<Ended>,
 ) -> Result<String, Error> {
-    let mut observer = work.connect(SessionLimits::default()).await?;
+    let mut observer = work.lend().await?;
     let blockers = holders(&mut observer, tables, Duration::from_millis(50)).await?;
-    observer.close().await?;
+    observer.give_back();
     if !blockers.is_empty() {
         return Ok(describe(&blockers));
     }

@@ -12,6 +12,7 @@ use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error, code};
 use super::fence::{change_lock_name, get_lock};
 use super::goal::Goal;
+use super::lending::Lent;
 use super::session::Work;
 use crate::plan::model::LockClass;
 
@@ -46,7 +47,7 @@ pub(crate) struct Try {
 }
 
 /// One try: the statement on a connection of its own, `observer` watching.
-pub(crate) async fn attempt(work: &Work<'_>, change: &Change<'_>, observer: Connection) -> Result<Try, Error> {
+pub(crate) async fn attempt(work: &Work<'_>, change: &Change<'_>, mut observer: Lent) -> Result<Try, Error> {
     let seconds = Duration::from_secs(work.settings.lock_timeout.as_secs_f64().ceil().max(1.0) as u64);
     let mut connection = work.connect(SessionLimits { metadata_lock_wait: seconds, row_lock_wait: seconds }).await?;
     let lock = change_lock_name(&work.plan.schema);
@@ -74,8 +75,8 @@ pub(crate) async fn attempt(work: &Work<'_>, change: &Change<'_>, observer: Conn
         tokio::pin!(running);
         tokio::select! {
             result = &mut running => (result, None),
-            (observer, ended) = watch(work, change, observer, id, &waited) => {
-                if let Err(error) = kill(work, observer, id).await {
+            ended = watch(work, change, &mut observer, id, &waited) => {
+                if let Err(error) = kill(work, &mut observer, id).await {
                     tracing::warn!(connection = id, error = %error, "KILL QUERY failed; the server's own lock_wait_timeout ends the change");
                 }
                 let answer = tokio::time::timeout(KILL_DEADLINE, &mut running).await;
@@ -90,23 +91,21 @@ pub(crate) async fn attempt(work: &Work<'_>, change: &Change<'_>, observer: Conn
     } else {
         drop(connection);
     }
+    // A change of metadata is watched by the clock alone; a longer one may have ended while a look was under way.
+    if change.lock == LockClass::Metadata && ended.is_none() {
+        observer.give_back();
+    }
     let waited = Duration::from_micros(waited.load(Ordering::Relaxed));
     Ok(Try { result: result.map(|_| ()), ended, elapsed, waited })
 }
 
 /// Watches a running statement and answers once it has to be ended.
-async fn watch(
-    work: &Work<'_>,
-    change: &Change<'_>,
-    mut observer: Connection,
-    id: u64,
-    waited: &AtomicU64,
-) -> (Connection, Ended) {
+async fn watch(work: &Work<'_>, change: &Change<'_>, observer: &mut Connection, id: u64, waited: &AtomicU64) -> Ended {
     let started = Instant::now();
     if change.lock == LockClass::Metadata {
         tokio::select! {
-            () = tokio::time::sleep(work.settings.lock_timeout) => return (observer, Ended::Deadline),
-            () = work.stop.0.cancelled() => return (observer, Ended::Stopped),
+            () = tokio::time::sleep(work.settings.lock_timeout) => return Ended::Deadline,
+            () = work.stop.0.cancelled() => return Ended::Stopped,
         }
     }
     let longest = longest_duration(change);
@@ -134,19 +133,19 @@ async fn watch(
         .await;
         let (waiting, stage) = match look {
             Ok(found) => found,
-            Err(error) => return (observer, Ended::Blind(error)),
+            Err(error) => return Ended::Blind(error),
         };
         // The time since the look before counts as waited: rather too much than too little.
         if waiting {
             let micros = u64::try_from(last_look.elapsed().as_micros()).unwrap_or(u64::MAX);
             let total = waited.fetch_add(micros, Ordering::Relaxed).saturating_add(micros);
             if Duration::from_micros(total) >= work.settings.lock_timeout {
-                return (observer, Ended::Deadline);
+                return Ended::Deadline;
             }
         }
         last_look = Instant::now();
         if started.elapsed() > longest {
-            return (observer, Ended::TooLong);
+            return Ended::TooLong;
         }
         let done = stage
             .filter(|(_, estimated)| *estimated > 0)
@@ -160,13 +159,13 @@ async fn watch(
         });
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            () = work.stop.0.cancelled() => return (observer, Ended::Stopped),
+            () = work.stop.0.cancelled() => return Ended::Stopped,
         }
     }
 }
 
 /// Ends a statement, by a new connection if the watching one is gone.
-async fn kill(work: &Work<'_>, mut observer: Connection, id: u64) -> Result<(), Error> {
+async fn kill(work: &Work<'_>, observer: &mut Connection, id: u64) -> Result<(), Error> {
     let statement = format!("KILL QUERY {id}");
     let first = within(Duration::from_secs(2), "ending the change", observer.run(&statement)).await;
     let error = match first {

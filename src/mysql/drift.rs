@@ -9,7 +9,7 @@ use super::session::Work;
 use super::undo;
 use crate::plan::catalogue::Catalogue;
 use crate::plan::model::Action;
-use crate::plan::{Operation, Plan, TableName};
+use crate::plan::{Operation, Plan};
 
 /// Differences that a message names.
 const NAMED: usize = 10;
@@ -20,19 +20,7 @@ const NAMED: usize = 10;
 /// [`Cause::Drifted`] naming what differs, or what the server answers.
 pub(crate) async fn check(work: &Work<'_>) -> Result<(), Error> {
     let records = work.journal.read_operations().await?;
-    let tables = work
-        .plan
-        .tables
-        .keys()
-        .map(|name| {
-            undo::table_name(work, name).ok_or_else(|| {
-                Error::new(
-                    Cause::UnknownFormat,
-                    format!("the plan holds a before-image of {name:?}, which is no table"),
-                )
-            })
-        })
-        .collect::<Result<Vec<TableName>, Error>>()?;
+    let tables = undo::planned_tables(work)?;
     let found = differences(work.plan, &records, &observe(work, &tables).await?);
     match told(&found) {
         None => Ok(()),

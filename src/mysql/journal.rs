@@ -8,6 +8,7 @@ use super::connection::{Connection, SessionLimits, Target, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
 use super::journal_tables;
+use super::lending::{Lender, Lent};
 use super::report::MigrationOutcome;
 use super::work::JournalLocation;
 use crate::plan::identifier::{Identifier, TableName};
@@ -66,6 +67,7 @@ pub(crate) struct Journal {
     migration: String,
     epoch: u64,
     resumed: bool,
+    lender: Lender,
 }
 
 /// The name of a table of Holdfast's own: in the journal's schema, or with its prefix in the migrated one.
@@ -105,6 +107,7 @@ impl Journal {
             migration: String::new(),
             epoch: 0,
             resumed: false,
+            lender: Lender::default(),
         };
         within(SHORT_STATEMENT, "opening the journal", journal.take_over(plan, owner, connection)).await?;
         Ok(journal)
@@ -214,6 +217,23 @@ impl Journal {
         Ok(connection)
     }
 
+    /// Lends a connection to the server that holds the fence, for a short reading or an entry of the journal: an idle one that
+    /// proved to be in order, or a new one.
+    ///
+    /// # Errors
+    /// When none can be opened, or another server answers.
+    pub(crate) async fn lend(&self) -> Result<Lent, Error> {
+        match self.lender.idle().await? {
+            Some(lent) => Ok(lent),
+            None => self.lender.ready(self.connect(SessionLimits::default()).await?).await,
+        }
+    }
+
+    /// Closes the connections that are not lent at the moment.
+    pub(crate) async fn close_idle(&self) {
+        self.lender.close().await;
+    }
+
     /// Checks, inside the caller's transaction, that this migration is still ours, and keeps it ours until the transaction ends.
     ///
     /// # Errors
@@ -242,7 +262,7 @@ impl Journal {
 
     async fn write(&self, what: String, statement: String, values: &[Option<&str>]) -> Result<(), Error> {
         within(SHORT_STATEMENT, what, async {
-            let mut connection = self.connect(SessionLimits::default()).await?;
+            let mut connection = self.lend().await?;
             connection.run("START TRANSACTION").await?;
             self.assert_epoch(&mut connection).await?;
             let mut query = sqlx::query(sql(statement));
@@ -257,7 +277,8 @@ impl Journal {
                 ));
             }
             connection.run("COMMIT").await?;
-            connection.close().await
+            connection.give_back();
+            Ok(())
         })
         .await
     }
@@ -276,9 +297,8 @@ impl Journal {
         let definition = serde_json::to_string(operation).map_err(|error| {
             Error::new(Cause::UnknownFormat, format!("operation {} cannot be written down: {error}", operation.id))
         })?;
-        let known = self.read_operations().await?;
         let what = format!("announcing {} in the journal", operation.id);
-        if let Some(record) = known.iter().find(|record| record.operation.id == operation.id) {
+        if let Some(record) = self.read_operation(&operation.id).await? {
             if record.state == OperationState::Intended {
                 return Ok(());
             }
@@ -360,22 +380,39 @@ impl Journal {
     /// # Errors
     /// [`Cause::UnknownFormat`] when one cannot be read.
     pub(crate) async fn read_operations(&self) -> Result<Vec<Record>, Error> {
+        self.read("ORDER BY sequence", None).await
+    }
+
+    /// One operation, if it was ever announced.
+    ///
+    /// # Errors
+    /// [`Cause::UnknownFormat`] when it cannot be read.
+    pub(crate) async fn read_operation(&self, operation: &str) -> Result<Option<Record>, Error> {
+        Ok(self.read("AND operation = ?", Some(operation)).await?.pop())
+    }
+
+    async fn read(&self, which: &str, operation: Option<&str>) -> Result<Vec<Record>, Error> {
         let table = self.table("operations")?.quoted();
         within(SHORT_STATEMENT, "reading the journal", async {
-            let mut connection = self.connect(SessionLimits::default()).await?;
-            let rows = sqlx::query(sql(format!(
-                "SELECT definition, sequence, state, before_image, report FROM {table} WHERE migration = ? ORDER BY sequence"
+            let mut connection = self.lend().await?;
+            let mut query = sqlx::query(sql(format!(
+                "SELECT definition, sequence, state, before_image, report FROM {table} WHERE migration = ? {which}"
             )))
-            .bind(&self.migration)
-            .fetch_all(connection.raw())
-            .await?;
-            connection.close().await?;
+            .bind(&self.migration);
+            if let Some(operation) = operation {
+                query = query.bind(operation);
+            }
+            let rows = query.fetch_all(connection.raw()).await?;
+            connection.give_back();
             rows.iter()
                 .map(|row| {
                     let definition: String = row.try_get(0)?;
                     Ok(Record {
                         operation: serde_json::from_str(&definition).map_err(|error| {
-                            Error::new(Cause::UnknownFormat, format!("an operation in {table} cannot be read by this version: {error}"))
+                            Error::new(
+                                Cause::UnknownFormat,
+                                format!("an operation in {table} cannot be read by this version: {error}"),
+                            )
                         })?,
                         sequence: row.try_get(1)?,
                         state: OperationState::parse(&row.try_get::<String, _>(2)?)?,
@@ -384,6 +421,23 @@ impl Journal {
                     })
                 })
                 .collect()
+        })
+        .await
+    }
+
+    /// The greatest sequence number of this migration's operations; 0 before the first one is announced.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub(crate) async fn greatest_sequence(&self) -> Result<u64, Error> {
+        let table = self.table("operations")?.quoted();
+        within(SHORT_STATEMENT, "reading the journal", async {
+            let mut connection = self.lend().await?;
+            let statement =
+                format!("SELECT CAST(COALESCE(MAX(sequence), 0) AS UNSIGNED) FROM {table} WHERE migration = ?");
+            let row = sqlx::query(sql(statement)).bind(&self.migration).fetch_one(connection.raw()).await?;
+            connection.give_back();
+            Ok(row.try_get(0)?)
         })
         .await
     }

@@ -24,6 +24,7 @@ mod journal;
 mod journal_tables;
 mod kept_columns;
 mod ledger;
+mod lending;
 mod observe;
 mod operations;
 pub(crate) mod orphan_query;

@@ -1,9 +1,8 @@
-//! What an operation looks at in the server before and after it acts, each time on a fresh connection and snapshot.
+//! What an operation looks at in the server before and after it acts, each time on a fresh snapshot.
 
 use std::time::Duration;
 
-use super::catalogue::read_catalogue;
-use super::connection::SessionLimits;
+use super::catalogue::read_named;
 use super::deadline::within;
 use super::error::{Cause, Error};
 use super::orphan_query;
@@ -16,12 +15,12 @@ const CATALOGUE_DEADLINE: Duration = Duration::from_secs(120);
 /// Least time that a count of orphans may take.
 const COUNT_DEADLINE: Duration = Duration::from_secs(3600);
 
-/// Reads the catalogue of some tables.
+/// Reads the catalogue of some tables, and all foreign keys of the schema.
 pub(crate) async fn observe(work: &Work<'_>, tables: &[TableName]) -> Result<Catalogue, Error> {
     within(CATALOGUE_DEADLINE, "reading the catalogue", async {
-        let mut connection = work.connect(SessionLimits::default()).await?;
-        let catalogue = read_catalogue(&mut connection, &work.plan.schema, tables).await?;
-        connection.close().await?;
+        let mut connection = work.lend().await?;
+        let catalogue = read_named(&mut connection, &work.plan.server, &work.plan.schema, tables).await?;
+        connection.give_back();
         Ok(catalogue)
     })
     .await
@@ -40,9 +39,9 @@ pub(crate) async fn create_statement(work: &Work<'_>, table: &TableName) -> Resu
 /// next writes to it; nothing is changed by a count.
 pub(crate) async fn orphans_of(work: &Work<'_>, key: &ForeignKey) -> Result<u64, Error> {
     let counting = within(COUNT_DEADLINE, format!("counting orphans of {}", key.name), async {
-        let mut connection = work.connect(SessionLimits::default()).await?;
+        let mut connection = work.lend().await?;
         let count = orphan_query::count_orphans(&mut connection, key).await?;
-        connection.close().await?;
+        connection.give_back();
         Ok(count)
     });
     tokio::select! {

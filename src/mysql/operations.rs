@@ -25,14 +25,16 @@ const DUPLICATE_ROUNDS: u64 = 3;
 /// what the operation meets.
 pub(crate) async fn run(work: &Work<'_>, operation: &Operation) -> Result<OperationReport, Error> {
     let started = Instant::now();
-    let records = work.journal.read_operations().await?;
-    let record = records.iter().find(|record| record.operation.id == operation.id);
+    let record = work.journal.read_operation(&operation.id).await?;
     let mut report = OperationReport { found_done: false, ..settled(&operation.id) };
-    if let Some(record) = record.filter(|record| record.state == OperationState::Done) {
+    if let Some(record) = record.as_ref().filter(|record| record.state == OperationState::Done) {
         return found_done(work, operation, record, report).await;
     }
     work.check_time_for(operation)?;
-    let sequence = record.map_or_else(|| next_sequence(&records), |record| record.sequence);
+    let sequence = match &record {
+        Some(record) => record.sequence,
+        None => (work.journal.greatest_sequence().await? / SEQUENCE_STEP + 1) * SEQUENCE_STEP,
+    };
     match Goal::of(&operation.action) {
         None => report.rows = Some(run_rows(work, operation, sequence).await?),
         Some(goal) => {
@@ -48,10 +50,8 @@ pub(crate) async fn run(work: &Work<'_>, operation: &Operation) -> Result<Operat
                     report.rows = rows;
                     applied
                 }
-                _ => {
-                    announce(work, operation, goal, sequence, resumed).await?;
-                    apply(work, operation, goal).await?
-                }
+                _ if announce(work, operation, goal, sequence, resumed).await? => Applied::default(),
+                _ => apply(work, operation, goal).await?,
             };
             report.tries = applied.tries;
             report.longest_try_milliseconds = milliseconds(applied.longest);
@@ -82,11 +82,6 @@ fn milliseconds(duration: std::time::Duration) -> u64 {
 pub(crate) fn json<T: serde::Serialize>(report: &T) -> Result<String, Error> {
     serde_json::to_string(report)
         .map_err(|error| Error::new(Cause::UnknownFormat, format!("a report cannot be written down: {error}")))
-}
-
-fn next_sequence(records: &[Record]) -> u64 {
-    let greatest = records.iter().map(|record| record.sequence).max().unwrap_or(0);
-    (greatest / SEQUENCE_STEP + 1) * SEQUENCE_STEP
 }
 
 async fn found_done(
@@ -142,14 +137,15 @@ async fn run_part(work: &Work<'_>, part: &Operation, sequence: u64) -> Result<Ro
     Ok(rows)
 }
 
-/// Writes the intent down, after looking that the catalogue is as it must be before.
+/// Writes the intent down, after looking that the catalogue is as it must be before. Returns whether the change was made already,
+/// by a session that was interrupted then.
 async fn announce(
     work: &Work<'_>,
     operation: &Operation,
     goal: Goal<'_>,
     sequence: u64,
     resumed: bool,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     if operation.lock == LockClass::Copy && !work.allowance.copy {
         return Err(Error::new(
             Cause::ApprovalExceeded,
@@ -164,9 +160,9 @@ async fn announce(
     }
     let table = operation.action.table();
     let catalogue = observe(work, &goal.tables()).await?;
-    match goal.standing(&catalogue) {
-        Standing::NotReached => {}
-        Standing::Reached if resumed => {}
+    let made = match goal.standing(&catalogue) {
+        Standing::NotReached => false,
+        Standing::Reached if resumed => true,
         Standing::Reached => {
             return Err(Error::new(
                 Cause::Drifted,
@@ -179,9 +175,10 @@ async fn announce(
         Standing::Contradicted(found) => {
             return Err(Error::new(Cause::Drifted, format!("{}: {found}; plan anew", operation.id)));
         }
-    }
+    };
     let before = catalogue.table(table).map(|found| found.create_statement.as_str());
-    work.journal.intend(operation, sequence, before).await
+    work.journal.intend(operation, sequence, before).await?;
+    Ok(made)
 }
 
 /// Executes the forward statement until the catalogue shows its goal.
@@ -195,7 +192,8 @@ async fn apply(work: &Work<'_>, operation: &Operation, goal: Goal<'_>) -> Result
     Box::pin(ddl::apply(work, &change)).await
 }
 
-/// Executes the inverse statement until the catalogue shows that the operation is taken back.
+/// Executes the inverse statement until the catalogue shows that the operation is taken back. The caller has just seen that it is
+/// not.
 ///
 /// # Errors
 /// As [`ddl::apply`]; [`Cause::RollbackIncomplete`] for an operation without an inverse.
@@ -223,7 +221,9 @@ async fn add_unique(
     sequence: u64,
     resumed: bool,
 ) -> Result<(Applied, Option<RowsReport>), Error> {
-    announce(work, operation, goal, sequence, resumed).await?;
+    if announce(work, operation, goal, sequence, resumed).await? {
+        return Ok((Applied::default(), None));
+    }
     let cleanup = work.plan.operations.iter().find(|other| match (&other.action, &operation.action) {
         (Action::RemoveDuplicates { table, columns, .. }, Action::AddUnique { table: unique, columns: wanted, .. }) => {
             table == unique && columns == wanted
@@ -280,8 +280,10 @@ async fn add_key(
             add_rows(&mut rows, &run_part(work, &part, sequence - 1).await?);
         }
     }
-    announce(work, operation, goal, sequence, resumed).await?;
-    let applied = apply(work, operation, goal).await?;
+    let applied = match announce(work, operation, goal, sequence, resumed).await? {
+        true => Applied::default(),
+        false => apply(work, operation, goal).await?,
+    };
     work.progress.update(|reading| reading.activity = format!("waiting for transactions older than {}", key.name));
     barrier::wait(work, &operation.id).await?;
     work.progress.update(|reading| reading.activity = format!("validating {}", key.name));

@@ -7,7 +7,7 @@ use std::time::Instant;
 use sqlx::Row;
 
 use super::barrier;
-use super::connection::{Connection, SessionLimits};
+use super::connection::Connection;
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing, same_key};
@@ -97,10 +97,10 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
             format!("the migration is not complete: {}", failures.join("; ")),
         ));
     }
-    let mut connection = work.connect(SessionLimits::default()).await?;
+    let mut connection = work.lend().await?;
     let (proven_at, sessions_without_checks, checks_off_globally) =
         within(SHORT_STATEMENT, "looking for sessions without foreign key checks", holes(&mut connection)).await?;
-    connection.close().await?;
+    connection.give_back();
     Ok(Proof {
         server_uuid: work.journal.server_uuid().to_owned(),
         proven_at,

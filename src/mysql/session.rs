@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::barrier::LastReading;
 use super::connection::{Connection, SessionLimits, Target};
 use super::error::{Cause, Error};
 use super::fence::{self, Fence, Taken};
 use super::goal::{Goal, Standing};
 use super::journal::{Journal, OperationState};
+use super::lending::Lent;
 use super::observe::observe;
 use super::report::{MigrationOutcome, Proof, QuarantineCounts, SectionReport, UndoReport};
 use super::work::{Allowance, Progress, Settings, Stop};
@@ -35,6 +37,8 @@ pub(crate) struct Work<'a> {
     pub(crate) progress: &'a Progress,
     /// The sign to stop, also given when the fence is lost.
     pub(crate) stop: &'a Stop,
+    /// When the barrier last read the list of transactions.
+    pub(crate) last_reading: &'a LastReading,
 }
 
 impl Work<'_> {
@@ -44,6 +48,14 @@ impl Work<'_> {
     /// When it cannot be opened, or another server answers.
     pub(crate) async fn connect(&self, limits: SessionLimits) -> Result<Connection, Error> {
         self.journal.connect(limits).await
+    }
+
+    /// Lends a connection to the server that holds the fence, for a short reading.
+    ///
+    /// # Errors
+    /// When none can be opened, or another server answers.
+    pub(crate) async fn lend(&self) -> Result<Lent, Error> {
+        self.journal.lend().await
     }
 
     /// Refuses an operation that is expected to last longer than work may go on.
@@ -100,6 +112,7 @@ pub struct Session {
     plan: Plan,
     journal: Journal,
     fence: Fence,
+    last_reading: LastReading,
 }
 
 /// All schemas that a plan's statements change, in the order in which their fences are taken.
@@ -139,7 +152,13 @@ impl Engine {
         let mut taken = Taken::take(&self.target, &schemas).await?;
         let journal = Journal::open(&self.target, &self.settings.journal, plan, owner, &mut taken.connection).await?;
         let fence = taken.watch(&schemas).await?;
-        let session = Session { settings: self.settings.clone(), plan: plan.clone(), journal, fence };
+        let session = Session {
+            settings: self.settings.clone(),
+            plan: plan.clone(),
+            journal,
+            fence,
+            last_reading: LastReading::default(),
+        };
         match Box::pin(session.settle()).await {
             Ok(()) => Ok(session),
             Err(error) => {
@@ -157,7 +176,15 @@ impl Engine {
 
 impl Session {
     fn work<'a>(&'a self, allowance: Allowance, progress: &'a Progress, stop: &'a Stop) -> Work<'a> {
-        Work { settings: &self.settings, plan: &self.plan, journal: &self.journal, allowance, progress, stop }
+        Work {
+            settings: &self.settings,
+            plan: &self.plan,
+            journal: &self.journal,
+            allowance,
+            progress,
+            stop,
+            last_reading: &self.last_reading,
+        }
     }
 
     /// Carries work out as long as the fence is held; `stop` is the sign that the work itself watches.
@@ -296,6 +323,7 @@ impl Session {
     /// When the end cannot be recorded; the fence is given back even then.
     pub async fn finish(self, outcome: MigrationOutcome) -> Result<(), Error> {
         let recorded = self.journal.finish(outcome).await;
+        self.journal.close_idle().await;
         let released = self.fence.release().await;
         recorded.and(released)
     }
@@ -305,6 +333,7 @@ impl Session {
     /// # Errors
     /// When the fence was lost before.
     pub async fn release(self) -> Result<(), Error> {
+        self.journal.close_idle().await;
         self.fence.release().await
     }
 }

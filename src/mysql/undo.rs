@@ -4,12 +4,13 @@
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing};
 use super::journal::{OperationState, Record};
-use super::observe::{create_statement, observe};
+use super::observe::observe;
 use super::operations::take_back;
 use super::report::UndoReport;
 use super::session::Work;
 use super::{quarantine_counts, row_operations};
 use crate::plan::model::Action;
+use crate::plan::{Identifier, TableName};
 
 /// Takes everything back.
 ///
@@ -145,25 +146,40 @@ async fn finish_rows<'a>(
 
 /// Compares every touched table with its before-image.
 async fn compare(work: &Work<'_>, report: &mut UndoReport, remains: &mut Vec<String>) -> Result<(), Error> {
+    let catalogue = observe(work, &planned_tables(work)?).await?;
     for (name, before) in &work.plan.tables {
-        let Some(table) = table_name(work, name) else {
-            return Err(Error::new(
-                Cause::UnknownFormat,
-                format!("the plan holds a before-image of {name:?}, which no operation names"),
-            ));
-        };
-        let now = create_statement(work, &table).await?;
-        if now == *before {
-            report.tables_compared.push(name.clone());
-        } else {
-            remains.push(format!("table {name} differs from its before-image: {}", difference(before, &now)));
+        match catalogue.tables.get(name).map(|table| table.create_statement.as_str()) {
+            None => remains.push(format!("table {name} does not exist any more")),
+            Some(now) if now == before => report.tables_compared.push(name.clone()),
+            Some(now) => {
+                remains.push(format!("table {name} differs from its before-image: {}", difference(before, now)))
+            }
         }
     }
     Ok(())
 }
 
+/// The tables whose before-images the plan holds.
+///
+/// # Errors
+/// [`Cause::UnknownFormat`] for a name that is no table's.
+pub(crate) fn planned_tables(work: &Work<'_>) -> Result<Vec<TableName>, Error> {
+    work.plan
+        .tables
+        .keys()
+        .map(|name| {
+            table_name(work, name).ok_or_else(|| {
+                Error::new(
+                    Cause::UnknownFormat,
+                    format!("the plan holds a before-image of {name:?}, which is no table"),
+                )
+            })
+        })
+        .collect()
+}
+
 /// The table of a before-image, by what the plan names: a dot may be part of a name, so the text is not split.
-pub(crate) fn table_name(work: &Work<'_>, name: &str) -> Option<crate::plan::TableName> {
+fn table_name(work: &Work<'_>, name: &str) -> Option<TableName> {
     let prefix = format!("{}.", work.plan.schema);
     work.plan
         .operations
@@ -174,8 +190,8 @@ pub(crate) fn table_name(work: &Work<'_>, name: &str) -> Option<crate::plan::Tab
         .chain(work.plan.adopted.iter().flat_map(|key| [key.child.clone(), key.parent.clone()]))
         .find(|table| table.to_string() == name)
         .or_else(|| {
-            let table = crate::plan::Identifier::new(name.strip_prefix(&prefix)?).ok()?;
-            Some(crate::plan::TableName::new(work.plan.schema.clone(), table))
+            let table = Identifier::new(name.strip_prefix(&prefix)?).ok()?;
+            Some(TableName::new(work.plan.schema.clone(), table))
         })
 }
 

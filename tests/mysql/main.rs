@@ -10,6 +10,7 @@ mod drift;
 mod duplicates;
 mod fence;
 mod journal;
+mod lending;
 mod names;
 mod online_ddl;
 mod orphans;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use holdfast::mysql::{Allowance, Cause, Progress, Stop};
+use holdfast::mysql::{Allowance, Cause, Progress, Reading, Stop};
 use holdfast::plan::Section;
 use holdfast::plan::model::{Expectation, LockClass, OrphanPolicy};
 use tokio::task::JoinHandle;
@@ -289,5 +289,34 @@ async fn the_barrier_holds_even_while_another_reader_keeps_the_list_of_transacti
     let session = database.engine().begin("shop/first", &plan).await.unwrap();
     run_section(&session, Section::Stage(0)).await.unwrap();
     monitoring.abort();
+    session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_barrier_waits_for_a_transaction_that_is_prepared_by_xa_meanwhile() {
+    let database = Database::fresh("barrier_xa", PARENT_AND_CHILD).await;
+    database.run(&["CREATE TABLE elsewhere (id INT PRIMARY KEY)", "INSERT INTO elsewhere VALUES (1)"]).await;
+    let mut engine = database.engine();
+    engine.settings.barrier_timeout = Duration::from_secs(2);
+    let plan = database.plan(vec![database.add_key("child", "parent", "fk_xa", OrphanPolicy::Fail)]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    let mut old = database.application().await;
+    old.run("XA START 'holdfast_barrier_xa'").await.unwrap();
+    old.run("UPDATE elsewhere SET id = 2").await.unwrap();
+    let (progress, mut reading) = Progress::new();
+    let stop = Stop::default();
+    let running = session.run(Section::Stage(0), Allowance::default(), &progress, &stop);
+    let preparing = async {
+        let waits = format!("connection {} ", old.id);
+        let named = |reading: &Reading| reading.waiting.as_ref().is_some_and(|text| text.contains(&waits));
+        tokio::time::timeout(PATIENCE, reading.wait_for(named)).await.expect("the barrier waits").unwrap();
+        old.run("XA END 'holdfast_barrier_xa'").await.unwrap();
+        old.run("XA PREPARE 'holdfast_barrier_xa'").await.unwrap();
+    };
+    let (result, ()) =
+        tokio::time::timeout(PATIENCE, futures::future::join(running, preparing)).await.expect("the work ends");
+    let error = result.unwrap_err();
+    old.run("XA ROLLBACK 'holdfast_barrier_xa'").await.unwrap();
+    assert_eq!(error.cause, Cause::BarrierTimeout, "{error}");
     session.release().await.unwrap();
 }
