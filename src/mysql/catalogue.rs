@@ -38,12 +38,13 @@ pub async fn read_catalogue(
     create_statement::settle_format(connection).await?;
     let foreign_keys = read_foreign_keys(connection, &schema).await?;
     let wanted = connected(tables, &foreign_keys, server.lower_case_table_names);
-    let tables = read_definitions(connection, &wanted).await?;
+    let tables = read_definitions(connection, &wanted, true).await?;
     Ok(Catalogue { server, schema, tables, foreign_keys })
 }
 
 /// Reads of a schema that was planned for only the named tables, not those connected with them, and all foreign keys of its
-/// tables, not those of other schemas that refer to it. The session's format of definitions must be settled.
+/// tables, not those of other schemas that refer to it. Triggers and checks, which no goal is compared with, are left out. The
+/// session's format of definitions must be settled.
 ///
 /// # Errors
 /// What the server answers.
@@ -54,13 +55,14 @@ pub(crate) async fn read_named(
     tables: &[TableName],
 ) -> Result<Catalogue, Error> {
     let foreign_keys = read_keys_of_children(connection, schema).await?;
-    let tables = read_definitions(connection, &tables.iter().cloned().collect()).await?;
+    let tables = read_definitions(connection, &tables.iter().cloned().collect(), false).await?;
     Ok(Catalogue { server: server.clone(), schema: schema.clone(), tables, foreign_keys })
 }
 
 async fn read_definitions(
     connection: &mut Connection,
     wanted: &BTreeSet<TableName>,
+    guards: bool,
 ) -> Result<BTreeMap<String, Table>, Error> {
     let mut by_schema: BTreeMap<&Identifier, Vec<&TableName>> = BTreeMap::new();
     for table in wanted {
@@ -69,7 +71,7 @@ async fn read_definitions(
     let mut found = BTreeMap::new();
     for (schema, tables) in by_schema {
         for part in tables.chunks(NAMES_AT_ONCE) {
-            read_tables(connection, schema, part, &mut found).await?;
+            read_tables(connection, schema, part, guards, &mut found).await?;
         }
     }
     for table in found.values_mut() {
@@ -165,6 +167,7 @@ async fn read_tables(
     connection: &mut Connection,
     schema: &Identifier,
     tables: &[&TableName],
+    guards: bool,
     found: &mut BTreeMap<String, Table>,
 ) -> Result<(), Error> {
     let rows = select(
@@ -203,7 +206,9 @@ async fn read_tables(
     }
     read_columns(connection, &mut part).await?;
     read_indexes(connection, &mut part).await?;
-    read_triggers_and_checks(connection, &mut part).await?;
+    if guards {
+        read_triggers_and_checks(connection, &mut part).await?;
+    }
     found.extend(part.found.into_values().map(|table| (table.name.to_string(), table)));
     Ok(())
 }
