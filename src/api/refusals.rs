@@ -38,13 +38,6 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
         "spec.execution.killBlockers",
         "sessions that stand in the way are not killed in this version: use Never, and end them yourself when the message names them",
     );
-    for (index, fix) in spec.type_fixes.iter().enumerate() {
-        refuse(
-            fix.sql.is_some(),
-            &format!("spec.typeFixes[{index}].sql"),
-            "statements of your own are not run in this version: use addColumn or modifyColumn, or run them before the migration",
-        );
-    }
     backup(spec, &mut refuse);
     refuse(
         spec.rehearsal.enabled,
@@ -148,11 +141,6 @@ mod tests {
         let cases = [
             ("spec.database.replicas", "/database/replicas", json!([{"host": "replica", "port": 3306}])),
             ("spec.execution.killBlockers", "/execution/killBlockers", json!("IdleTransactions")),
-            (
-                "spec.typeFixes[0].sql",
-                "/typeFixes/0",
-                json!({"name": "x", "sql": {"up": "a", "down": "b", "verify": "c"}}),
-            ),
             ("spec.backup.type", "/backup/type", json!("VolumeSnapshot")),
             ("spec.backup.type", "/backup/type", json!("External")),
             ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),

@@ -23,7 +23,7 @@ pub struct TypeFix {
     /// Change a column's type. Every other attribute of the column stays. A change that copies the table waits for an approval of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modify_column: Option<ModifyColumn>,
-    /// Statements of your own.
+    /// Statements of your own, for what addColumn and modifyColumn cannot say. With table set, they may change that table only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql: Option<SqlFix>,
     /// How an added column is filled. Left out: it keeps its default.
@@ -104,17 +104,23 @@ pub struct ModifyColumn {
     pub column_type: String,
 }
 
-/// Statements of the user's own, with the way back and a check.
+/// Statements of the user's own, with the way back and a check. They are split as the `mysql` client splits them (strings, comments,
+/// DELIMITER) and run one by one, each recorded before and after. Names without a schema are in the migrated one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SqlFix {
-    /// Statements that make the change.
+    /// Statements that make the change: ALTER TABLE, CREATE INDEX and DROP INDEX, each with its ALGORITHM and LOCK (a COPY waits for
+    /// the gate before Copy), and `UPDATE table SET column = ... WHERE ... LIMIT n`, which is run again and again until it finds no
+    /// row, and which may fill only columns that the migration adds. Everything else is refused when the plan is made.
     #[schemars(length(min = 1, max = 65536))]
     pub up: String,
-    /// Statements that undo it.
+    /// Statements that undo it, in the order in which they run: the first takes the last change of up back, and so on. One for each
+    /// change of up; an UPDATE needs none. What is in a column that they drop is kept in quarantine. Afterwards each table must be as it
+    /// was before (SHOW CREATE TABLE), else the rollback has failed.
     #[schemars(length(min = 1, max = 65536))]
     pub down: String,
-    /// A SELECT that returns no rows when the change is good.
+    /// A SELECT that returns no rows when the change is good: rows that it returns are what is wrong. It is run after the last
+    /// statement of up, and again when the migration is proven.
     #[schemars(length(min = 1, max = 65536))]
     pub verify: String,
 }

@@ -54,6 +54,7 @@ impl Task {
             Self::Section(Section::FixTypes) => "fixing column types",
             Self::Section(Section::AddUniques) => "adding unique constraints",
             Self::Section(Section::Stage(_)) => "adding foreign keys",
+            Self::Section(Section::FillAgain) => "filling columns again",
             Self::Test => "running probes and scenarios",
             Self::Prove => "proving the result",
             Self::Undo => "taking every change back",

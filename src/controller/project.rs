@@ -273,6 +273,7 @@ fn phase_of(section: Section) -> Phase {
         Section::FixTypes => Phase::FixTypes,
         Section::AddUniques => Phase::AddUniques,
         Section::Stage(_) => Phase::AddForeignKeys,
+        Section::FillAgain => Phase::UpdateSchema,
     }
 }
 

@@ -153,7 +153,9 @@ fn counts(plan: &Plan) -> PlanCounts {
     PlanCounts {
         operations: signed(plan.operations.len() as u64),
         tables: signed(tables.len() as u64),
-        type_fixes: of(|action| matches!(action, Action::AddColumn { .. } | Action::ModifyColumn { .. })),
+        type_fixes: of(|action| {
+            matches!(action, Action::AddColumn { .. } | Action::ModifyColumn { .. } | Action::Sql(_))
+        }),
         unique_constraints: of(|action| matches!(action, Action::AddUnique { .. })),
         indexes: of(|action| matches!(action, Action::AddIndex { .. })),
         foreign_keys: of(|action| matches!(action, Action::AddForeignKey { .. })),

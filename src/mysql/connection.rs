@@ -210,6 +210,14 @@ impl Connection {
         Ok(sqlx::raw_sql(sql(statement)).execute(&mut self.inner).await?.rows_affected())
     }
 
+    /// Runs one statement by the protocol that takes no more than one, and not every kind, and returns the affected rows.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub(crate) async fn run_single(&mut self, statement: &str) -> Result<u64, Error> {
+        Ok(sqlx::query(sql(statement)).persistent(false).execute(&mut self.inner).await?.rows_affected())
+    }
+
     /// The connection itself, for statements with bound values.
     pub fn raw(&mut self) -> &mut MySqlConnection {
         &mut self.inner

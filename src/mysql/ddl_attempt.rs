@@ -14,6 +14,7 @@ use super::fence::{change_lock_name, get_lock};
 use super::goal::Goal;
 use super::lending::Lent;
 use super::session::Work;
+use super::sql_steps;
 use crate::plan::model::LockClass;
 
 /// How often a long build is looked at.
@@ -67,11 +68,19 @@ pub(crate) async fn attempt(work: &Work<'_>, change: &Change<'_>, mut observer: 
     )
     .await?;
 
+    let own = matches!(change.goal, Goal::OtherDefinition { .. });
+    if own {
+        let preparing = sql_steps::prepare(&mut connection, &work.plan.schema);
+        within(SHORT_STATEMENT, "setting the session up", preparing).await?;
+    }
+
     let id = connection.id;
     let waited = AtomicU64::new(0);
     let started = Instant::now();
     let (result, ended) = {
-        let running = connection.run(change.statement);
+        let running = async {
+            if own { connection.run_single(change.statement).await } else { connection.run(change.statement).await }
+        };
         tokio::pin!(running);
         tokio::select! {
             result = &mut running => (result, None),

@@ -5,6 +5,7 @@ use super::error::{Cause, Error};
 use super::goal::{Goal, Standing};
 use super::journal::{OperationState, Record};
 use super::observe::observe;
+use super::report::OperationReport;
 use super::session::Work;
 use super::undo;
 use crate::plan::catalogue::Catalogue;
@@ -71,8 +72,22 @@ fn differences(plan: &Plan, records: &[Record], catalogue: &Catalogue) -> Vec<St
         let own = |operations: &mut dyn Iterator<Item = &Operation>| -> Vec<String> {
             operations.filter_map(|operation| own_line(&operation.action)).collect()
         };
-        let mut differs = changed_lines(planned, now, &own(&mut plan.operations.iter().filter(here)));
-        for seen in records.iter().filter(|record| here(&&record.operation)) {
+        // What is compared, since which place in the journal, and which operations may have changed it.
+        let (since, image) = match after_own_statement(records, name) {
+            Seen::Never => (None, planned.clone()),
+            Seen::After(sequence, image) => (Some(sequence), image),
+            // What it makes of the table is known once it is done.
+            Seen::Unfinished => continue,
+        };
+        let later = |record: &&Record| since.is_none_or(|since| record.sequence > since);
+        let mut differs = match since {
+            None => changed_lines(&image, now, &own(&mut plan.operations.iter().filter(here))),
+            Some(_) => {
+                let operations = records.iter().filter(later).map(|record| &record.operation);
+                changed_lines(&image, now, &own(&mut operations.filter(here)))
+            }
+        };
+        for seen in records.iter().filter(later).filter(|record| here(&&record.operation)) {
             let Some(before) = &seen.before_image else { continue };
             let later = records
                 .iter()
@@ -86,10 +101,33 @@ fn differences(plan: &Plan, records: &[Record], catalogue: &Catalogue) -> Vec<St
     found
 }
 
+/// How the last statement of the user's own left a table: which lines it changes, nobody but itself can tell.
+enum Seen {
+    Never,
+    /// Its place in the journal, and the definition after it.
+    After(u64, String),
+    Unfinished,
+}
+
+fn after_own_statement(records: &[Record], table: &str) -> Seen {
+    let own = |record: &&Record| {
+        matches!(&record.operation.action, Action::Sql(step) if step.table.to_string() == table)
+            && record.state != OperationState::Undone
+    };
+    let Some(last) = records.iter().filter(own).max_by_key(|record| record.sequence) else { return Seen::Never };
+    let report = last.report.as_deref().and_then(|report| serde_json::from_str::<OperationReport>(report).ok());
+    match report.and_then(|report| report.after_image) {
+        Some(image) => Seen::After(last.sequence, image),
+        None => Seen::Unfinished,
+    }
+}
+
 /// How the line of SHOW CREATE TABLE begins that an operation adds or changes.
 fn own_line(action: &Action) -> Option<String> {
     match action {
-        Action::RemoveOrphans { .. } | Action::RemoveDuplicates { .. } | Action::Backfill { .. } => None,
+        Action::RemoveOrphans { .. } | Action::RemoveDuplicates { .. } | Action::Backfill { .. } | Action::Sql(_) => {
+            None
+        }
         Action::AddColumn { column, .. } => Some(format!("{} ", column.quoted())),
         Action::ModifyColumn { before, .. } => Some(format!("{} ", before.name.quoted())),
         Action::AddIndex { index, .. } => Some(format!("KEY {} ", index.quoted())),

@@ -22,6 +22,8 @@ pub(crate) enum Goal<'a> {
     NoColumn { table: &'a TableName, column: &'a Identifier },
     /// The column has this type.
     ColumnType { table: &'a TableName, column: &'a Identifier, column_type: &'a str, other: &'a str },
+    /// The table's definition is another one than before: all that is known of a statement of the user's own.
+    OtherDefinition { table: &'a TableName, before: &'a str },
 }
 
 /// How the catalogue compares with a goal.
@@ -63,10 +65,13 @@ fn key_of<'c>(catalogue: &'c Catalogue, key: &ForeignKey) -> Option<&'c ForeignK
 }
 
 impl<'a> Goal<'a> {
-    /// What the operation is after; `None` where it changes rows.
+    /// What the operation is after; `None` where it changes rows, and for a statement of the user's own.
     pub(crate) fn of(action: &'a Action) -> Option<Self> {
         match action {
-            Action::RemoveOrphans { .. } | Action::RemoveDuplicates { .. } | Action::Backfill { .. } => None,
+            Action::RemoveOrphans { .. }
+            | Action::RemoveDuplicates { .. }
+            | Action::Backfill { .. }
+            | Action::Sql(_) => None,
             Action::AddColumn { table, column } => Some(Self::Column { table, column }),
             Action::ModifyColumn { table, before, after_type } => Some(Self::ColumnType {
                 table,
@@ -80,10 +85,13 @@ impl<'a> Goal<'a> {
         }
     }
 
-    /// What taking the operation back is after; `None` where it changes rows.
+    /// What taking the operation back is after; `None` where it changes rows, and for a statement of the user's own.
     pub(crate) fn of_undoing(action: &'a Action) -> Option<Self> {
         match action {
-            Action::RemoveOrphans { .. } | Action::RemoveDuplicates { .. } | Action::Backfill { .. } => None,
+            Action::RemoveOrphans { .. }
+            | Action::RemoveDuplicates { .. }
+            | Action::Backfill { .. }
+            | Action::Sql(_) => None,
             Action::AddColumn { table, column } => Some(Self::NoColumn { table, column }),
             Action::ModifyColumn { table, before, after_type } => Some(Self::ColumnType {
                 table,
@@ -107,7 +115,8 @@ impl<'a> Goal<'a> {
             | Self::NoIndex { table, .. }
             | Self::Column { table, .. }
             | Self::NoColumn { table, .. }
-            | Self::ColumnType { table, .. } => vec![(*table).clone()],
+            | Self::ColumnType { table, .. }
+            | Self::OtherDefinition { table, .. } => vec![(*table).clone()],
         }
     }
 
@@ -142,6 +151,7 @@ impl<'a> Goal<'a> {
             Self::NoIndex { index, .. } => reached_if(!table.indexes.iter().any(|found| same_name(&found.name, index))),
             Self::Column { column, .. } => reached_if(table.column(column).is_some()),
             Self::NoColumn { column, .. } => reached_if(table.column(column).is_none()),
+            Self::OtherDefinition { before, .. } => reached_if(table.create_statement != before),
             Self::ColumnType { column, column_type, other, .. } => match table.column(column) {
                 None => Standing::Contradicted(format!("column {name}.{column} does not exist")),
                 Some(found) if found.column_type.eq_ignore_ascii_case(column_type) => Standing::Reached,

@@ -44,6 +44,7 @@ mod row_shape;
 pub mod scenarios;
 pub mod server;
 pub mod session;
+mod sql_steps;
 mod statement;
 mod synthetic;
 mod undo;

@@ -10,7 +10,7 @@ use super::journal::{OperationState, Record, SEQUENCE_STEP};
 use super::observe::{create_statement, observe, orphans_of};
 use super::report::{OperationReport, RowsReport};
 use super::session::Work;
-use super::{barrier, row_operations};
+use super::{barrier, row_operations, sql_steps};
 use crate::plan::Operation;
 use crate::plan::catalogue::ForeignKey;
 use crate::plan::model::{Action, Estimate, LockClass, OrphanPolicy};
@@ -36,6 +36,7 @@ pub(crate) async fn run(work: &Work<'_>, operation: &Operation) -> Result<Operat
         None => (work.journal.greatest_sequence().await? / SEQUENCE_STEP + 1) * SEQUENCE_STEP,
     };
     match Goal::of(&operation.action) {
+        None if matches!(operation.action, Action::Sql(_)) => run_sql(work, operation, sequence, &mut report).await?,
         None => report.rows = Some(run_rows(work, operation, sequence).await?),
         Some(goal) => {
             let resumed = record.is_some_and(|record| record.state == OperationState::Intended);
@@ -71,6 +72,7 @@ pub(crate) fn settled(operation: &str) -> OperationReport {
         longest_try_milliseconds: 0,
         rows: None,
         found_done: true,
+        after_image: None,
     }
 }
 
@@ -130,6 +132,50 @@ async fn run_rows(work: &Work<'_>, operation: &Operation, sequence: u64) -> Resu
     Box::pin(row_operations::run(work, operation)).await
 }
 
+/// Runs a statement of the user's own under its entry in the journal.
+async fn run_sql(
+    work: &Work<'_>,
+    operation: &Operation,
+    sequence: u64,
+    report: &mut OperationReport,
+) -> Result<(), Error> {
+    let Action::Sql(step) = &operation.action else {
+        return Err(Error::new(Cause::UnknownFormat, format!("operation {} holds no statement", operation.id)));
+    };
+    work.progress.update(|reading| reading.activity.clone_from(&operation.id));
+    check_copy(work, operation)?;
+    let before = create_statement(work, &step.table).await?;
+    work.journal.intend(operation, sequence, Some(&before)).await?;
+    // Where it was announced before an interruption, its entry says how the table was then.
+    let records = work.journal.read_operations().await?;
+    let record = records.iter().find(|record| record.operation.id == operation.id).ok_or_else(|| {
+        Error::new(Cause::Drifted, format!("{} was announced and is gone from the journal", operation.id))
+    })?;
+    let ran = Box::pin(sql_steps::run(work, operation, step, record)).await?;
+    report.tries = ran.applied.tries;
+    report.longest_try_milliseconds = milliseconds(ran.applied.longest);
+    report.rows = ran.rows;
+    report.after_image = ran.after_image;
+    Ok(())
+}
+
+/// Refuses a copy of a table that nobody has allowed.
+fn check_copy(work: &Work<'_>, operation: &Operation) -> Result<(), Error> {
+    if operation.lock != LockClass::Copy || work.allowance.copy {
+        return Ok(());
+    }
+    Err(Error::new(
+        Cause::ApprovalExceeded,
+        format!(
+            "{} ({}) copies table {} while its writers wait, and no approval allows a COPY: approve the gate before Copy, or take it out of \
+             the specification",
+            operation.id,
+            operation.path,
+            operation.action.table()
+        ),
+    ))
+}
+
 /// Runs a cleanup that the plan's operation needs as a part of itself: with its own entry, so that undo finds it at its place.
 async fn run_part(work: &Work<'_>, part: &Operation, sequence: u64) -> Result<RowsReport, Error> {
     let rows = run_rows(work, part, sequence).await?;
@@ -146,18 +192,7 @@ async fn announce(
     sequence: u64,
     resumed: bool,
 ) -> Result<bool, Error> {
-    if operation.lock == LockClass::Copy && !work.allowance.copy {
-        return Err(Error::new(
-            Cause::ApprovalExceeded,
-            format!(
-                "{} ({}) copies table {} while its writers wait, and no approval allows a COPY: approve the gate before Copy, or take it out of \
-                 the specification",
-                operation.id,
-                operation.path,
-                operation.action.table()
-            ),
-        ));
-    }
+    check_copy(work, operation)?;
     let table = operation.action.table();
     let catalogue = observe(work, &goal.tables()).await?;
     let made = match goal.standing(&catalogue) {

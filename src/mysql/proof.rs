@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use sqlx::Row;
 
-use super::barrier;
 use super::connection::Connection;
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
@@ -14,6 +13,7 @@ use super::goal::{Goal, Standing, same_key};
 use super::observe::{observe, orphans_of};
 use super::report::{ExpectationProof, KeyProof, Proof, UniqueProof};
 use super::session::Work;
+use super::{barrier, sql_steps};
 use crate::plan::TableName;
 use crate::plan::catalogue::{Catalogue, ForeignKey};
 use crate::plan::model::{Action, StagePlan};
@@ -91,6 +91,7 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
             expectations.push(expectation);
         }
     }
+    failures.extend(sql_steps::verify_all(work).await?);
     if !failures.is_empty() {
         return Err(Error::new(
             Cause::VerificationFailed,

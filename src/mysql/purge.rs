@@ -18,7 +18,7 @@ use super::work::{Progress, Stop};
 use super::work_table;
 use crate::plan::Operation;
 use crate::plan::identifier::{Identifier, TableName};
-use crate::plan::model::Action;
+use crate::plan::model::{Action, SqlKind, SqlStep};
 
 /// Entries that one transaction deletes.
 const BATCH: u64 = 5_000;
@@ -184,9 +184,12 @@ impl Purge<'_> {
                     format!("an operation in {operations} cannot be read by this version: {error}"),
                 )
             })?;
-            let kept = match &operation.action {
-                Action::AddColumn { table, column } => Some(kept_columns::operation_name(table, column)),
-                _ => None,
+            let kept: Vec<String> = match &operation.action {
+                Action::AddColumn { table, column } => vec![kept_columns::operation_name(table, column)],
+                Action::Sql(SqlStep { table, kind: SqlKind::Change { dropped, .. }, .. }) => {
+                    dropped.iter().map(|column| kept_columns::operation_name(table, column)).collect()
+                }
+                _ => Vec::new(),
             };
             for list in std::iter::once(operation.id).chain(kept) {
                 let table = self.table(&work_table::name(migration, &list))?.quoted();

@@ -69,6 +69,9 @@ pub struct OperationReport {
     pub rows: Option<RowsReport>,
     /// Operations that were found done: verified in the catalogue and not repeated.
     pub found_done: bool,
+    /// SHOW CREATE TABLE without its AUTO_INCREMENT value after a statement of the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_image: Option<String>,
 }
 
 /// What one section took.

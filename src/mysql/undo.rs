@@ -8,7 +8,7 @@ use super::observe::observe;
 use super::operations::take_back;
 use super::report::UndoReport;
 use super::session::Work;
-use super::{quarantine_counts, row_operations};
+use super::{quarantine_counts, row_operations, sql_steps};
 use crate::plan::model::Action;
 use crate::plan::{Identifier, TableName};
 
@@ -30,9 +30,10 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
             reading.activity = format!("taking back {id}");
             (reading.operations_done, reading.operations_total) = (place as u64, total);
         });
-        let result = match Goal::of_undoing(&record.operation.action) {
-            Some(goal) => undo_change(work, record, goal).await.map(|()| Vec::new()),
-            None => undo_rows(work, record, &mut report).await,
+        let result = match (Goal::of_undoing(&record.operation.action), &record.operation.action) {
+            (Some(goal), _) => undo_change(work, record, goal).await.map(|()| Vec::new()),
+            (None, Action::Sql(step)) => Box::pin(sql_steps::take_back(work, step, record)).await.map(|()| Vec::new()),
+            (None, _) => undo_rows(work, record, &mut report).await,
         };
         match result {
             Ok(conflicts) if conflicts.is_empty() => {}
@@ -184,8 +185,10 @@ fn table_name(work: &Work<'_>, name: &str) -> Option<TableName> {
     work.plan
         .operations
         .iter()
-        .flat_map(|operation| {
-            Goal::of(&operation.action).map_or_else(|| vec![operation.action.table().clone()], |goal| goal.tables())
+        .flat_map(|operation| match (&operation.action, Goal::of(&operation.action)) {
+            (_, Some(goal)) => goal.tables(),
+            (Action::Sql(step), None) => std::iter::once(&step.table).chain(&step.reads).cloned().collect(),
+            (action, None) => vec![action.table().clone()],
         })
         .chain(work.plan.adopted.iter().flat_map(|key| [key.child.clone(), key.parent.clone()]))
         .find(|table| table.to_string() == name)

@@ -13,7 +13,7 @@ use super::orphan_query::{OrphanQuery, count};
 use crate::plan::Plan;
 use crate::plan::catalogue::ForeignKey;
 use crate::plan::identifier::{Identifier, TableName, quoted_list};
-use crate::plan::model::{Action, DuplicatePolicy, OrphanPolicy};
+use crate::plan::model::{Action, DuplicatePolicy, OrphanPolicy, Section};
 
 /// Longest time that one count may take.
 const COUNT_DEADLINE: Duration = Duration::from_secs(3600);
@@ -82,6 +82,8 @@ pub async fn validate(connection: &mut Connection, plan: &Plan) -> Result<Valida
                     findings.push(orphans(connection, plan, key, *policy).await?);
                 }
             }
+            // The last pass looks at the same rows.
+            Action::Backfill { .. } if operation.section == Section::FillAgain => {}
             Action::Backfill { table, column, lookup_table, matches, take, max_unmapped } => {
                 let fill = Fill { table, column, lookup_table, matches, take, max_unmapped: *max_unmapped };
                 findings.extend(backfill(connection, plan, &fill).await?);
@@ -97,7 +99,8 @@ pub async fn validate(connection: &mut Connection, plan: &Plan) -> Result<Valida
             | Action::AddColumn { .. }
             | Action::ModifyColumn { .. }
             | Action::AddIndex { .. }
-            | Action::AddUnique { .. } => {}
+            | Action::AddUnique { .. }
+            | Action::Sql(_) => {}
         }
     }
     for key in &plan.adopted {

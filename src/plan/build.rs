@@ -7,7 +7,7 @@ use super::cascades::CascadePath;
 use super::catalogue::{Catalogue, Column, Index, IndexPart, Table};
 use super::digest::plan_digest;
 use super::identifier::{Identifier, TableName};
-use super::input::{self, FixKind, Input};
+use super::input::{self, FixKind, Input, TypeFix};
 use super::model::{Action, Estimate, LockClass, Operation, PLAN_FORMAT, Plan, Section, StagePlan};
 use super::problem::Problem;
 use crate::api::SchemaMigrationSpec;
@@ -44,6 +44,7 @@ pub fn build_with_templates(
     planner.plan_fixes();
     planner.plan_uniques();
     planner.plan_stages();
+    planner.plan_filling_again();
     planner.plan_cleanup();
     let cascades = planner.plan_cascades();
     planner.finish(cascades)
@@ -272,9 +273,20 @@ fn settle_names(input: &mut Input, catalogue: &Catalogue) {
         }
     };
     for fix in &mut input.fixes {
-        settle(&mut fix.table);
-        if let FixKind::Add { backfill: Some(backfill), .. } = &mut fix.kind {
-            settle(&mut backfill.lookup);
+        match fix {
+            TypeFix::Column(fix) => {
+                settle(&mut fix.table);
+                if let FixKind::Add { backfill: Some(backfill), .. } = &mut fix.kind {
+                    settle(&mut backfill.lookup);
+                }
+            }
+            TypeFix::Sql(fix) => {
+                fix.table.iter_mut().for_each(settle);
+                for statement in fix.up.iter_mut().chain(&mut fix.down) {
+                    settle(&mut statement.table);
+                    statement.reads.iter_mut().for_each(settle);
+                }
+            }
         }
     }
     input.uniques.iter_mut().for_each(|unique| settle(&mut unique.table));

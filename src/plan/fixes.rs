@@ -6,7 +6,7 @@ use super::column_change::{Algorithm, algorithm, definition, loss, with_type};
 use super::column_type::{ColumnType, Family, character_set_of};
 use super::estimate;
 use super::identifier::Identifier;
-use super::input::{Backfill, Fix, FixKind};
+use super::input::{Backfill, Fix, FixKind, TypeFix};
 use super::model::{Action, LockClass, Section};
 
 /// INSTANT ADD COLUMN exists.
@@ -20,6 +20,13 @@ impl Planner<'_> {
     /// Plans all type fixes, in the order of the specification.
     pub(crate) fn plan_fixes(&mut self) {
         for fix in &self.input.fixes {
+            let fix = match fix {
+                TypeFix::Column(fix) => fix,
+                TypeFix::Sql(fix) => {
+                    self.plan_sql(fix);
+                    continue;
+                }
+            };
             let Some(table) = self.alterable_table(&format!("{}.table", fix.path), &fix.table) else { continue };
             let type_path = match fix.kind {
                 FixKind::Add { .. } => format!("{}.addColumn.type", fix.path),
@@ -70,24 +77,7 @@ impl Planner<'_> {
             );
             return;
         }
-        let added = self.operations.iter().filter(
-            |operation| matches!(&operation.action, Action::AddColumn { table: other, .. } if *other == table.name),
-        );
-        // Each column takes one version to add and one to drop again.
-        let needed = 2 * (u64::try_from(added.count()).unwrap_or(u64::MAX / 2) + 1);
-        let limit = if version >= MORE_ROW_VERSIONS { 255 } else { 64 };
-        if let Some(used) = table.row_versions
-            && used.saturating_add(needed) > limit
-        {
-            self.problem(
-                &path,
-                format!(
-                    "{} has {used} of at most {limit} INSTANT changes behind it (TOTAL_ROW_VERSIONS), and {needed} are needed to add columns and to drop \
-                     them again: rebuild the table at a quiet hour (ALTER TABLE {} FORCE), which sets the number to 0",
-                    table.name,
-                    table.name.quoted()
-                ),
-            );
+        if !self.has_instant_headroom(&path, table, 1) {
             return;
         }
         if !nullable {
@@ -150,6 +140,29 @@ impl Planner<'_> {
         if let Some(backfill) = backfill {
             self.plan_backfill(fix, table, &column, parsed, backfill);
         }
+    }
+
+    /// Whether a table can take so many more INSTANT changes and their way back; else the problem is noted.
+    pub(crate) fn has_instant_headroom(&mut self, path: &str, table: &Table, changes: u64) -> bool {
+        let added = self.operations.iter().filter(|operation| match &operation.action {
+            Action::AddColumn { table: other, .. } => *other == table.name,
+            Action::Sql(step) => step.table == table.name && operation.lock == LockClass::Metadata,
+            _ => false,
+        });
+        // Each column takes one version to add and one to drop again.
+        let needed = 2 * (u64::try_from(added.count()).unwrap_or(u64::MAX / 4) + changes);
+        let limit = if self.now.server.version >= MORE_ROW_VERSIONS { 255 } else { 64 };
+        let Some(used) = table.row_versions.filter(|used| used.saturating_add(needed) > limit) else { return true };
+        self.problem(
+            path,
+            format!(
+                "{} has {used} of at most {limit} INSTANT changes behind it (TOTAL_ROW_VERSIONS), and {needed} are needed to add columns and to drop \
+                 them again: rebuild the table at a quiet hour (ALTER TABLE {} FORCE), which sets the number to 0",
+                table.name,
+                table.name.quoted()
+            ),
+        );
+        false
     }
 
     fn plan_backfill(&mut self, fix: &Fix, table: &Table, column: &Column, parsed: &ColumnType, backfill: &Backfill) {

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::catalogue::{ForeignKey, ReferentialAction};
 use super::identifier::{Identifier, TableName};
 use super::model::{DuplicatePolicy, Expectation, OrphanPolicy};
+use super::own_statement::{self, OwnStatement};
 use super::problem::Problem;
+use super::sql_text::split;
 use crate::api::execution::Hazard;
 use crate::api::refusals::refusals;
-use crate::api::type_fixes::Change;
+use crate::api::type_fixes::{self, Change};
 use crate::api::{SchemaMigrationSpec, constraints, digest};
 
 /// The whole input.
@@ -20,9 +22,28 @@ pub(crate) struct Input {
     pub(crate) triggers: BTreeSet<TableName>,
     /// Tables on which a step may have an inverse that blocks writers.
     pub(crate) offline_inverse: BTreeSet<TableName>,
-    pub(crate) fixes: Vec<Fix>,
+    pub(crate) fixes: Vec<TypeFix>,
     pub(crate) uniques: Vec<Unique>,
     pub(crate) stages: Vec<Stage>,
+}
+
+/// One type fix.
+#[derive(Debug, Clone)]
+pub(crate) enum TypeFix {
+    Column(Fix),
+    Sql(SqlFix),
+}
+
+/// Statements of the user's own.
+#[derive(Debug, Clone)]
+pub(crate) struct SqlFix {
+    pub(crate) path: String,
+    pub(crate) name: String,
+    /// The only table that the statements may change, where one is named.
+    pub(crate) table: Option<TableName>,
+    pub(crate) up: Vec<OwnStatement>,
+    pub(crate) down: Vec<OwnStatement>,
+    pub(crate) verify: String,
 }
 
 /// One column to add or change.
@@ -84,9 +105,19 @@ pub fn tables(spec: &SchemaMigrationSpec) -> Result<Vec<TableName>, Vec<Problem>
     let input = convert(spec, &BTreeMap::new())?;
     let mut tables = BTreeSet::new();
     for fix in &input.fixes {
-        tables.insert(fix.table.clone());
-        if let FixKind::Add { backfill: Some(backfill), .. } = &fix.kind {
-            tables.insert(backfill.lookup.clone());
+        match fix {
+            TypeFix::Column(fix) => {
+                tables.insert(fix.table.clone());
+                if let FixKind::Add { backfill: Some(backfill), .. } = &fix.kind {
+                    tables.insert(backfill.lookup.clone());
+                }
+            }
+            TypeFix::Sql(fix) => {
+                for statement in fix.up.iter().chain(&fix.down) {
+                    tables.insert(statement.table.clone());
+                    tables.extend(statement.reads.iter().cloned());
+                }
+            }
         }
     }
     tables.extend(input.uniques.iter().map(|unique| unique.table.clone()));
@@ -158,7 +189,7 @@ pub(crate) fn convert(
     }
 }
 
-fn fixes(spec: &SchemaMigrationSpec, names: &mut Names) -> Vec<Fix> {
+fn fixes(spec: &SchemaMigrationSpec, names: &mut Names) -> Vec<TypeFix> {
     let mut fixes = Vec::new();
     for (place, fix) in spec.type_fixes.iter().enumerate() {
         let path = format!("spec.typeFixes[{place}]");
@@ -180,13 +211,13 @@ fn fixes(spec: &SchemaMigrationSpec, names: &mut Names) -> Vec<Fix> {
                         max_unmapped: u64::try_from(fix.verify.max_unmapped).unwrap_or(0),
                     }
                 });
-                fixes.push(Fix {
+                fixes.push(TypeFix::Column(Fix {
                     table: names.table(&format!("{path}.table"), table),
                     column: names.name(&format!("{path}.addColumn.name"), &column.name),
                     column_type: column.column_type.clone(),
                     kind: FixKind::Add { nullable: column.nullable, backfill },
                     path,
-                });
+                }));
             }
             Ok(Change::ModifyColumn { table, column }) => {
                 if fix.backfill.is_some() {
@@ -195,20 +226,61 @@ fn fixes(spec: &SchemaMigrationSpec, names: &mut Names) -> Vec<Fix> {
                         "a backfill fills a column that addColumn adds: remove it from a modifyColumn",
                     ));
                 }
-                fixes.push(Fix {
+                fixes.push(TypeFix::Column(Fix {
                     table: names.table(&format!("{path}.table"), table),
                     column: names.name(&format!("{path}.modifyColumn.name"), &column.name),
                     column_type: column.column_type.clone(),
                     kind: FixKind::Modify,
                     path,
-                });
+                }));
             }
-            // Refused with the rest of what this version does not do.
-            Ok(Change::Sql(_)) => {}
+            Ok(Change::Sql(sql)) => fixes.push(TypeFix::Sql(read_sql(path, fix, sql, names))),
             Err(error) => names.problems.push(Problem::new(path, error.to_string())),
         }
     }
     fixes
+}
+
+fn read_sql(path: String, fix: &type_fixes::TypeFix, sql: &type_fixes::SqlFix, names: &mut Names) -> SqlFix {
+    if fix.backfill.is_some() {
+        names.problems.push(Problem::new(
+            format!("{path}.backfill"),
+            "a backfill fills a column that addColumn adds: remove it from sql, and fill with an UPDATE in up",
+        ));
+    }
+    if fix.verify.max_unmapped != 0 {
+        names.problems.push(Problem::new(
+            format!("{path}.verify.maxUnmapped"),
+            "it belongs to a backfill: remove it from sql, and let sql.verify say what must hold",
+        ));
+    }
+    let mut statements = |field: &str, text: &str| {
+        let found = split(text).unwrap_or_else(|error| {
+            names.problems.push(Problem::new(format!("{path}.sql.{field}"), error.to_string()));
+            Vec::new()
+        });
+        let schema = names.schema.clone();
+        let mut read = Vec::new();
+        for statement in &found {
+            match own_statement::read(statement, &schema) {
+                Ok(statement) => read.push(statement),
+                Err(reason) => names.problems.push(Problem::new(format!("{path}.sql.{field}"), reason)),
+            }
+        }
+        read
+    };
+    let (up, down) = (statements("up", &sql.up), statements("down", &sql.down));
+    let verify = match split(&sql.verify).as_deref() {
+        Ok([only]) => own_statement::check_query(only, &names.schema).map(|()| only.text.clone()),
+        Ok(several) => Err(format!("it must be one SELECT, and holds {} statements", several.len())),
+        Err(error) => Err(error.to_string()),
+    };
+    let verify = verify.unwrap_or_else(|reason| {
+        names.problems.push(Problem::new(format!("{path}.sql.verify"), reason));
+        String::new()
+    });
+    let table = fix.table.as_deref().map(|table| names.table(&format!("{path}.table"), table));
+    SqlFix { name: fix.name.clone(), table, up, down, verify, path }
 }
 
 fn read_unique(place: usize, unique: &constraints::UniqueConstraint, names: &mut Names) -> Unique {

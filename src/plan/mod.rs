@@ -14,10 +14,14 @@ pub mod input;
 mod keys;
 pub mod model;
 mod order;
+pub(crate) mod own_statement;
+mod own_statement_refusals;
 pub mod problem;
 pub mod render;
 pub mod replace_hazard;
 pub mod script;
+mod sql_steps;
+pub mod sql_text;
 mod stages;
 #[cfg(test)]
 mod tests;

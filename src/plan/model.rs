@@ -59,6 +59,7 @@ impl Plan {
                 Action::Backfill { lookup_table, .. } => {
                     touched.insert(lookup_table);
                 }
+                Action::Sql(step) => touched.extend(&step.reads),
                 Action::AddColumn { .. }
                 | Action::ModifyColumn { .. }
                 | Action::AddIndex { .. }
@@ -101,6 +102,8 @@ pub enum Section {
     AddUniques,
     /// Foreign keys of one stage, by its place in [`Plan::stages`].
     Stage(usize),
+    /// Columns are filled once more: what the application has written since, before its own schema was up to date.
+    FillAgain,
 }
 
 /// How an operation meets the application's traffic.
@@ -250,6 +253,37 @@ pub enum Action {
         /// What to do with orphans that the barrier brings to light.
         policy: OrphanPolicy,
     },
+    /// Runs a statement of the user's own.
+    Sql(SqlStep),
+}
+
+/// One statement of a type fix of the user's own. The statement is the operation's `forward`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SqlStep {
+    /// Name of the type fix.
+    pub step: String,
+    /// The table that it changes.
+    pub table: TableName,
+    /// Other tables that it reads, as far as its words tell.
+    pub reads: Vec<TableName>,
+    /// How it is run, settled after a crash, and taken back.
+    pub kind: SqlKind,
+    /// A SELECT that must return no rows once the statement is done; on the last one of a type fix.
+    pub verify: Option<String>,
+}
+
+/// How a statement of the user's own is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SqlKind {
+    /// Changes the table's definition, by which it is known whether it ran. `inverse` takes it back.
+    Change {
+        /// How the inverse meets the traffic.
+        inverse_lock: LockClass,
+        /// Columns that the inverse drops: their values are kept first.
+        dropped: Vec<Identifier>,
+    },
+    /// Fills columns that the migration added, again and again until it finds no row. Dropping the columns takes it back.
+    Update,
 }
 
 impl Action {
@@ -264,6 +298,7 @@ impl Action {
             | Self::ModifyColumn { table, .. }
             | Self::AddIndex { table, .. }
             | Self::AddUnique { table, .. } => table,
+            Self::Sql(step) => &step.table,
         }
     }
 }

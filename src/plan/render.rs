@@ -9,6 +9,8 @@ use super::model::{Action, DuplicatePolicy, LockClass, Operation, OrphanPolicy, 
 
 /// Cascade paths that the page lists.
 const LISTED_CASCADES: usize = 20;
+/// Characters of a statement of the user's own that the page shows.
+const LONGEST_STATEMENT: usize = 120;
 
 /// The page that a person reads before approving.
 #[must_use]
@@ -139,6 +141,7 @@ pub(super) fn title(plan: &Plan, section: Section) -> String {
             let name = plan.stages.get(place).map_or("", |stage| stage.name.as_str());
             format!("Stage {} of {}: {name}", place + 1, plan.stages.len())
         }
+        Section::FillAgain => "Fill again what the application wrote before its schema was up to date".to_owned(),
     };
     one_line(&title)
 }
@@ -193,8 +196,23 @@ pub(super) fn describe(operation: &Operation) -> String {
             format!("add the unique constraint {index} on {}", place(table, columns))
         }
         Action::AddForeignKey { key, .. } => format!("add the foreign key {}", key_text(key)),
+        Action::Sql(step) => {
+            let statement = shortened(operation.forward.as_deref().unwrap_or_default());
+            let reads = step.reads.iter().map(|table| format!(", reading {table}")).collect::<String>();
+            format!("your own statement of {:?} on {}{reads}: {statement}", step.step, step.table)
+        }
     };
     one_line(&text)
+}
+
+/// The beginning of a statement; the whole of it is in the scripts.
+fn shortened(statement: &str) -> String {
+    let words: Vec<&str> = statement.split_whitespace().collect();
+    let text = words.join(" ");
+    match text.char_indices().nth(LONGEST_STATEMENT) {
+        Some((end, _)) => format!("{} ...", &text[..end]),
+        None => text,
+    }
 }
 
 fn key_text(key: &ForeignKey) -> String {

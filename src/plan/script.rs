@@ -4,7 +4,8 @@
 
 use super::column_change::Algorithm;
 use super::identifier::{Identifier, TableName, quoted_list};
-use super::model::{Action, LockClass, Operation, Plan};
+use super::model::{Action, LockClass, Operation, Plan, SqlKind, SqlStep};
+use super::own_statement::OWN_SQL_MODE;
 use super::render::{bytes, describe, duration, grouped, line, one_line, title};
 
 /// The statements in the order of their execution.
@@ -16,7 +17,7 @@ pub fn forward_sql(plan: &Plan) -> String {
         "-- Rows are changed by the engine only, in batches and with quarantine: where it would, a query shows what is left to do.\n\
          -- By hand, stop at the first of these queries that does not return 0.",
     );
-    settings(&mut script);
+    settings(&mut script, plan);
     let mut section = None;
     for operation in &plan.operations {
         if section != Some(operation.section) {
@@ -35,6 +36,9 @@ pub fn forward_sql(plan: &Plan) -> String {
                     "-- Must be 0 once every transaction has ended that was open when the key was added:",
                 );
             }
+            (Some(statement), Action::Sql(step)) if step.kind == SqlKind::Update => {
+                line(&mut script, &format!("-- Repeat until it finds no row:\n{statement};"));
+            }
             (Some(statement), _) => line(&mut script, &format!("{statement};")),
             (None, _) => {}
         }
@@ -49,17 +53,29 @@ pub fn forward_sql(plan: &Plan) -> String {
 #[must_use]
 pub fn rollback_sql(plan: &Plan) -> String {
     let mut script = header(plan, "the way back, newest first. Leave out what was not executed.");
-    settings(&mut script);
+    settings(&mut script, plan);
     for operation in plan.operations.iter().rev() {
         match &operation.inverse {
             Some(statement) => {
                 let copies = statement.ends_with(Algorithm::Copy.clauses());
-                heading(&mut script, operation, if copies { LockClass::Copy } else { LockClass::Metadata });
+                let lock = match &operation.action {
+                    Action::Sql(SqlStep { kind: SqlKind::Change { inverse_lock, .. }, .. }) => *inverse_lock,
+                    _ if copies => LockClass::Copy,
+                    _ => LockClass::Metadata,
+                };
+                heading(&mut script, operation, lock);
                 line(&mut script, &format!("{statement};"));
             }
             None => {
                 let id = one_line(&operation.id);
                 let table = one_line(&operation.action.table().to_string());
+                if matches!(&operation.action, Action::Sql(_)) {
+                    line(
+                        &mut script,
+                        &format!("\n-- {id}: what it filled goes with the columns of {table} that the migration added"),
+                    );
+                    continue;
+                }
                 line(&mut script, &format!("\n-- {id}: rows and values of {table} come back from quarantine"));
             }
         }
@@ -73,8 +89,11 @@ fn header(plan: &Plan, what: &str) -> String {
 }
 
 /// A statement that waits for a lock holds up everything behind it.
-fn settings(script: &mut String) {
+fn settings(script: &mut String, plan: &Plan) {
     line(script, "SET NAMES utf8mb4;\nSET SESSION lock_wait_timeout = 1;");
+    if plan.operations.iter().any(|operation| matches!(operation.action, Action::Sql(_))) {
+        line(script, &format!("USE {};\nSET SESSION sql_mode = '{OWN_SQL_MODE}';", plan.schema.quoted()));
+    }
 }
 
 /// What a person should know before running the statement below it.
@@ -118,6 +137,7 @@ fn left_to_do(action: &Action) -> Option<String> {
             quoted_list(columns)
         )),
         Action::Backfill { table, column, max_unmapped, .. } => Some(unfilled(table, column, *max_unmapped)),
+        Action::Sql(step) => step.verify.as_ref().map(|query| format!("-- Must return no rows:\n{query}")),
         Action::AddColumn { .. } | Action::ModifyColumn { .. } | Action::AddIndex { .. } | Action::AddUnique { .. } => {
             None
         }

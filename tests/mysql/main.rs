@@ -4,6 +4,7 @@
 mod backfill;
 mod blast_radius;
 mod catalogue;
+mod column_changes;
 mod common;
 mod database;
 mod drift;
@@ -20,6 +21,7 @@ mod probes;
 mod purge;
 mod restore;
 mod rows;
+mod sql_steps;
 mod undo;
 mod validation;
 mod whole;

@@ -5,19 +5,28 @@ use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{JobPurpose, JobState, Phase};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Allowance;
+use crate::mysql::report::OperationReport;
+use crate::plan::model::Section;
 
 use super::super::decision::{Decision, Effect, End, Fact, Verdict};
 use super::super::observed::{Task, TaskResult};
 use super::before::{passed, skipped};
 use super::case::{Case, JobEnd, JobPlace};
+use super::change::section_facts;
 use super::failure::unexpected;
 
 pub(super) fn update_schema(case: &Case<'_>) -> Decision {
     if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::UpdateSchema)) {
         return decision;
     }
+    let Some(plan) = case.observed.loaded_plan() else { return Decision::new(Verdict::Unchanged) };
+    let fills = plan.operations.iter().any(|operation| operation.section == Section::FillAgain);
     let Some(update) = &case.migration.spec.schema_update else {
-        return skipped(Phase::UpdateSchema, ConditionType::SchemaUpdated, "spec.schemaUpdate is not set");
+        let reason = "spec.schemaUpdate is not set";
+        if fills {
+            return fill_again(case, reason);
+        }
+        return skipped(Phase::UpdateSchema, ConditionType::SchemaUpdated, reason);
     };
     let place = JobPlace {
         phase: Phase::UpdateSchema,
@@ -25,17 +34,50 @@ pub(super) fn update_schema(case: &Case<'_>) -> Decision {
         test: None,
         attempt: case.status.attempt,
     };
+    let entry = case.job_entry(&case.job_name(place));
+    if let Some(job) = entry.filter(|job| fills && job.state == JobState::Succeeded) {
+        return fill_again(case, &format!("the Job {} succeeded", job.name));
+    }
     case.user_job(place, &update.pod_template_ref.name, |end| match end {
-        JobEnd::Succeeded { name, .. } => passed(
-            Phase::UpdateSchema,
-            ConditionType::SchemaUpdated,
-            format!("the Job {name} succeeded"),
-        )
-        .fact(seen(name, JobState::Succeeded, None)),
+        JobEnd::Succeeded { name, .. } => {
+            let message = format!("the Job {name} succeeded");
+            let decision = if fills {
+                Decision::new(Verdict::Working(Phase::UpdateSchema, message)).at_once()
+            } else {
+                passed(Phase::UpdateSchema, ConditionType::SchemaUpdated, message)
+            };
+            decision.fact(seen(name, JobState::Succeeded, None))
+        }
         JobEnd::Failed { name, message, delete } => {
             failed(case, Phase::UpdateSchema, Reason::JobFailed, name, message, delete)
         }
     })
+}
+
+/// Once the application writes them itself, columns that were filled before are filled for the last time.
+fn fill_again(case: &Case<'_>, so_far: &str) -> Decision {
+    let section = Section::FillAgain;
+    let allowance = case.allowance(GatePoint::Phase(GatedPhase::UpdateSchema));
+    case.task(Phase::UpdateSchema, Task::Section(section), allowance, |result| {
+        let (TaskResult::Section(report), Some(plan)) = (result, case.observed.loaded_plan()) else {
+            return unexpected(case, result);
+        };
+        let counts: Vec<String> = report.operations.iter().filter_map(filled).collect();
+        let message = format!("{so_far}; columns were filled again: {}", counts.join("; "));
+        passed(Phase::UpdateSchema, ConditionType::SchemaUpdated, message).facts(section_facts(case, plan, report))
+    })
+}
+
+/// `021-again-backfill-logs-agency_id: 3 rows, of 4 without a value`
+fn filled(operation: &OperationReport) -> Option<String> {
+    let rows = operation.rows.as_ref()?;
+    let of = match (rows.total, rows.unmapped, rows.ambiguous) {
+        (Some(total), Some(unmapped), Some(ambiguous)) => {
+            format!(" of {total} without a value, {unmapped} unmapped ({ambiguous} of them ambiguous)")
+        }
+        _ => String::new(),
+    };
+    Some(format!("{}: {} rows{of}", operation.operation, rows.values_changed))
 }
 
 pub(super) fn test(case: &Case<'_>) -> Decision {

@@ -128,7 +128,7 @@ pub(super) fn stages(case: &Case<'_>) -> Decision {
     }
 }
 
-fn section_facts(case: &Case<'_>, plan: &Plan, report: &SectionReport) -> Vec<Fact> {
+pub(super) fn section_facts(case: &Case<'_>, plan: &Plan, report: &SectionReport) -> Vec<Fact> {
     let here = plan.operations.iter().filter(|operation| operation.section == report.section).count();
     let done = operations_before(case, report.section).saturating_add(i64::try_from(here).unwrap_or(i64::MAX));
     vec![

@@ -5,6 +5,7 @@
 mod cascades;
 mod plans;
 mod problems;
+mod sql_steps;
 
 use serde_json::{Value, json};
 

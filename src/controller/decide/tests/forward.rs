@@ -4,12 +4,13 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::super::super::observed::Task;
-use super::world::{DIGEST, World, gated, plan};
+use super::world::{DIGEST, World, filling_plan, gated, plan};
 use crate::api::conditions::{find, is_true};
 use crate::api::status::Phase;
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Cause;
-use crate::mysql::report::QuarantineCounts;
+use crate::mysql::report::{OperationReport, QuarantineCounts, RowsReport};
+use crate::plan::model::Section;
 
 #[test]
 fn a_good_migration_completes_with_every_condition_true() {
@@ -86,6 +87,60 @@ fn only_a_phase_that_copies_a_table_is_not_in_the_background() {
     let foreground: Vec<Phase> =
         world.status().phases.iter().filter(|phase| !phase.background).map(|phase| phase.name).collect();
     assert_eq!(foreground, [Phase::AddForeignKeys, Phase::RollBack]);
+}
+
+#[test]
+fn columns_are_filled_for_the_last_time_once_the_applications_schema_is_up_to_date() {
+    let rows = RowsReport {
+        values_changed: 2,
+        total: Some(3),
+        unmapped: Some(1),
+        ambiguous: Some(1),
+        ..RowsReport::default()
+    };
+    for (restart, update) in (0..80).step_by(4).flat_map(|pass| [(pass, true), (pass, false)]) {
+        let mut world = World::new(|manifest| {
+            if !update {
+                manifest["spec"].as_object_mut().unwrap().remove("schemaUpdate");
+            }
+        });
+        world.plan = filling_plan();
+        world.reports = vec![OperationReport {
+            operation: "4-again".to_owned(),
+            milliseconds: 1,
+            tries: 0,
+            longest_try_milliseconds: 0,
+            rows: Some(rows.clone()),
+            found_done: false,
+            after_image: None,
+        }];
+        assert_eq!(world.run(&[restart]), Reason::Complete);
+        let again = world.begun.iter().position(|task| *task == Task::Section(Section::FillAgain)).unwrap();
+        let stage = world.begun.iter().rposition(|task| *task == Task::Section(Section::Stage(0))).unwrap();
+        let test = world.begun.iter().position(|task| *task == Task::Test).unwrap();
+        assert!(stage < again && again < test, "{:?}", world.begun);
+        assert_eq!(
+            world.created.iter().filter(|name| name.contains("update")).count(),
+            usize::from(update),
+            "{:?}",
+            world.created
+        );
+        let status = world.status();
+        let condition = find(&status.conditions, ConditionType::SchemaUpdated).unwrap();
+        let told = "4-again: 2 rows of 3 without a value, 1 unmapped (1 of them ambiguous)";
+        assert!(condition.message.contains(told), "{}", condition.message);
+        assert_eq!(status.steps.unwrap().done, 4);
+    }
+}
+
+#[test]
+fn a_last_pass_that_fails_takes_everything_back() {
+    let mut world = World::new(|_| {});
+    world.plan = filling_plan();
+    world.failures = vec![(Task::Section(Section::FillAgain), Cause::UnmappedRows, true)];
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    assert_eq!(world.status().rollback.unwrap().failed_phase, Phase::UpdateSchema);
+    assert!(world.created.iter().any(|name| name.contains("undo")), "{:?}", world.created);
 }
 
 #[test]

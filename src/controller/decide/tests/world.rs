@@ -15,7 +15,7 @@ use crate::api::status::{PlanStatus, StageState, StageStatus, ValidationCount};
 use crate::api::steering::SteeringAction;
 use crate::api::{ConditionType, MigrationApproval, Reason, SchemaMigration};
 use crate::backup::{Outcome, Summary};
-use crate::mysql::report::{Proof, QuarantineCounts, SectionReport, UndoReport};
+use crate::mysql::report::{OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
 use crate::mysql::{Allowance, Cause, Error, Reading};
 use crate::plan::Plan;
 
@@ -45,6 +45,20 @@ pub(super) fn plan(copies: bool) -> Plan {
     serde_json::from_value(text).unwrap()
 }
 
+/// A plan that fills a column, and fills it again.
+pub(super) fn filling_plan() -> Plan {
+    let mut plan = plan(false);
+    let fill = json!({"Backfill": {"table": name("logs"), "column": "agency_id", "lookup_table": name("agencies"),
+        "matches": [["agency", "name"]], "take": "id", "max_unmapped": 0}});
+    for (id, section) in [("3", "FixTypes"), ("4", "FillAgain")] {
+        let operation = json!({"id": id, "section": section, "action": fill, "forward": null, "inverse": null, "lock": "Batched",
+            "estimate": {"rows": 1, "bytes": 1, "milliseconds": 1}, "path": "spec"});
+        plan.operations.push(serde_json::from_value(operation).unwrap());
+    }
+    plan.operations.sort_by_key(|operation| operation.section);
+    plan
+}
+
 pub(super) struct World {
     pub(super) migration: SchemaMigration,
     pub(super) plan: Plan,
@@ -68,6 +82,8 @@ pub(super) struct World {
     pub(super) finalizer: bool,
     /// What every section leaves in quarantine.
     pub(super) quarantined: QuarantineCounts,
+    /// What every section reports.
+    pub(super) reports: Vec<OperationReport>,
 }
 
 impl World {
@@ -105,6 +121,7 @@ impl World {
             created: Vec::new(),
             finalizer: false,
             quarantined: QuarantineCounts::default(),
+            reports: Vec::new(),
         }
     }
 
@@ -263,7 +280,7 @@ impl World {
                 TaskResult::Section(SectionReport {
                     section,
                     server_uuid: "s".to_owned(),
-                    operations: Vec::new(),
+                    operations: self.reports.clone(),
                     quarantined: self.quarantined,
                 })
             }

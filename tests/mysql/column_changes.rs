@@ -1,0 +1,156 @@
+//! Every class of type change on a real server: the algorithm that the planner states is the best one that the server accepts, forward
+//! and back.
+
+use holdfast::mysql::catalogue::read_catalogue;
+use holdfast::plan::build;
+use holdfast::plan::input::tables;
+use serde_json::json;
+
+use crate::common::{Fresh, in_fresh_schema};
+use crate::planning::spec;
+
+const CLAUSES: [&str; 3] = ["ALGORITHM=INSTANT", "ALGORITHM=INPLACE, LOCK=NONE", "ALGORITHM=COPY, LOCK=SHARED"];
+
+fn members(count: usize) -> String {
+    (0..count).map(|number| format!("'m{number}'")).collect::<Vec<_>>().join(",")
+}
+
+/// The clauses of a statement of the planner, and the statement without them.
+fn clauses(statement: &str) -> (&str, &'static str) {
+    let clause =
+        CLAUSES.into_iter().find(|clause| statement.ends_with(clause)).unwrap_or_else(|| panic!("{statement}"));
+    (statement.strip_suffix(clause).unwrap(), clause)
+}
+
+/// The first clauses with which the server carries a statement out; it is carried out then.
+async fn best(fresh: &Fresh, statement: &str) -> &'static str {
+    let mut connection = fresh.connect().await;
+    for clause in CLAUSES {
+        match connection.run(&format!("{statement}{clause}")).await {
+            Ok(_) => return clause,
+            Err(error) if matches!(error.code, Some(1845 | 1846)) => {}
+            Err(error) => panic!("{statement}{clause}: {error}"),
+        }
+    }
+    panic!("{statement}: refused in every way");
+}
+
+#[tokio::test]
+async fn the_planned_algorithm_is_the_best_that_the_server_accepts_forward_and_back() {
+    in_fresh_schema(|fresh| async move {
+        let (few, more, full, over) = (members(3), members(255), members(255), members(256));
+        let set = |count| format!("SET({})", members(count));
+        let pairs: Vec<(String, String)> = [
+            ("TINYINT", "SMALLINT"),
+            ("TINYINT(1)", "TINYINT"),
+            ("TINYINT", "TINYINT(1)"),
+            ("INT", "BIGINT"),
+            ("INT", "INT UNSIGNED"),
+            ("INT UNSIGNED", "BIGINT UNSIGNED"),
+            ("INT(5) ZEROFILL", "INT(7) ZEROFILL"),
+            ("INT(5) ZEROFILL", "INT UNSIGNED"),
+            ("DECIMAL(10,2)", "DECIMAL(12,2)"),
+            ("DECIMAL(10,2)", "DECIMAL(12,4)"),
+            ("DECIMAL(10,2)", "DECIMAL(11,2)"),
+            ("DECIMAL(10,2)", "DECIMAL(10,2) UNSIGNED"),
+            ("FLOAT", "DOUBLE"),
+            ("CHAR(10)", "CHAR(20)"),
+            ("CHAR(10)", "VARCHAR(10)"),
+            ("CHAR(10)", "VARCHAR(20)"),
+            ("VARCHAR(10)", "VARCHAR(20)"),
+            ("VARCHAR(20)", "VARCHAR(10)"),
+            ("VARCHAR(63)", "VARCHAR(64)"),
+            ("VARCHAR(64)", "VARCHAR(200)"),
+            ("VARCHAR(200)", "VARCHAR(64)"),
+            ("VARCHAR(20) COLLATE latin1_bin", "VARCHAR(255)"),
+            ("VARCHAR(20) COLLATE latin1_bin", "VARCHAR(256)"),
+            ("VARCHAR(20) COLLATE latin1_bin", "VARCHAR(20) COLLATE latin1_swedish_ci"),
+            ("VARCHAR(20) COLLATE utf8mb4_bin", "VARCHAR(20) COLLATE utf8mb4_0900_ai_ci"),
+            ("VARCHAR(20) COLLATE utf8mb3_bin", "VARCHAR(20) COLLATE utf8mb4_bin"),
+            ("VARCHAR(20) COLLATE utf8mb3_general_ci", "VARCHAR(20) COLLATE utf8mb4_general_ci"),
+            ("VARCHAR(100) COLLATE utf8mb3_bin", "VARCHAR(200) COLLATE utf8mb4_bin"),
+            ("CHAR(20) COLLATE utf8mb3_bin", "CHAR(20) COLLATE utf8mb4_bin"),
+            ("TEXT COLLATE utf8mb3_bin", "TEXT COLLATE utf8mb4_bin"),
+            ("VARCHAR(20)", "TEXT"),
+            ("TEXT", "MEDIUMTEXT"),
+            ("MEDIUMTEXT", "TEXT"),
+            ("VARBINARY(20)", "VARBINARY(255)"),
+            ("VARBINARY(20)", "VARBINARY(256)"),
+            ("VARBINARY(256)", "VARBINARY(300)"),
+            ("BLOB", "LONGBLOB"),
+            ("DATETIME", "DATETIME(3)"),
+            ("TIMESTAMP", "TIMESTAMP(6)"),
+            ("TIME", "TIME(6)"),
+            ("ENUM('a','b')", "ENUM('a','b','c')"),
+            ("ENUM('a','b')", "ENUM('b','a')"),
+            ("ENUM('a','b')", "ENUM('a','c','b')"),
+            ("ENUM('a','b')", "ENUM('a','B')"),
+            ("ENUM('a','b') COLLATE utf8mb4_bin", "ENUM('a','b') COLLATE utf8mb4_0900_ai_ci"),
+            ("ENUM('a','b') COLLATE utf8mb4_bin", "ENUM('a','b','c')"),
+            ("ENUM('a','b')", "SET('a','b')"),
+            ("SET('a','b')", "SET('a','b','c')"),
+            ("SET('a','b')", "SET('b','a')"),
+        ]
+        .into_iter()
+        .map(|(before, after)| (before.to_owned(), after.to_owned()))
+        .chain([
+            (format!("ENUM({few})"), format!("ENUM({more})")),
+            (format!("ENUM({full})"), format!("ENUM({over})")),
+            (format!("ENUM({over})"), format!("ENUM({})", members(300))),
+            (set(8), set(9)),
+            (set(9), set(16)),
+            (set(24), set(25)),
+            (set(32), set(33)),
+            (set(40), set(64)),
+        ])
+        .collect();
+        let mut wrong = Vec::new();
+        for indexed in [false, true] {
+            for (before, after) in &pairs {
+                let long = before.contains("TEXT")
+                    || before.contains("BLOB")
+                    || after.contains("TEXT")
+                    || after.contains("BLOB");
+                if indexed && long {
+                    continue;
+                }
+                let key = if indexed { ", KEY by_c (c)" } else { "" };
+                fresh
+                    .run(&format!("DROP TABLE IF EXISTS t; CREATE TABLE t (id INT PRIMARY KEY, c {before} NULL{key})"))
+                    .await;
+                let spec = spec(
+                    &fresh.schema,
+                    json!({
+                        "typeFixes": [{"name": "fix", "table": "t", "modifyColumn": {"name": "c", "type": after}}],
+                        "acknowledge": [{"hazard": "OfflineInverse", "table": "t"}],
+                    }),
+                );
+                let mut connection = fresh.connect().await;
+                let catalogue = read_catalogue(&mut connection, &fresh.schema, &tables(&spec).unwrap()).await.unwrap();
+                let plan = match build(&spec, &catalogue) {
+                    Ok(plan) => plan,
+                    Err(problems) if problems.iter().all(|problem| problem.message.contains("is refused, because")) => {
+                        continue;
+                    }
+                    Err(problems) => panic!("{before} -> {after}: {problems:?}"),
+                };
+                let operation = &plan.operations[0];
+                for (direction, statement) in [("forward", &operation.forward), ("back", &operation.inverse)] {
+                    let (statement, planned) = clauses(statement.as_deref().unwrap());
+                    let accepted = best(&fresh, statement).await;
+                    if planned != accepted {
+                        let index = if indexed { ", indexed" } else { "" };
+                        let short = |text: &str| text.chars().take(60).collect::<String>();
+                        wrong.push(format!(
+                            "{} -> {} ({direction}{index}): planned {planned}, accepted {accepted}",
+                            short(before),
+                            short(after)
+                        ));
+                    }
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    })
+    .await;
+}
