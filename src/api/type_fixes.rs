@@ -26,7 +26,8 @@ pub struct TypeFix {
     /// Statements of your own, for what addColumn and modifyColumn cannot say. With table set, they may change that table only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql: Option<SqlFix>,
-    /// How an added column is filled. Left out: it keeps its default.
+    /// How an added column is filled: at once, and once more after the application's schema update, with what it wrote until then. Left
+    /// out: the column keeps its default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backfill: Option<Backfill>,
     /// What must hold after the backfill.
@@ -166,7 +167,8 @@ pub struct MatchColumns {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TypeFixVerify {
-    /// Most rows that may stay without a match. Default 0.
+    /// Most rows that may stay without a match when the column is first filled. Default 0. The last pass, after the application's schema
+    /// update, only reports them.
     #[schemars(range(min = 0))]
     pub max_unmapped: i64,
 }

@@ -13,7 +13,7 @@ use super::cascades::refuse_triggers;
 use super::connection::{Connection, SessionLimits, sql};
 use super::ddl::{self, Applied, Change};
 use super::deadline::{SHORT_STATEMENT, within};
-use super::error::{Cause, Error};
+use super::error::{Cause, Error, code};
 use super::goal::Goal;
 use super::journal::Record;
 use super::observe::create_statement;
@@ -58,7 +58,7 @@ pub(crate) async fn run(work: &Work<'_>, operation: &Operation, step: &SqlStep, 
                 ran.applied = apply(work, operation, step, (statement, before), operation.lock).await?;
             }
         }
-        SqlKind::Update => ran.rows = Some(update(work, operation, step, statement).await?),
+        SqlKind::Update => ran.rows = Some(Box::pin(update(work, operation, step, statement)).await?),
     }
     if let Some(query) = &step.verify {
         work.progress.update(|reading| reading.activity = format!("verifying {}", step.step));
@@ -149,7 +149,7 @@ async fn update(work: &Work<'_>, operation: &Operation, step: &SqlStep, statemen
                 attempts.begin(&mut connection).await?;
                 one_batch(work, &mut connection, statement).await
             };
-            let outcome = within(BATCH_DEADLINE, &what, attempt).await;
+            let outcome = Box::pin(within(BATCH_DEADLINE, &what, attempt)).await;
             if let Some(done) = attempts.end(&mut connection, outcome).await? {
                 break done;
             }
@@ -194,6 +194,7 @@ async fn update(work: &Work<'_>, operation: &Operation, step: &SqlStep, statemen
 /// as long as it may.
 async fn one_batch(work: &Work<'_>, connection: &mut Connection, statement: &str) -> Result<Option<(u64, u64)>, Error> {
     let (id, before) = (connection.id, updated(connection).await?);
+    let mut killed = false;
     let found = {
         let running = sqlx::query(sql(statement)).execute(connection.raw());
         tokio::pin!(running);
@@ -206,12 +207,13 @@ async fn one_batch(work: &Work<'_>, connection: &mut Connection, statement: &str
                     killer.close().await
                 };
                 within(SHORT_STATEMENT, format!("ending the statement of connection {id}"), killing).await?;
+                killed = true;
                 match running.await {
                     // It was done before the server could end it.
                     Ok(done) => Some(done.rows_affected()),
                     Err(error) => {
                         let error = Error::from(error);
-                        if error.code != Some(super::error::code::QUERY_INTERRUPTED) {
+                        if error.code != Some(code::QUERY_INTERRUPTED) {
                             return Err(error);
                         }
                         None
@@ -221,6 +223,13 @@ async fn one_batch(work: &Work<'_>, connection: &mut Connection, statement: &str
         }
     };
     let Some(found) = found else { return Ok(None) };
+    if killed {
+        // A KILL QUERY that came too late meets the next statement.
+        match connection.run("DO 0").await {
+            Err(error) if error.code != Some(code::QUERY_INTERRUPTED) => return Err(error),
+            _ => {}
+        }
+    }
     Ok(Some((found, updated(connection).await?.saturating_sub(before))))
 }
 

@@ -1,6 +1,8 @@
 //! A look at a user's statement before it is run: that it is one statement, that it only reads or changes rows, and that nothing in
 //! it is hidden from this look. The server's own cage (no DDL and no COMMIT inside an XA transaction) holds even where this is wrong.
 
+use crate::plan::sql_text::{Kind, tokens};
+
 /// How a test's statement may begin.
 const ALLOWED: [&str; 6] = ["INSERT", "UPDATE", "DELETE", "REPLACE", "SELECT", "WITH"];
 
@@ -26,69 +28,23 @@ pub(crate) fn check(statement: &str) -> Result<(), String> {
 /// When there is more than one statement, a comment that the server would execute, or a string without an end.
 pub(crate) fn words(statement: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
-    let mut rest = statement;
     let mut ended = false;
-    while let Some(first) = rest.chars().next() {
-        let comment = rest.starts_with('#')
-            || rest.starts_with("--")
-                && rest[2..].chars().next().is_none_or(|after| after.is_whitespace() || after.is_control());
-        if first.is_whitespace() {
-            rest = &rest[first.len_utf8()..];
-        } else if comment {
-            rest = rest.find('\n').map_or("", |end| &rest[end + 1..]);
-        } else if rest.starts_with("/*!") || rest.starts_with("/*M!") {
+    for token in tokens(statement).map_err(|error| error.to_string())? {
+        if token.kind == Kind::Executable {
             return Err(
                 "the statement holds a comment of the form /*! ... */, which the server executes: write it plainly"
                     .to_owned(),
             );
-        } else if rest.starts_with("/*") {
-            let end = rest.find("*/").ok_or("a comment /* has no end")?;
-            rest = &rest[end + 2..];
-        } else if first == ';' {
+        }
+        if token.is_symbol(';') {
             ended = true;
-            rest = &rest[1..];
         } else if ended {
             return Err("there is more than one statement: give each a step of its own".to_owned());
-        } else if matches!(first, '\'' | '"' | '`') {
-            let (text, length) = quoted(rest, first)?;
-            if first == '`' {
-                words.push(text.to_uppercase());
-            }
-            rest = &rest[length..];
-        } else if is_word(first) {
-            let end = rest.find(|character| !is_word(character)).unwrap_or(rest.len());
-            words.push(rest[..end].to_uppercase());
-            rest = &rest[end..];
-        } else {
-            rest = &rest[first.len_utf8()..];
+        } else if let Some(name) = token.name() {
+            words.push(name.to_uppercase());
         }
     }
     Ok(words)
-}
-
-fn is_word(character: char) -> bool {
-    character.is_alphanumeric() || matches!(character, '_' | '$' | '@')
-}
-
-/// The text between quotes at the beginning of `rest`, and its length with them.
-fn quoted(rest: &str, quote: char) -> Result<(String, usize), String> {
-    let mut text = String::new();
-    let mut characters = rest.char_indices().skip(1).peekable();
-    while let Some((at, character)) = characters.next() {
-        if character == '\\' && quote != '`' {
-            characters.next();
-        } else if character == quote {
-            if characters.peek().is_some_and(|(_, next)| *next == quote) {
-                characters.next();
-                text.push(quote);
-            } else {
-                return Ok((text, at + 1));
-            }
-        } else {
-            text.push(character);
-        }
-    }
-    Err(format!("a text in {quote} has no end"))
 }
 
 #[cfg(test)]

@@ -264,9 +264,12 @@ impl Planner<'_> {
             );
             return;
         };
-        let forward = algorithm(&column, &before, after);
+        let indexed = table.indexes.iter().any(|index| {
+            index.parts.iter().any(|part| part.column.as_ref().is_none_or(|part| same(part, &column.name)))
+        });
+        let forward = algorithm(&column, indexed, &before, after);
         let changed = changed_column(&column, after, version);
-        let backward = algorithm(&changed, after, &with_collation(&before, &column));
+        let backward = algorithm(&changed, indexed, after, &with_collation(&before, &column));
         if backward == Algorithm::Copy
             && forward != Algorithm::Copy
             && !self.input.offline_inverse.contains(&table.name)

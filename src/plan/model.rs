@@ -13,6 +13,9 @@ use super::identifier::{Identifier, TableName};
 /// The format that this version writes and executes; any other one holds the migration.
 pub const PLAN_FORMAT: u32 = 1;
 
+/// The limit of the last pass of a backfill: a NULL may be right by then, where a key that sets NULL took its parent's deletion over.
+pub const NO_LIMIT: u64 = u64::MAX;
+
 /// A whole plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -216,7 +219,7 @@ pub enum Action {
         matches: Vec<(Identifier, Identifier)>,
         /// The column of `lookup_table` whose value is taken.
         take: Identifier,
-        /// More rows than this without exactly one match fail the operation.
+        /// More rows than this without exactly one match fail the operation; [`NO_LIMIT`]: they are counted only.
         max_unmapped: u64,
     },
     /// Changes a column's type, all other attributes restated.
@@ -279,7 +282,7 @@ pub enum SqlKind {
     Change {
         /// How the inverse meets the traffic.
         inverse_lock: LockClass,
-        /// Columns that the inverse drops: their values are kept first.
+        /// Columns with values of their own that the inverse drops: the values are kept first.
         dropped: Vec<Identifier>,
     },
     /// Fills columns that the migration added, again and again until it finds no row. Dropping the columns takes it back.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::cascades::{CascadePath, Reach};
 use super::catalogue::ForeignKey;
 use super::identifier::{Identifier, TableName};
-use super::model::{Action, DuplicatePolicy, LockClass, Operation, OrphanPolicy, Plan, Section};
+use super::model::{Action, DuplicatePolicy, LockClass, NO_LIMIT, Operation, OrphanPolicy, Plan, Section};
 
 /// Cascade paths that the page lists.
 const LISTED_CASCADES: usize = 20;
@@ -182,6 +182,9 @@ pub(super) fn describe(operation: &Operation) -> String {
             format!("duplicates of {}: {what}{children}", place(table, columns))
         }
         Action::AddColumn { table, column } => format!("add the column {table}.{column}"),
+        Action::Backfill { table, column, lookup_table, take, max_unmapped: NO_LIMIT, .. } => {
+            format!("fill {table}.{column} again from {lookup_table}.{take}, and count rows without a value")
+        }
         Action::Backfill { table, column, lookup_table, take, max_unmapped, .. } => {
             format!(
                 "fill {table}.{column} from {lookup_table}.{take}, at most {} rows without a value",

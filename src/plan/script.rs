@@ -4,7 +4,7 @@
 
 use super::column_change::Algorithm;
 use super::identifier::{Identifier, TableName, quoted_list};
-use super::model::{Action, LockClass, Operation, Plan, SqlKind, SqlStep};
+use super::model::{Action, LockClass, NO_LIMIT, Operation, Plan, SqlKind, SqlStep};
 use super::own_statement::OWN_SQL_MODE;
 use super::render::{bytes, describe, duration, grouped, line, one_line, title};
 
@@ -136,6 +136,7 @@ fn left_to_do(action: &Action) -> Option<String> {
             not_null("", columns),
             quoted_list(columns)
         )),
+        Action::Backfill { max_unmapped: NO_LIMIT, .. } => None,
         Action::Backfill { table, column, max_unmapped, .. } => Some(unfilled(table, column, *max_unmapped)),
         Action::Sql(step) => step.verify.as_ref().map(|query| format!("-- Must return no rows:\n{query}")),
         Action::AddColumn { .. } | Action::ModifyColumn { .. } | Action::AddIndex { .. } | Action::AddUnique { .. } => {

@@ -7,7 +7,7 @@ use super::column_type::{ColumnType, Family, character_set_of};
 use super::estimate;
 use super::identifier::Identifier;
 use super::input::SqlFix;
-use super::model::{Action, Estimate, LockClass, Operation, Section, SqlKind, SqlStep};
+use super::model::{Action, Estimate, LockClass, NO_LIMIT, Operation, Section, SqlKind, SqlStep};
 use super::own_statement::{Clause, ColumnClause, Does, OwnStatement};
 
 impl Planner<'_> {
@@ -155,7 +155,13 @@ impl Planner<'_> {
             LockClass::OnlineBuild => estimate::index(table),
             LockClass::Copy => estimate::copy(table),
         };
-        let dropped = dropped.into_iter().cloned().collect();
+        // What a generated column holds follows from the others.
+        let generated = |column: &Identifier| {
+            clauses.iter().any(
+                |clause| matches!(clause, Clause::AddColumn(added) if added.generated && same(&added.name, column)),
+            )
+        };
+        let dropped = dropped.into_iter().filter(|column| !generated(column)).cloned().collect();
         let kind = SqlKind::Change { inverse_lock, dropped };
         self.push_own(fix, statement, (kind, Some(inverse.text.clone())), (lock, estimate));
         for clause in clauses {
@@ -269,9 +275,11 @@ impl Planner<'_> {
         for operation in &mut again {
             operation.section = Section::FillAgain;
             operation.id = format!("again-{}", operation.id);
-            if let Action::Sql(step) = &mut operation.action {
+            match &mut operation.action {
                 // Asked again by the proof.
-                step.verify = None;
+                Action::Sql(step) => step.verify = None,
+                Action::Backfill { max_unmapped, .. } => *max_unmapped = NO_LIMIT,
+                _ => {}
             }
         }
         self.operations.extend(again);

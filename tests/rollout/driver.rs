@@ -85,6 +85,7 @@ impl Driver {
     pub(crate) async fn up(&self, plan: &Plan, session: &Session) -> Result<(), Error> {
         let mut sections = vec![Section::CleanUp, Section::FixTypes, Section::AddUniques];
         sections.extend((0..plan.stages.len()).map(Section::Stage));
+        sections.push(Section::FillAgain);
         let allowance = Allowance { max_rows: None, copy: true, until: None };
         let (progress, reading) = Progress::new();
         let stop = Stop::default();
