@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Duration, reference::LocalReference};
 
-/// Jobs that bring the application's own schema file up to date, and back.
+/// Jobs that bring the application's own schema file up to date, and back. Columns that type fixes fill are filled once more after the first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SchemaUpdate {

@@ -29,6 +29,9 @@ use crate::plan::own_statement::OWN_SQL_MODE;
 
 /// Batches of an UPDATE that may take longer than allowed, one after the other, before it is given up.
 const SLOW_BATCHES: u32 = 3;
+/// How often each row of a table, by the server's estimate but not less than [`LEAST_ROWS`], may be found by an UPDATE.
+const FOUND_AGAIN: u64 = 10;
+const LEAST_ROWS: u64 = 10_000;
 /// Rows of `verify` that are counted for the message.
 const COUNTED_ROWS: usize = 1000;
 
@@ -138,7 +141,8 @@ async fn update(work: &Work<'_>, operation: &Operation, step: &SqlStep, statemen
     refuse_triggers(work, &shape, &["UPDATE"])?;
     let what = format!("{} on {}", operation.id, step.table);
     let mut report = RowsReport::default();
-    let mut slow = 0;
+    let (mut slow, mut found_in_all) = (0, 0_u64);
+    let most = operation.estimate.rows.max(LEAST_ROWS).saturating_mul(FOUND_AGAIN);
     loop {
         wait_until_calm(work, &mut connection).await?;
         work.progress.update(|reading| reading.activity = format!("{what}: {} rows so far", report.values_changed));
@@ -175,12 +179,13 @@ async fn update(work: &Work<'_>, operation: &Operation, step: &SqlStep, statemen
         if found == 0 {
             break;
         }
-        if changed == 0 {
+        found_in_all = found_in_all.saturating_add(found);
+        if changed == 0 || found_in_all > most {
             return Err(Error::new(
                 Cause::UnmappedRows,
                 format!(
-                    "{what}: it finds {found} rows again and again and changes none of them: correct its WHERE, so that it leaves out what is done and \
-                     what gets no value"
+                    "{what}: it finds rows again and again ({found_in_all} so far, {changed} of the last {found} changed): correct its WHERE, so that it \
+                     leaves out what is done and what gets no value"
                 ),
             ));
         }

@@ -1,7 +1,7 @@
 //! How the server carries out a change of a column's type, whether anything could get lost by it, and the statement with every
 //! other attribute of the column restated, which the server would drop otherwise.
 
-use super::catalogue::{Column, Version};
+use super::catalogue::{Column, Table, Version};
 use super::column_type::{ColumnType, Family};
 use super::identifier::Identifier;
 
@@ -30,9 +30,30 @@ impl Algorithm {
 /// Longest value whose length InnoDB and the server keep in one byte.
 const ONE_LENGTH_BYTE: u64 = 255;
 
-/// Which algorithm a change needs; `indexed`: an index holds the column. Each kind of change is tried out on a real server by
-/// `tests/mysql/column_changes.rs`.
-pub(crate) fn algorithm(column: &Column, indexed: bool, before: &ColumnType, after: &ColumnType) -> Algorithm {
+/// What else in the table decides how a column is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Surroundings {
+    /// An index holds the column.
+    pub(crate) indexed: bool,
+    /// A CHECK constraint names the column.
+    pub(crate) checked: bool,
+}
+
+impl Surroundings {
+    /// Looks at the table.
+    pub(crate) fn of(column: &Column, table: &Table) -> Self {
+        let is_it = |name: &Identifier| name.as_str().to_lowercase() == column.name.as_str().to_lowercase();
+        let parts = table.indexes.iter().flat_map(|index| &index.parts);
+        let quoted = column.name.quoted().to_lowercase();
+        Self {
+            indexed: parts.filter_map(|part| part.column.as_ref()).any(is_it),
+            checked: table.checks.iter().any(|(_, clause)| clause.to_lowercase().contains(&quoted)),
+        }
+    }
+}
+
+/// Which algorithm a change needs. Each kind of change is tried out on a real server by `tests/mysql/column_changes.rs`.
+pub(crate) fn algorithm(column: &Column, around: Surroundings, before: &ColumnType, after: &ColumnType) -> Algorithm {
     if before.base != after.base || before.unsigned != after.unsigned {
         return Algorithm::Copy;
     }
@@ -41,13 +62,14 @@ pub(crate) fn algorithm(column: &Column, indexed: bool, before: &ColumnType, aft
     match before.family() {
         // The width is a matter of display.
         Family::Integer => Algorithm::Instant,
-        // Rows hold numbers.
-        Family::Members if same_characters && grown_at_the_end(before, after) => Algorithm::Instant,
+        Family::Decimal | Family::Floating if before.arguments == after.arguments => Algorithm::Instant,
+        // Rows hold numbers, and a CHECK constraint compares them with texts.
+        Family::Members if !around.checked && grown_at_the_end(before, after) => Algorithm::Instant,
         Family::Text | Family::Bytes => {
             // All characters of utf8mb3 are the same bytes in utf8mb4; an index is sorted by the collation.
             let extended = matches!(column.character_set.as_deref(), Some("utf8mb3" | "utf8"))
                 && after.character_set.as_deref() == Some("utf8mb4");
-            let bytes_stay = same_collation || (!indexed && (same_characters || extended));
+            let bytes_stay = same_collation || (!around.indexed && (same_characters || extended));
             let width = match (column.character_octet_length, column.character_maximum_length) {
                 (Some(bytes), Some(characters)) if characters > 0 => bytes / characters,
                 _ => 1,
@@ -148,6 +170,7 @@ mod tests {
     use super::*;
 
     const VERSION: Version = Version { major: 9, minor: 7, patch: 4 };
+    const INDEXED: Surroundings = Surroundings { indexed: true, checked: false };
 
     fn column(column_type: &str, characters: Option<u64>) -> Column {
         Column {
@@ -177,6 +200,9 @@ mod tests {
 
     #[test]
     fn algorithms_follow_the_servers_rules() {
+        let checked = Surroundings { indexed: false, checked: true };
+        let (old, new) = (ColumnType::parse("enum('a')").unwrap(), ColumnType::parse("enum('a','b')").unwrap());
+        assert_eq!(algorithm(&column("enum('a')", Some(1)), checked, &old, &new), Algorithm::Copy);
         assert_eq!(of("int", None, "bigint"), Algorithm::Copy);
         assert_eq!(of("int", None, "int unsigned"), Algorithm::Copy);
         assert_eq!(of("varchar(20)", Some(20), "varchar(63)"), Algorithm::Inplace);

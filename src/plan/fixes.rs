@@ -2,7 +2,7 @@
 
 use super::build::{Planner, same};
 use super::catalogue::{Column, Table, Version};
-use super::column_change::{Algorithm, algorithm, definition, loss, with_type};
+use super::column_change::{Algorithm, Surroundings, algorithm, definition, loss, with_type};
 use super::column_type::{ColumnType, Family, character_set_of};
 use super::estimate;
 use super::identifier::Identifier;
@@ -264,12 +264,10 @@ impl Planner<'_> {
             );
             return;
         };
-        let indexed = table.indexes.iter().any(|index| {
-            index.parts.iter().any(|part| part.column.as_ref().is_none_or(|part| same(part, &column.name)))
-        });
-        let forward = algorithm(&column, indexed, &before, after);
+        let around = Surroundings::of(&column, table);
+        let forward = algorithm(&column, around, &before, after);
         let changed = changed_column(&column, after, version);
-        let backward = algorithm(&changed, indexed, after, &with_collation(&before, &column));
+        let backward = algorithm(&changed, around, after, &with_collation(&before, &column));
         if backward == Algorithm::Copy
             && forward != Algorithm::Copy
             && !self.input.offline_inverse.contains(&table.name)

@@ -20,6 +20,7 @@ pub mod problem;
 pub mod render;
 pub mod replace_hazard;
 pub mod script;
+mod sql_look;
 mod sql_steps;
 pub mod sql_text;
 mod stages;

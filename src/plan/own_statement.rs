@@ -5,7 +5,8 @@
 use super::identifier::{Identifier, TableName};
 use super::model::LockClass;
 use super::own_statement_refusals::{clause_refusal, refusal};
-use super::sql_text::{Kind, Statement, Token, place_of, tokens};
+use super::sql_look::Look;
+use super::sql_text::{Kind, Statement};
 
 /// The SQL mode under which such statements run: strings, names and comments are read as here, and a value that does not fit is an
 /// error.
@@ -46,14 +47,8 @@ pub(crate) enum Clause {
     AddColumn(ColumnClause),
     ModifyColumn(ColumnClause),
     DropColumn(Identifier),
-    AddIndex {
-        name: Identifier,
-        unique: bool,
-        columns: Option<Vec<Identifier>>,
-    },
+    AddIndex { name: Identifier, unique: bool, columns: Option<Vec<Identifier>> },
     DropIndex(Identifier),
-    /// The rows are written anew in another form.
-    Convert,
     Other,
 }
 
@@ -95,87 +90,7 @@ pub(crate) fn check_query(statement: &Statement, schema: &Identifier) -> Result<
     Ok(())
 }
 
-struct Look<'a> {
-    text: &'a str,
-    tokens: Vec<Token<'a>>,
-    schema: &'a Identifier,
-}
-
-impl<'a> Look<'a> {
-    fn new(text: &'a str, schema: &'a Identifier) -> Result<Self, String> {
-        let tokens = tokens(text).map_err(|error| error.to_string())?;
-        for token in &tokens {
-            let hidden = |what: &str| Err(format!("{what} at its {}", place_of(text, token.start)));
-            match token.kind {
-                Kind::Executable => {
-                    return hidden(
-                        "a comment of the form /*! ... */, which the server executes, is refused: write it plainly",
-                    );
-                }
-                Kind::Hint if token.text.to_uppercase().contains("SET_VAR") => {
-                    return hidden("the hint SET_VAR is refused, since session settings are Holdfast's: leave it out");
-                }
-                Kind::Symbol if token.is_symbol(';') => {
-                    return hidden("a second statement is refused: end each with the delimiter");
-                }
-                Kind::Symbol if token.is_symbol('\\') => {
-                    return hidden(
-                        "a backslash outside of a string (\\g, \\G) is the client's: end a statement with ;",
-                    );
-                }
-                Kind::Word if ["GET_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS"].iter().any(|word| token.is(word)) => {
-                    return hidden(&format!(
-                        "{} is refused, since Holdfast works under such locks: leave it out",
-                        token.text
-                    ));
-                }
-                Kind::Word if token.text.starts_with('@') => {
-                    return hidden(&format!(
-                        "the variable {} is refused, since no session lasts: write its value",
-                        token.text
-                    ));
-                }
-                _ => {}
-            }
-        }
-        Ok(Self { text, tokens, schema })
-    }
-
-    fn is(&self, at: usize, word: &str) -> bool {
-        self.tokens.get(at).is_some_and(|token| token.is(word))
-    }
-
-    fn are(&self, at: usize, words: &[&str]) -> bool {
-        words.iter().enumerate().all(|(offset, word)| self.is(at + offset, word))
-    }
-
-    fn symbol(&self, at: usize, symbol: char) -> bool {
-        self.tokens.get(at).is_some_and(|token| token.is_symbol(symbol))
-    }
-
-    fn identifier(&self, at: usize, what: &str) -> Result<Identifier, String> {
-        let name = self.tokens.get(at).and_then(Token::name).ok_or_else(|| format!("the name of {what} is missing"))?;
-        Identifier::new(name).map_err(|error| error.to_string())
-    }
-
-    /// A table's name, and where the text goes on.
-    fn table(&self, at: usize) -> Result<(TableName, usize), String> {
-        let first = self.identifier(at, "the table")?;
-        if !self.symbol(at + 1, '.') {
-            return Ok((TableName::new(self.schema.clone(), first), at + 1));
-        }
-        Ok((TableName::new(first, self.identifier(at + 2, "the table")?), at + 3))
-    }
-
-    /// The table that is changed: only those of the migrated schema are.
-    fn own_table(&self, at: usize) -> Result<(TableName, usize), String> {
-        let (table, next) = self.table(at)?;
-        if table.schema.as_str().to_lowercase() != self.schema.as_str().to_lowercase() {
-            return Err(format!("{table} lies in another schema than {}: write a migration for that one", self.schema));
-        }
-        Ok((table, next))
-    }
-
+impl Look<'_> {
     fn statement(&self, statement: &Statement) -> Result<OwnStatement, String> {
         let word = |at: usize| self.tokens.get(at).map(|token| token.text.to_uppercase()).unwrap_or_default();
         let indexes = |at: usize| {
@@ -200,39 +115,6 @@ impl<'a> Look<'a> {
             table,
             does,
         })
-    }
-
-    /// Ranges of tokens between commas outside of parentheses.
-    fn parts(&self, from: usize, to: usize) -> Vec<(usize, usize)> {
-        let (mut parts, mut start, mut depth) = (Vec::new(), from, 0_usize);
-        for at in from..to {
-            if self.symbol(at, '(') {
-                depth += 1;
-            } else if self.symbol(at, ')') {
-                depth = depth.saturating_sub(1);
-            } else if depth == 0 && self.symbol(at, ',') {
-                parts.push((start, at));
-                start = at + 1;
-            }
-        }
-        parts.push((start, to));
-        parts
-    }
-
-    /// Places of a word outside of parentheses.
-    fn outside(&self, from: usize, to: usize, word: &str) -> Vec<usize> {
-        let mut depth = 0_usize;
-        let mut found = Vec::new();
-        for at in from..to {
-            if self.symbol(at, '(') {
-                depth += 1;
-            } else if self.symbol(at, ')') {
-                depth = depth.saturating_sub(1);
-            } else if depth == 0 && self.is(at, word) {
-                found.push(at);
-            }
-        }
-        found
     }
 
     fn alter(&self) -> Result<(TableName, Does), String> {
@@ -314,6 +196,12 @@ impl<'a> Look<'a> {
         if (from..to).any(|at| self.is(at, "REFERENCES")) {
             return Err("a foreign key is refused here: name it in spec.stages, where it is proven".to_owned());
         }
+        if (from..to).any(|at| self.is(at, "PRIMARY")) {
+            return Err(
+                "a primary key is refused, since rows are kept and put back by it: change it before the migration"
+                    .to_owned(),
+            );
+        }
         let second = word(from + 1);
         Ok(match (word(from).as_str(), second.as_str()) {
             ("ADD", "INDEX" | "KEY" | "FULLTEXT" | "SPATIAL" | "UNIQUE") => {
@@ -327,7 +215,7 @@ impl<'a> Look<'a> {
                 let name = self.identifier(at, "the index")?;
                 Clause::AddIndex { name, unique: second == "UNIQUE", columns: self.index_columns(at + 1, to) }
             }
-            ("ADD", "PRIMARY" | "CONSTRAINT" | "CHECK") => Clause::Other,
+            ("ADD", "CONSTRAINT" | "CHECK") => Clause::Other,
             ("ADD", _) if self.symbol(from + 1, '(') || (second == "COLUMN" && self.symbol(from + 2, '(')) => {
                 return Err("columns in parentheses are refused: write ADD COLUMN for each".to_owned());
             }
@@ -336,10 +224,9 @@ impl<'a> Look<'a> {
                 Clause::ModifyColumn(self.column(if second == "COLUMN" { from + 2 } else { from + 1 }, to)?)
             }
             ("DROP", "INDEX" | "KEY") => Clause::DropIndex(self.identifier(from + 2, "the index")?),
-            ("DROP", "PRIMARY" | "CHECK") => Clause::Other,
+            ("DROP", "CHECK") => Clause::Other,
             ("DROP", "COLUMN") => Clause::DropColumn(self.identifier(from + 2, "the column")?),
             ("DROP", _) => Clause::DropColumn(self.identifier(from + 1, "the column")?),
-            ("CONVERT", _) => Clause::Convert,
             _ => Clause::Other,
         })
     }
@@ -374,9 +261,8 @@ impl<'a> Look<'a> {
             _ => String::new(),
         };
         let nulls = self.outside(start, to, "NOT").into_iter().any(|at| self.is(at + 1, "NULL"));
-        let primary = !self.outside(start, to, "PRIMARY").is_empty();
         let generated = !self.outside(start, to, "AS").is_empty();
-        Ok(ColumnClause { name, column_type, nullable: !nulls && !primary, generated })
+        Ok(ColumnClause { name, column_type, nullable: !nulls, generated })
     }
 
     /// The columns of an index; `None` where a part is an expression or a prefix.
@@ -452,5 +338,80 @@ impl<'a> Look<'a> {
             }
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::sql_text::{Token, split, tokens};
+
+    const WORDS: [&str; 48] = [
+        "ALTER",
+        "TABLE",
+        "t",
+        "`t`",
+        "ADD",
+        "COLUMN",
+        "INDEX",
+        "c",
+        "`a``b`",
+        "INT",
+        "VARCHAR",
+        "(",
+        ")",
+        "10",
+        ",",
+        "ALGORITHM",
+        "=",
+        "INSTANT",
+        "INPLACE",
+        "COPY",
+        "LOCK",
+        "NONE",
+        "SHARED",
+        "CREATE",
+        "UNIQUE",
+        "ON",
+        "DROP",
+        "UPDATE",
+        "SET",
+        "WHERE",
+        "IS",
+        "NULL",
+        "NOT",
+        "LIMIT",
+        "100",
+        "FROM",
+        "JOIN",
+        ".",
+        "'x;y'",
+        "MODIFY",
+        "CHARACTER",
+        "COLLATE",
+        "AS",
+        "KEY",
+        "DEFAULT",
+        "SELECT",
+        "/*!",
+        "*/",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        #[test]
+        fn any_words_in_any_order_are_read_or_refused(words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..24)) {
+            let schema = Identifier::new("shop").unwrap();
+            for statement in split(&words.join(" ")).unwrap_or_default() {
+                let Ok(found) = read(&statement, &schema) else { continue };
+                let names: Vec<_> = tokens(&found.text).unwrap().iter().filter_map(Token::name).collect();
+                prop_assert!(["ALTER", "CREATE", "DROP", "UPDATE"].contains(&names[0].as_str()), "{}", found.text);
+                prop_assert!(names.iter().any(|name| name == found.table.table.as_str()), "{} changes {}", found.text, found.table);
+            }
+        }
     }
 }

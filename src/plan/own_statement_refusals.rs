@@ -86,17 +86,21 @@ pub(crate) fn clause_refusal(first: &str, second: &str) -> Option<String> {
                 "{first} {second} is refused, since InnoDB does not combine partitions with foreign keys, and rows could be gone for good"
             )
         }
+        ("CONVERT" | "DEFAULT" | "CHARACTER" | "CHARSET" | "COLLATE", _) => {
+            format!(
+                "{first} is refused, since keys compare character sets and collations: change each column with modifyColumn"
+            )
+        }
         ("ENGINE", _) => "ENGINE is refused: convert the table before the migration".to_owned(),
         (
-            "ADD" | "MODIFY" | "ALTER" | "DROP" | "COMMENT" | "CONVERT" | "DEFAULT" | "CHARACTER" | "CHARSET"
-            | "COLLATE" | "FORCE" | "ROW_FORMAT" | "KEY_BLOCK_SIZE" | "STATS_PERSISTENT" | "STATS_AUTO_RECALC"
-            | "STATS_SAMPLE_PAGES" | "AUTO_INCREMENT" | "AUTOEXTEND_SIZE",
+            "ADD" | "MODIFY" | "ALTER" | "DROP" | "COMMENT" | "FORCE" | "ROW_FORMAT" | "KEY_BLOCK_SIZE"
+            | "STATS_PERSISTENT" | "STATS_AUTO_RECALC" | "STATS_SAMPLE_PAGES" | "AUTOEXTEND_SIZE",
             _,
         ) => {
             return None;
         }
         (other, _) => format!(
-            "{other} is refused: of ALTER TABLE only ADD, MODIFY, ALTER, DROP, COMMENT, CONVERT and options of the table are known"
+            "{other} is refused: of ALTER TABLE only ADD, MODIFY, ALTER, DROP, COMMENT and options of the table are known"
         ),
     };
     Some(reason)

@@ -102,7 +102,7 @@ impl Planner<'_> {
                     &up_path,
                     format!("{place}: dropping {}.{column} is refused, since its values would be gone for good: drop it once the migration is complete and nobody misses it", table.name),
                 ),
-                Clause::ModifyColumn(_) | Clause::Convert if copies => self.problem(
+                Clause::ModifyColumn(_) if copies => self.problem(
                     &up_path,
                     format!("{place}: a change of values by a copy is refused, since they could be rounded or cut: use modifyColumn, which knows what can get lost"),
                 ),
@@ -260,7 +260,7 @@ impl Planner<'_> {
                 }
             }
             Clause::DropIndex(name) => table.indexes.retain(|index| !same(&index.name, name)),
-            Clause::DropColumn(_) | Clause::AddIndex { .. } | Clause::Convert | Clause::Other => {}
+            Clause::DropColumn(_) | Clause::AddIndex { .. } | Clause::Other => {}
         }
     }
 

@@ -113,23 +113,34 @@ async fn the_planned_algorithm_is_the_best_that_the_server_accepts_forward_and_b
         ])
         .collect();
         let mut wrong = Vec::new();
-        // What else stands in the table can decide.
+        // What else stands in the table can decide; one change of each kind shows it.
+        let kinds = [
+            "TINYINT(1)",
+            "VARCHAR(10)",
+            "VARCHAR(20) COLLATE utf8mb4_bin",
+            "VARCHAR(20) COLLATE utf8mb3_bin",
+            "VARBINARY(20)",
+            "ENUM('a','b')",
+            "SET('a','b')",
+        ];
         let surroundings = [
             "",
             "KEY by_c (c)",
-            "UNIQUE KEY by_c (c, id)",
+            "UNIQUE KEY by_c (id, c)",
             "d INT AS (CRC32(c)) STORED",
             "d INT AS (CRC32(c)) VIRTUAL",
             "d INT AS (CRC32(c)) VIRTUAL, KEY by_d (d)",
             "KEY by_expression ((CRC32(c)))",
-            "CHECK (c <> 1)",
+            "CHECK (c IS NOT NULL)",
+            "CHECK (id > 0)",
             "t TEXT, FULLTEXT KEY by_words (t)",
             "u INT, KEY by_u (u), CONSTRAINT fk_u FOREIGN KEY (u) REFERENCES t (id)",
         ];
         for around in surroundings {
             for (before, after) in &pairs {
                 let long = [before, after].iter().any(|each| each.contains("TEXT") || each.contains("BLOB"));
-                if long && around.contains("by_c") {
+                let every_kind = around.is_empty() || around.starts_with("KEY by_c");
+                if (long && around.contains("by_c")) || !(every_kind || kinds.contains(&before.as_str())) {
                     continue;
                 }
                 let rest = if around.is_empty() { String::new() } else { format!(", {around}") };

@@ -146,6 +146,11 @@ fn what_could_break_a_promise_is_refused_by_name_with_the_way_out() {
         ("ALTER TABLE bookmarks TRUNCATE PARTITION p, ALGORITHM=INPLACE, LOCK=NONE", "TRUNCATE PARTITION is refused"),
         ("ALTER TABLE bookmarks DISCARD TABLESPACE, ALGORITHM=INPLACE, LOCK=NONE", "DISCARD TABLESPACE is refused"),
         ("ALTER TABLE bookmarks ENGINE=MyISAM, ALGORITHM=COPY, LOCK=SHARED", "ENGINE is refused"),
+        (
+            "ALTER TABLE bookmarks DROP PRIMARY KEY, ADD PRIMARY KEY (id), ALGORITHM=INPLACE, LOCK=NONE",
+            "a primary key is refused",
+        ),
+        ("ALTER TABLE bookmarks CONVERT TO CHARACTER SET utf8mb4, ALGORITHM=COPY, LOCK=SHARED", "CONVERT is refused"),
         ("ALTER TABLE bookmarks ADD COLUMN (x INT), ALGORITHM=INSTANT", "in parentheses"),
         ("ALTER TABLE other.bookmarks ADD COLUMN x INT, ALGORITHM=INSTANT", "another schema"),
         ("UPDATE bookmarks SET label = 1", "again and again"),
