@@ -192,7 +192,7 @@ mod tests {
     fn of(before: &str, characters: Option<u64>, after: &str) -> Algorithm {
         algorithm(
             &column(before, characters),
-            true,
+            INDEXED,
             &ColumnType::parse(before).unwrap(),
             &ColumnType::parse(after).unwrap(),
         )
