@@ -147,11 +147,10 @@ async fn run_sql(
     let before = create_statement(work, &step.table).await?;
     work.journal.intend(operation, sequence, Some(&before)).await?;
     // Where it was announced before an interruption, its entry says how the table was then.
-    let records = work.journal.read_operations().await?;
-    let record = records.iter().find(|record| record.operation.id == operation.id).ok_or_else(|| {
+    let record = work.journal.read_operation(&operation.id).await?.ok_or_else(|| {
         Error::new(Cause::Drifted, format!("{} was announced and is gone from the journal", operation.id))
     })?;
-    let ran = Box::pin(sql_steps::run(work, operation, step, record)).await?;
+    let ran = Box::pin(sql_steps::run(work, operation, step, &record)).await?;
     report.tries = ran.applied.tries;
     report.longest_try_milliseconds = milliseconds(ran.applied.longest);
     report.rows = ran.rows;

@@ -94,9 +94,9 @@ pub(crate) async fn take_back(work: &Work<'_>, step: &SqlStep, record: &Record) 
 }
 
 async fn has_column(work: &Work<'_>, step: &SqlStep, column: &Identifier) -> Result<bool, Error> {
-    let mut connection = work.connect(SessionLimits::default()).await?;
+    let mut connection = work.lend().await?;
     let shape = row_shape::read(&mut connection, &step.table).await?;
-    connection.close().await?;
+    connection.give_back();
     Ok(shape.require(column).is_ok())
 }
 
