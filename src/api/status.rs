@@ -10,7 +10,7 @@ use super::gates::Before;
 pub use super::{
     phase::Phase,
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
-    status_work::{BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus},
+    status_work::{BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus, RetryStatus},
     steering::{LastHandled, SteeringAction, SteeringAnswer},
 };
 
@@ -40,6 +40,9 @@ pub struct SchemaMigrationStatus {
     /// When the first change was made. From then on only gates, suspend, rollback and contact may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+    /// What failed for a reason that may pass and is tried again. Left out while nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrying: Option<RetryStatus>,
     /// When the migration ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
@@ -109,6 +112,7 @@ impl Default for SchemaMigrationStatus {
             conditions: Vec::new(),
             content_digest: None,
             started_at: None,
+            retrying: None,
             finished_at: None,
             server_uuid: None,
             plan: None,

@@ -1,10 +1,22 @@
-//! What the status says about work outside the database: the backup, the rehearsal and the Jobs.
+//! What the status says about work that is not the plan's: the backup, the rehearsal, the Jobs, and what is tried again.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backup::Verification;
+
+/// Something that is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryStatus {
+    /// Why it failed, as in conditions.
+    pub reason: String,
+    /// When it began to fail.
+    pub since: Time,
+    /// When it is given up: before the first change the migration fails then, after it changes are taken back.
+    pub until: Time,
+}
 
 /// The backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::api::gates::OnFailure;
 use crate::api::status::{
     BackupStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, StageState, StageStatus, ValidationCount,
@@ -164,6 +166,17 @@ pub enum Fact {
     Server(Option<String>),
     /// The quarantine was purged.
     Purged,
+    /// Something failed for a reason that may pass, and is tried again.
+    Retrying {
+        /// Why.
+        reason: Reason,
+        /// Since when.
+        since: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Nothing is tried again any more: it succeeded, got on, or something else is waited for.
+    TroubleOver,
 }
 
 /// One effect.

@@ -139,7 +139,7 @@ pub enum TaskState {
     Ended(Task, Result<TaskResult, Arc<Error>>),
 }
 
-/// Trouble that may pass: since when, and when to try again.
+/// Trouble that may pass, as this process has seen it: since when, and when to try again. The status knows when it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trouble {
     /// When it began.
@@ -224,6 +224,8 @@ pub struct Observed {
     pub session: bool,
     /// Trouble that may pass.
     pub trouble: Option<Trouble>,
+    /// Whether the task has run so long, without waiting for anything, that trouble before it is over.
+    pub advanced: bool,
     /// Jobs by name: those of the status and the one that comes next.
     pub jobs: BTreeMap<String, JobView>,
     /// Approvals that name this migration.

@@ -45,19 +45,38 @@ pub(super) async fn preflight(work: &Work) -> Result<TaskResult, Error> {
     let report = preflight::preflight(&mut connection, &limits, &tables).await;
     connection.close().await?;
     let report = report?;
-    if !report.replicas.is_empty() {
-        let message = format!(
-            "replicas read from this server ({}), and this version does not watch replicas: it goes no further, because a schema \
-             change could hold them up unseen",
-            report.replicas.join(", ")
-        );
-        return Err(Error::new(Cause::ServerUnsupported, message));
-    }
+    no_unlisted(&report.replicas)?;
     let mut server = report.server.version_text;
     for warning in report.warnings {
         server.push_str(&format!(" (note: {warning})"));
     }
     Ok(TaskResult::PreflightPassed { server })
+}
+
+/// Replicas that the specification does not list hold the migration: a schema change could stall them unseen. Looked for once
+/// more just before the first change.
+///
+/// # Errors
+/// [`Cause::ReplicaNotListed`], or what the server answers.
+pub(super) async fn check_replicas(work: &Work) -> Result<(), Error> {
+    let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
+    let found = preflight::replicas(&mut connection).await;
+    connection.close().await?;
+    no_unlisted(&found?)
+}
+
+/// None can be listed yet, so each that is found is one too many.
+fn no_unlisted(found: &[String]) -> Result<(), Error> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "replicas read from this server that spec.database.replicas does not list ({}), and a schema change could stall them unseen: \
+         stop them for the time of the migration (STOP REPLICA there), or name a server without replicas in spec.database.host. The \
+         migration goes on by itself once none is connected",
+        found.join(", ")
+    );
+    Err(Error::new(Cause::ReplicaNotListed, message))
 }
 
 /// Counts orphans and duplicates.
@@ -197,4 +216,20 @@ fn stages(plan: &Plan) -> Vec<StageStatus> {
             finished: None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_that_are_not_listed_are_named_with_the_way_out() {
+        assert!(no_unlisted(&[]).is_ok());
+        let error = no_unlisted(&["10.0.0.7 (account replicator)".to_owned()]).err();
+        assert!(error.is_some_and(|error| {
+            error.cause == Cause::ReplicaNotListed
+                && error.message.contains("10.0.0.7 (account replicator)")
+                && error.message.contains("STOP REPLICA")
+        }));
+    }
 }

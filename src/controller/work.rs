@@ -173,6 +173,7 @@ impl Work {
                 format!("the schema {} is in the hands of another migration ({holder}): it is waited for", plan.schema);
             return Err(Error::new(Cause::LockHeld, message));
         }
+        reading::check_replicas(self).await?;
         if let Some(drift) = reading::drift(self, &plan).await? {
             return Ok(TaskResult::Drifted(drift));
         }
@@ -228,9 +229,8 @@ impl Work {
             Ok(TaskResult::Proven(_)) => MigrationOutcome::Complete,
             Ok(TaskResult::Undone(_)) => MigrationOutcome::RolledBack,
             Err(error) if error.cause == Cause::RollbackIncomplete => MigrationOutcome::Failed,
-            // The connection that held the fence is gone; the next task begins anew.
-            // So is one whose password was changed: the next task reads it anew.
-            Err(error) if matches!(error.cause, Cause::FenceLost | Cause::Unreachable | Cause::AccessDenied) => {
+            // The connection that held the fence is gone, or the way in has changed; the next task begins anew.
+            Err(error) if matches!(error.cause, Cause::FenceLost | Cause::Unreachable) || error.shuts_out() => {
                 return (result, None);
             }
             _ => return (result, Some(session)),

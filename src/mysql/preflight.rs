@@ -85,6 +85,7 @@ async fn check(
 ) -> Result<PreflightReport, Error> {
     let server = read_server(connection).await?;
     check_version(&server, limits.minimum_server_version)?;
+    check_performance_schema(variable(connection, "performance_schema").await?.as_deref())?;
     check_topology(connection).await?;
     let missing = privileges::missing(connection, &limits.schema, tables, &limits.journal).await?;
     if !missing.is_empty() {
@@ -100,9 +101,6 @@ async fn check(
     warn_of_prepared_transactions(connection, &mut warnings).await?;
     let replaced_tables = statements(connection, limits, tables, &mut warnings).await?;
     let replicas = replicas(connection).await?;
-    if !replicas.is_empty() {
-        warnings.push(format!("Replicas read from this server and are not watched: {}.", replicas.join(", ")));
-    }
     Ok(PreflightReport { server, replicas, replaced_tables, warnings })
 }
 
@@ -139,6 +137,21 @@ fn check_version(server: &Server, minimum: Version) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Switched off, its tables are there and empty: no replica, no session and no lock would be seen.
+fn check_performance_schema(value: Option<&str>) -> Result<(), Error> {
+    match value {
+        Some("ON" | "1") => Ok(()),
+        other => Err(Error::new(
+            Cause::ServerUnsupported,
+            format!(
+                "performance_schema is {}, so neither replicas nor sessions nor who holds a table can be seen: start the server with \
+                 performance_schema=ON",
+                other.unwrap_or("unknown")
+            ),
+        )),
+    }
 }
 
 async fn check_topology(connection: &mut Connection) -> Result<(), Error> {
@@ -294,7 +307,11 @@ async fn statements(
     Ok(replaced)
 }
 
-async fn replicas(connection: &mut Connection) -> Result<Vec<String>, Error> {
+/// The replicas that read from this server, and other readers of its binary log: address and account of each.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn replicas(connection: &mut Connection) -> Result<Vec<String>, Error> {
     let rows = sqlx::raw_sql(
         "SELECT CAST(COALESCE(PROCESSLIST_USER, '') AS CHAR), CAST(COALESCE(PROCESSLIST_HOST, '') AS CHAR) FROM performance_schema.threads \
          WHERE PROCESSLIST_COMMAND LIKE 'Binlog Dump%'",
@@ -333,6 +350,16 @@ mod tests {
             server_uuid: String::new(),
             native_foreign_keys: true,
             lower_case_table_names: 0,
+        }
+    }
+
+    #[test]
+    fn a_server_that_shows_nothing_of_itself_is_refused() {
+        assert!(check_performance_schema(Some("ON")).is_ok());
+        for value in [Some("OFF"), Some("0"), None] {
+            let error = check_performance_schema(value).unwrap_err();
+            assert_eq!(error.cause, Cause::ServerUnsupported);
+            assert!(error.message.contains("performance_schema=ON"), "{error}");
         }
     }
 

@@ -60,6 +60,8 @@ pub(super) struct World {
     pub(super) job_failure: Option<&'static str>,
     /// Tasks that run until they are asked to stop.
     pub(super) lasting: Vec<Task>,
+    /// Whether those go on for the time being although they were asked to stop.
+    pub(super) slow_to_stop: bool,
     /// Tasks that were begun.
     pub(super) begun: Vec<Task>,
     /// What the last of them was allowed.
@@ -100,6 +102,7 @@ impl World {
             failures: Vec::new(),
             job_failure: None,
             lasting: Vec::new(),
+            slow_to_stop: false,
             begun: Vec::new(),
             allowance: Allowance::default(),
             created: Vec::new(),
@@ -118,6 +121,7 @@ impl World {
             task: self.task.clone(),
             session: false,
             trouble: self.trouble,
+            advanced: false,
             jobs: self.jobs.clone(),
             approvals: self.approvals.clone(),
             policies: self.policies.clone(),
@@ -134,7 +138,7 @@ impl World {
         if let TaskState::Running(task, _) = self.task {
             if !self.lasting.contains(&task) {
                 self.task = TaskState::Ended(task, self.result(task));
-            } else if decision.effect == Effect::StopTask {
+            } else if decision.effect == Effect::StopTask && !self.slow_to_stop {
                 self.task = TaskState::Ended(task, Err(Arc::new(Error::new(Cause::Stopped, "stopped"))));
             }
         }
@@ -295,14 +299,19 @@ impl World {
         for pass in 0..2000 {
             self.pass();
             if restart_after.contains(&pass) {
-                self.task = TaskState::Idle;
-                self.trouble = None;
+                self.restart();
             }
             if self.finished() {
                 return self.reason(ConditionType::Finished);
             }
         }
         panic!("no end: {:?}", self.status());
+    }
+
+    /// Forgets everything in memory, as a restart of the operator does.
+    pub(super) fn restart(&mut self) {
+        self.task = TaskState::Idle;
+        self.trouble = None;
     }
 
     /// Passes until nothing but waiting is left.
