@@ -10,7 +10,9 @@ use super::gates::Before;
 pub use super::{
     phase::Phase,
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
-    status_work::{BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus, RetryStatus},
+    status_work::{
+        BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus, RetryStatus, TestedStatus, UnprobedKey,
+    },
     steering::{LastHandled, SteeringAction, SteeringAnswer},
 };
 
@@ -84,6 +86,9 @@ pub struct SchemaMigrationStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub jobs: Vec<JobStatus>,
+    /// What probes and scenarios showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested: Option<TestedStatus>,
     /// The rollback, once one was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackStatus>,
@@ -125,6 +130,7 @@ impl Default for SchemaMigrationStatus {
             quarantine: None,
             stages: Vec::new(),
             jobs: Vec::new(),
+            tested: None,
             rollback: None,
             last_handled: LastHandled::default(),
             steering: Vec::new(),

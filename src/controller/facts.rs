@@ -95,6 +95,7 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
             });
         }
         Fact::Server(server) => status.server_uuid.clone_from(server),
+        Fact::Tested(tested) => status.tested = Some(tested.clone()),
         Fact::Purged => status.quarantine.get_or_insert_default().purged_at = Some(Time(now)),
         Fact::Retrying { reason, since, until } => {
             status.retrying =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::api::status::{BackupStatus, PlanStatus, StageStatus, ValidationCount};
+use crate::api::status::{BackupStatus, PlanStatus, StageStatus, TestedStatus, ValidationCount};
 use crate::api::{MigrationApproval, Reason};
 use crate::mysql::report::{Proof, SectionReport, UndoReport};
 use crate::mysql::{Error, Reading};
@@ -107,13 +107,8 @@ pub enum TaskResult {
     Drifted(String),
     /// A section is done.
     Section(SectionReport),
-    /// Probes and scenarios passed; how many of each.
-    Tested {
-        /// Probes.
-        probes: usize,
-        /// Scenarios.
-        scenarios: usize,
-    },
+    /// Probes and scenarios passed.
+    Tested(TestedStatus),
     /// The result is proven.
     Proven(Box<Proof>),
     /// Everything is back.

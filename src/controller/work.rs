@@ -11,6 +11,8 @@ use kube::{Api, ResourceExt as _};
 
 use crate::api::SchemaMigration;
 use crate::api::application::{ExpectedError as ApiExpected, Probes};
+use crate::api::conditions::shortened;
+use crate::api::status::{TestedStatus, UnprobedKey};
 use crate::backup;
 use crate::mysql::report::MigrationOutcome;
 use crate::mysql::scenarios::{ExpectedError, Scenario, Step, run_scenarios};
@@ -23,6 +25,11 @@ use super::backup_check::{Baseline, compare};
 use super::context::Context;
 use super::observed::{JobView, Task, TaskResult};
 use super::{counting, job_view, jobs, plan_store, reading, target};
+
+/// Keys without a probe that the status names.
+const MAX_UNPROBED: usize = 50;
+/// Longest reason that it gives for one, in bytes.
+const MAX_UNPROBED_REASON: usize = 256;
 
 /// The future of a task.
 pub type Running = Pin<Box<dyn Future<Output = Result<TaskResult, Error>> + Send>>;
@@ -252,7 +259,8 @@ impl Work {
         let plan = self.plan().await?;
         let tests = &self.migration.spec.tests;
         let limit = self.engine.settings.lock_timeout;
-        let mut probed = 0;
+        let mut tested = TestedStatus { probes: 0, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() };
+        let signed = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         if tests.probes == Probes::Derived {
             let keys: Vec<_> = plan
                 .operations
@@ -264,9 +272,13 @@ impl Work {
                 .chain(plan.adopted.iter().cloned())
                 .collect();
             let report = crate::mysql::probes::probe(&self.engine.target, &plan.schema, limit, &keys).await?;
-            probed = report.probed.len();
-            for unprobed in &report.unprobed {
-                tracing::warn!(migration = self.migration.name_any(), key = %unprobed.key, reason = unprobed.reason, "a key could not be probed");
+            (tested.probes, tested.unprobed) = (signed(report.probed.len()), signed(report.unprobed.len()));
+            for unprobed in report.unprobed {
+                let (key, reason) = (unprobed.key.to_string(), unprobed.reason);
+                tracing::warn!(migration = self.migration.name_any(), key, reason, "a key could not be probed");
+                if tested.unprobed_keys.len() < MAX_UNPROBED {
+                    tested.unprobed_keys.push(UnprobedKey { key, reason: shortened(reason, MAX_UNPROBED_REASON) });
+                }
             }
         }
         self.stop.check()?;
@@ -283,7 +295,8 @@ impl Work {
             })
             .collect();
         let reports = run_scenarios(&self.engine.target, &plan.schema, limit, &scenarios).await?;
-        Ok(TaskResult::Tested { probes: probed, scenarios: reports.len() })
+        tested.scenarios = signed(reports.len());
+        Ok(TaskResult::Tested(tested))
     }
 }
 

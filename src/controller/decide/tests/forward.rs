@@ -6,7 +6,7 @@ use serde_json::json;
 use super::super::super::observed::Task;
 use super::world::{DIGEST, World, gated, plan};
 use crate::api::conditions::{find, is_true};
-use crate::api::status::Phase;
+use crate::api::status::{Phase, TestedStatus, UnprobedKey};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Cause;
 use crate::mysql::report::QuarantineCounts;
@@ -86,6 +86,31 @@ fn only_a_phase_that_copies_a_table_is_not_in_the_background() {
     let foreground: Vec<Phase> =
         world.status().phases.iter().filter(|phase| !phase.background).map(|phase| phase.name).collect();
     assert_eq!(foreground, [Phase::AddForeignKeys, Phase::RollBack]);
+}
+
+#[test]
+fn keys_that_could_not_be_probed_are_named_where_the_result_is_told() {
+    for jobs in [true, false] {
+        let mut world = World::new(|manifest| {
+            if !jobs {
+                manifest["spec"]["tests"] = json!({});
+            }
+        });
+        let unprobed = |number| UnprobedKey { key: format!("fk_{number}"), reason: format!("why {number}") };
+        world.tested =
+            TestedStatus { probes: 3, scenarios: 2, unprobed: 60, unprobed_keys: (0..50).map(unprobed).collect() };
+        assert_eq!(world.run(&[]), Reason::Complete);
+        let status = world.status();
+        let tested = find(&status.conditions, ConditionType::Tested).unwrap().message.clone();
+        for part in ["3 probes and 2 scenarios passed", "60 of the keys", "fk_0 (why 0)", "fk_2 (why 2)", "and 57 more"]
+        {
+            assert!(tested.contains(part), "{part} is not in {tested}");
+        }
+        assert_eq!(tested.contains("all 1 test Jobs passed"), jobs, "{tested}");
+        let end = status.message.clone().unwrap();
+        assert!(end.contains("60 of the keys") && end.contains("fk_0, fk_1, fk_2 and 57 more"), "{end}");
+        assert_eq!(status.tested.unwrap().unprobed_keys.len(), 50);
+    }
 }
 
 #[test]

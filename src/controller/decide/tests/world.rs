@@ -11,7 +11,7 @@ use super::super::super::observed::{JobView, Observed, Policies, StoredPlan, Tas
 use super::super::super::project::project;
 use super::super::decide;
 use crate::api::conditions::{find, is_true};
-use crate::api::status::{PlanStatus, StageState, StageStatus, ValidationCount};
+use crate::api::status::{PlanStatus, StageState, StageStatus, TestedStatus, ValidationCount};
 use crate::api::steering::SteeringAction;
 use crate::api::{ConditionType, MigrationApproval, Reason, SchemaMigration};
 use crate::backup::{Outcome, Summary};
@@ -70,6 +70,8 @@ pub(super) struct World {
     pub(super) finalizer: bool,
     /// What every section leaves in quarantine.
     pub(super) quarantined: QuarantineCounts,
+    /// What probes and scenarios show.
+    pub(super) tested: TestedStatus,
 }
 
 impl World {
@@ -108,6 +110,7 @@ impl World {
             created: Vec::new(),
             finalizer: false,
             quarantined: QuarantineCounts::default(),
+            tested: TestedStatus { probes: 1, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() },
         }
     }
 
@@ -271,7 +274,7 @@ impl World {
                     quarantined: self.quarantined,
                 })
             }
-            Task::Test => TaskResult::Tested { probes: 1, scenarios: 0 },
+            Task::Test => TaskResult::Tested(self.tested.clone()),
             Task::Prove => TaskResult::Proven(Box::new(Proof {
                 server_uuid: "s".to_owned(),
                 proven_at: String::new(),
