@@ -13,8 +13,9 @@ use crate::mysql::blast_radius;
 use crate::mysql::catalogue::{read_catalogue, read_for_planning};
 use crate::mysql::preflight::{self, PreflightLimits, parse_minimum_version};
 use crate::mysql::{Cause, Error, SessionLimits};
-use crate::mysql::{drift, validation};
+use crate::mysql::{drift, statements, validation};
 use crate::plan::model::{Action, LockClass, Section};
+use crate::plan::statement_use::unacknowledged_replace;
 use crate::plan::{Plan, TableName, build_with_templates, input, render};
 
 use super::observe::templates;
@@ -122,6 +123,14 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
         Ok(plan) => plan,
         Err(found) => return Ok(problems(found)),
     };
+    let touched: Vec<TableName> = plan.touched().into_iter().cloned().collect();
+    let seen = statements::read(&mut connection, &touched, plan.server.lower_case_table_names).await?;
+    let unacknowledged = unacknowledged_replace(spec, &plan, &seen);
+    if !unacknowledged.is_empty() {
+        return Ok(problems(unacknowledged));
+    }
+    let warnings = seen.warnings(&plan);
+    plan.warnings.extend(warnings);
     blast_radius::measure(&mut connection, &catalogue, &mut plan, blast_radius::EXACT_LIMIT).await?;
     connection.close().await?;
     let config_maps = plan_store::store(&work.context.client, &work.migration, &plan).await.map_err(not_ready)?;

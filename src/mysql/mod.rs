@@ -45,6 +45,7 @@ pub mod scenarios;
 pub mod server;
 pub mod session;
 mod statement;
+pub mod statements;
 mod synthetic;
 mod undo;
 pub mod validation;

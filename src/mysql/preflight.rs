@@ -46,8 +46,6 @@ pub struct PreflightReport {
     pub server: Server,
     /// Replicas that read from it: address and account of each. None of them is watched, so the caller decides whether to hold.
     pub replicas: Vec<String>,
-    /// Tables of the plan on which the application has used REPLACE since the server started counting.
-    pub replaced_tables: Vec<TableName>,
     /// What a person should know: one sentence each.
     pub warnings: Vec<String>,
 }
@@ -99,9 +97,8 @@ async fn check(
     let mut warnings = Vec::new();
     warn_of_unchecked_sessions(connection, &mut warnings).await?;
     warn_of_prepared_transactions(connection, &mut warnings).await?;
-    let replaced_tables = statements(connection, limits, tables, &mut warnings).await?;
     let replicas = replicas(connection).await?;
-    Ok(PreflightReport { server, replicas, replaced_tables, warnings })
+    Ok(PreflightReport { server, replicas, warnings })
 }
 
 fn text(version: Version) -> String {
@@ -260,51 +257,6 @@ async fn warn_of_prepared_transactions(connection: &mut Connection, warnings: &m
         ));
     }
     Ok(())
-}
-
-/// Statements of the application that keys do not hold, or that behave otherwise with them, by the server's own statistics.
-async fn statements(
-    connection: &mut Connection,
-    limits: &PreflightLimits,
-    tables: &[TableName],
-    warnings: &mut Vec<String>,
-) -> Result<Vec<TableName>, Error> {
-    let rows = sqlx::query(
-        "SELECT CAST(DIGEST_TEXT AS CHAR), CAST(COALESCE(SCHEMA_NAME, '') AS CHAR) FROM performance_schema.events_statements_summary_by_digest \
-         WHERE DIGEST_TEXT LIKE 'REPLACE %' OR DIGEST_TEXT LIKE 'TRUNCATE %' OR (DIGEST_TEXT LIKE 'SET %' AND DIGEST_TEXT LIKE '%foreign\\_key\\_checks%' AND SCHEMA_NAME = ?)",
-    )
-    .bind(limits.schema.as_str())
-    .fetch_all(connection.raw())
-    .await
-    .map_err(|error| hint_at_performance_schema(error.into(), "which statements the application uses"))?;
-    let mut replaced = Vec::new();
-    for row in &rows {
-        let (digest, schema): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        if digest.starts_with("SET ") {
-            let warning = "Sessions of this schema set foreign_key_checks (seen in the server's statement statistics): what they write with it off no key holds.".to_owned();
-            if !warnings.contains(&warning) {
-                warnings.push(warning);
-            }
-            continue;
-        }
-        let words: Vec<&str> = digest.split_whitespace().collect();
-        for table in tables {
-            let named = words.contains(&table.table.quoted().as_str());
-            let qualified = words.contains(&table.schema.quoted().as_str());
-            if !named || (schema != table.schema.as_str() && !qualified) || replaced.contains(table) {
-                continue;
-            }
-            if digest.starts_with("REPLACE ") {
-                replaced.push(table.clone());
-                warnings.push(format!("REPLACE is used on {table}: it deletes and inserts, so children of a Cascade key go with the old row."));
-            } else {
-                warnings.push(format!(
-                    "TRUNCATE is used on {table}: once a key refers to the table it fails (error 1701)."
-                ));
-            }
-        }
-    }
-    Ok(replaced)
 }
 
 /// The replicas that read from this server, and other readers of its binary log: address and account of each.

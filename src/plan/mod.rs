@@ -16,9 +16,9 @@ pub mod model;
 mod order;
 pub mod problem;
 pub mod render;
-pub mod replace_hazard;
 pub mod script;
 mod stages;
+pub mod statement_use;
 #[cfg(test)]
 mod tests;
 mod uniques;

@@ -20,6 +20,7 @@ mod probes;
 mod purge;
 mod restore;
 mod rows;
+mod statements;
 mod undo;
 mod validation;
 mod whole;
