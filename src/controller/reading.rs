@@ -87,7 +87,9 @@ fn no_unlisted(found: &[String]) -> Result<(), Error> {
 pub(super) async fn validate(work: &Work) -> Result<TaskResult, Error> {
     let plan = work.plan().await?;
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
-    let report = validation::validate(&mut connection, &plan).await;
+    let what = "counting orphans and duplicates";
+    let report =
+        work.stoppable(&mut connection, what, async |connection| validation::validate(connection, &plan).await).await;
     connection.close().await?;
     let report = report?;
     let stops = report.check().err().map(Arc::new);

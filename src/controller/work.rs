@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -14,10 +15,11 @@ use crate::api::application::{ExpectedError as ApiExpected, Probes};
 use crate::api::conditions::shortened;
 use crate::api::status::{TestedStatus, UnprobedKey};
 use crate::backup;
+use crate::mysql::interruption::Running;
 use crate::mysql::report::MigrationOutcome;
 use crate::mysql::scenarios::{ExpectedError, Scenario, Step, run_scenarios};
 use crate::mysql::session::{Engine, Session};
-use crate::mysql::{Allowance, Cause, Error, Progress, SessionLimits, Stop};
+use crate::mysql::{Allowance, Cause, Connection, Error, Progress, SessionLimits, Stop};
 use crate::plan::model::Action;
 use crate::plan::{Identifier, Plan};
 
@@ -26,13 +28,15 @@ use super::context::Context;
 use super::observed::{JobView, Task, TaskResult};
 use super::{counting, job_view, jobs, plan_store, reading, target};
 
+/// Longest time that one of the tasks that only read may take.
+const READING_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 /// Keys without a probe that the status names.
 const MAX_UNPROBED: usize = 50;
 /// Longest reason that it gives for one, in bytes.
 const MAX_UNPROBED_REASON: usize = 256;
 
 /// The future of a task.
-pub type Running = Pin<Box<dyn Future<Output = Result<TaskResult, Error>> + Send>>;
+pub type RunningTask = Pin<Box<dyn Future<Output = Result<TaskResult, Error>> + Send>>;
 
 /// Runs a task.
 #[must_use]
@@ -43,7 +47,7 @@ pub fn run(
     allowance: Allowance,
     progress: Progress,
     stop: Stop,
-) -> Running {
+) -> RunningTask {
     Box::pin(async move {
         let namespace = migration.namespace().unwrap_or_default();
         let engine = target::engine(&context.client, &namespace, &migration.spec).await?;
@@ -105,9 +109,28 @@ impl Work {
             })
     }
 
+    /// Reads for a long time, unless a stop is asked for: then the server ends what runs.
+    ///
+    /// # Errors
+    /// [`Cause::Stopped`], or what the server answers.
+    pub(super) async fn stoppable<T>(
+        &self,
+        connection: &mut Connection,
+        what: &str,
+        reading: impl AsyncFnOnce(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (target, server_uuid, id) = (&self.engine.target, connection.server_uuid.clone(), connection.id);
+        let running = Running { target, server_uuid: &server_uuid, id, what };
+        running.until_stopped(&self.stop, READING_DEADLINE, reading(connection)).await
+    }
+
     async fn count(&self) -> Result<TaskResult, Error> {
         let mut connection = self.engine.target.connect(SessionLimits::default()).await?;
-        let counted = counting::before(&mut connection, &self.schema()?).await;
+        let schema = self.schema()?;
+        let counted = self.stoppable(&mut connection, "counting rows", async |connection| {
+            counting::before(connection, &schema).await
+        });
+        let counted = counted.await;
         connection.close().await?;
         let baseline = match counted {
             Ok(baseline) => baseline,

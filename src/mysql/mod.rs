@@ -20,6 +20,7 @@ mod duplicates;
 pub mod error;
 mod fence;
 mod goal;
+pub mod interruption;
 mod journal;
 mod journal_tables;
 mod kept_columns;

@@ -9,6 +9,7 @@ mod database;
 mod drift;
 mod duplicates;
 mod fence;
+mod interruption;
 mod journal;
 mod lending;
 mod names;
