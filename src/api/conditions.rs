@@ -97,6 +97,8 @@ names! {
         PrivilegeMissing,
         /// The server, its version or its topology is not supported.
         UnsupportedServer,
+        /// A replica reads from the server that `spec.database.replicas` does not list.
+        ReplicaNotListed,
         /// The server does not meet `spec.preflight`.
         PreflightFailed,
         /// The plan cannot be made.

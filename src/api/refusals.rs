@@ -4,7 +4,7 @@ use super::{
     SchemaMigrationSpec,
     backup::{BackupTool, BackupType, DestinationType, Verification},
     duration::Retention,
-    execution::KillBlockers,
+    execution::{Hazard, KillBlockers},
     gates::{GatedPhase, OnFailure},
 };
 
@@ -38,6 +38,13 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
         "spec.execution.killBlockers",
         "sessions that stand in the way are not killed in this version: use Never, and end them yourself when the message names them",
     );
+    for (index, acknowledgement) in spec.acknowledge.iter().enumerate() {
+        refuse(
+            acknowledgement.hazard == Hazard::FlushTables,
+            &format!("spec.acknowledge[{index}].hazard"),
+            "no backup takes a global read lock in this version, so there is nothing to acknowledge: remove FlushTables",
+        );
+    }
     backup(spec, &mut refuse);
     refuse(
         spec.rehearsal.enabled,
@@ -149,6 +156,7 @@ mod tests {
             ("spec.backup.scratch", "/backup/scratch", scratch),
             ("spec.backup.retention", "/backup/retention", json!("72h")),
             ("spec.rehearsal.enabled", "/rehearsal/enabled", json!(true)),
+            ("spec.acknowledge[0].hazard", "/acknowledge", json!([{"hazard": "FlushTables"}])),
             ("spec.soak", "/soak", json!({"duration": "15m"})),
             ("spec.gates[0].before.phase", "/gates/0/before", json!({"phase": "RestoreBackup"})),
             ("spec.promotion", "/promotion", json!({"environment": "production"})),

@@ -10,7 +10,9 @@ use super::gates::Before;
 pub use super::{
     phase::Phase,
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
-    status_work::{BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus},
+    status_work::{
+        BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus, RetryStatus, TestedStatus, UnprobedKey,
+    },
     steering::{LastHandled, SteeringAction, SteeringAnswer},
 };
 
@@ -40,6 +42,9 @@ pub struct SchemaMigrationStatus {
     /// When the first change was made. From then on only gates, suspend, rollback and contact may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+    /// What failed for a reason that may pass and is tried again. Left out while nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrying: Option<RetryStatus>,
     /// When the migration ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
@@ -81,6 +86,9 @@ pub struct SchemaMigrationStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub jobs: Vec<JobStatus>,
+    /// What probes and scenarios showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested: Option<TestedStatus>,
     /// The rollback, once one was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackStatus>,
@@ -109,6 +117,7 @@ impl Default for SchemaMigrationStatus {
             conditions: Vec::new(),
             content_digest: None,
             started_at: None,
+            retrying: None,
             finished_at: None,
             server_uuid: None,
             plan: None,
@@ -121,6 +130,7 @@ impl Default for SchemaMigrationStatus {
             quarantine: None,
             stages: Vec::new(),
             jobs: Vec::new(),
+            tested: None,
             rollback: None,
             last_handled: LastHandled::default(),
             steering: Vec::new(),

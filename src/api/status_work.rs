@@ -1,10 +1,23 @@
-//! What the status says about work outside the database: the backup, the rehearsal and the Jobs.
+//! What the status says about work that is not the plan's: the backup, the rehearsal, the tests, the Jobs, and
+//! what is tried again.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backup::Verification;
+
+/// Something that is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryStatus {
+    /// Why it failed, as in conditions.
+    pub reason: String,
+    /// When it began to fail.
+    pub since: Time,
+    /// When it is given up: before the first change the migration fails then, after it changes are taken back.
+    pub until: Time,
+}
 
 /// The backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +73,33 @@ pub struct RehearsalStatus {
     /// What happened, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// What probes and scenarios showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestedStatus {
+    /// Keys whose delete action was seen.
+    pub probes: i64,
+    /// Scenarios that went as they should.
+    pub scenarios: i64,
+    /// Keys that could not be probed: what their delete action does rests on the catalogue alone.
+    #[serde(default)]
+    pub unprobed: i64,
+    /// The first of them, with the reasons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub unprobed_keys: Vec<UnprobedKey>,
+}
+
+/// A key that could not be probed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnprobedKey {
+    /// Its name.
+    pub key: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One Job.

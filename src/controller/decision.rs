@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::api::gates::OnFailure;
 use crate::api::status::{
-    BackupStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, StageState, StageStatus, ValidationCount,
+    BackupStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, StageState, StageStatus, TestedStatus,
+    ValidationCount,
 };
 use crate::api::steering::Request;
 use crate::api::{ConditionType, Reason};
@@ -162,8 +165,21 @@ pub enum Fact {
     },
     /// The server that the work belongs to from now on; `None`: the one that answers next.
     Server(Option<String>),
+    /// What probes and scenarios showed.
+    Tested(TestedStatus),
     /// The quarantine was purged.
     Purged,
+    /// Something failed for a reason that may pass, and is tried again.
+    Retrying {
+        /// Why.
+        reason: Reason,
+        /// Since when.
+        since: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Nothing is tried again any more: it succeeded, got on, or something else is waited for.
+    TroubleOver,
 }
 
 /// One effect.

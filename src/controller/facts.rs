@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::conditions::shortened;
-use crate::api::status::{JobState, JobStatus, SchemaMigrationStatus, StageState, SteeringAnswer, StepCount};
+use crate::api::status::{
+    JobState, JobStatus, RetryStatus, SchemaMigrationStatus, StageState, SteeringAnswer, StepCount,
+};
 
 use super::decision::Fact;
 use super::project::MAX_TEXT;
@@ -93,7 +95,13 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
             });
         }
         Fact::Server(server) => status.server_uuid.clone_from(server),
+        Fact::Tested(tested) => status.tested = Some(tested.clone()),
         Fact::Purged => status.quarantine.get_or_insert_default().purged_at = Some(Time(now)),
+        Fact::Retrying { reason, since, until } => {
+            status.retrying =
+                Some(RetryStatus { reason: reason.as_str().to_owned(), since: Time(*since), until: Time(*until) });
+        }
+        Fact::TroubleOver => status.retrying = None,
         Fact::Strategy(_) => {}
     }
 }

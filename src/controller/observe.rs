@@ -39,6 +39,7 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
         task: context.tasks.state(&uid),
         session: context.tasks.has_session(&uid),
         trouble: context.tasks.trouble(&uid),
+        advanced: context.tasks.has_advanced(&uid, now),
         jobs: BTreeMap::new(),
         approvals: Vec::new(),
         policies: Policies::NotRequired,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::api::status::{BackupStatus, PlanStatus, StageStatus, ValidationCount};
+use crate::api::status::{BackupStatus, PlanStatus, StageStatus, TestedStatus, ValidationCount};
 use crate::api::{MigrationApproval, Reason};
 use crate::mysql::report::{Proof, SectionReport, UndoReport};
 use crate::mysql::{Error, Reading};
@@ -108,13 +108,8 @@ pub enum TaskResult {
     Drifted(String),
     /// A section is done.
     Section(SectionReport),
-    /// Probes and scenarios passed; how many of each.
-    Tested {
-        /// Probes.
-        probes: usize,
-        /// Scenarios.
-        scenarios: usize,
-    },
+    /// Probes and scenarios passed.
+    Tested(TestedStatus),
     /// The result is proven.
     Proven(Box<Proof>),
     /// Everything is back.
@@ -140,7 +135,7 @@ pub enum TaskState {
     Ended(Task, Result<TaskResult, Arc<Error>>),
 }
 
-/// Trouble that may pass: since when, and when to try again.
+/// Trouble that may pass, as this process has seen it: since when, and when to try again. The status knows when it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trouble {
     /// When it began.
@@ -225,6 +220,8 @@ pub struct Observed {
     pub session: bool,
     /// Trouble that may pass.
     pub trouble: Option<Trouble>,
+    /// Whether the task has run so long, without waiting for anything, that trouble before it is over.
+    pub advanced: bool,
     /// Jobs by name: those of the status and the one that comes next.
     pub jobs: BTreeMap<String, JobView>,
     /// Approvals that name this migration.

@@ -151,6 +151,7 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
         }
         Verdict::RollBackAgain(message) => {
             status.attempt = status.attempt.saturating_add(1);
+            status.retrying = None;
             if let Some(rollback) = &mut status.rollback {
                 rollback.finished_at = None;
                 rollback.remaining.clear();
@@ -160,6 +161,7 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
         }
         Verdict::GoOn(message) => {
             status.attempt = status.attempt.saturating_add(1);
+            status.retrying = None;
             let phase = status.rollback.take().map_or(Phase::CleanUp, |rollback| rollback.failed_phase);
             for stage in status.stages.iter_mut().filter(|stage| stage.state == StageState::Failed) {
                 (stage.state, stage.finished) = (StageState::Running, None);
@@ -327,6 +329,8 @@ fn roll_back(
     now: Timestamp,
 ) {
     status.rollback = Some(rollback_status(failed, reason, message, strategy, now));
+    // The way back has its own limits.
+    status.retrying = None;
     failed_in(status, failed, reason, message, generation, now);
     let text = format!("taking every change back, because {failed} failed: {message}");
     active(status, Phase::RollBack, Reason::RollingBack, &text, generation, now);
@@ -337,7 +341,7 @@ fn ended(status: &mut SchemaMigrationStatus, end: &End, generation: i64, now: Ti
         status.rollback = Some(rollback_status(*phase, *reason, failure, OnFailure::Hold, now));
     }
     status.finished_at.get_or_insert(Time(now));
-    status.current = None;
+    (status.current, status.retrying) = (None, None);
     for entry in &mut status.phases {
         entry.finished.get_or_insert(Time(now));
     }

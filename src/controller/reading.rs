@@ -13,8 +13,9 @@ use crate::mysql::blast_radius;
 use crate::mysql::catalogue::{read_catalogue, read_for_planning};
 use crate::mysql::preflight::{self, PreflightLimits, parse_minimum_version};
 use crate::mysql::{Cause, Error, SessionLimits};
-use crate::mysql::{drift, validation};
+use crate::mysql::{drift, statements, validation};
 use crate::plan::model::{Action, LockClass, Section};
+use crate::plan::statement_use::unacknowledged_replace;
 use crate::plan::{Plan, TableName, build_with_templates, input, render};
 
 use super::observe::templates;
@@ -45,19 +46,38 @@ pub(super) async fn preflight(work: &Work) -> Result<TaskResult, Error> {
     let report = preflight::preflight(&mut connection, &limits, &tables).await;
     connection.close().await?;
     let report = report?;
-    if !report.replicas.is_empty() {
-        let message = format!(
-            "replicas read from this server ({}), and this version does not watch replicas: it goes no further, because a schema \
-             change could hold them up unseen",
-            report.replicas.join(", ")
-        );
-        return Err(Error::new(Cause::ServerUnsupported, message));
-    }
+    no_unlisted(&report.replicas)?;
     let mut server = report.server.version_text;
     for warning in report.warnings {
         server.push_str(&format!(" (note: {warning})"));
     }
     Ok(TaskResult::PreflightPassed { server })
+}
+
+/// Replicas that the specification does not list hold the migration: a schema change could stall them unseen. Looked for once
+/// more just before the first change.
+///
+/// # Errors
+/// [`Cause::ReplicaNotListed`], or what the server answers.
+pub(super) async fn check_replicas(work: &Work) -> Result<(), Error> {
+    let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
+    let found = preflight::replicas(&mut connection).await;
+    connection.close().await?;
+    no_unlisted(&found?)
+}
+
+/// None can be listed yet, so each that is found is one too many.
+fn no_unlisted(found: &[String]) -> Result<(), Error> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "replicas read from this server that spec.database.replicas does not list ({}), and a schema change could stall them unseen: \
+         stop them for the time of the migration (STOP REPLICA there), or name a server without replicas in spec.database.host. The \
+         migration goes on by itself once none is connected",
+        found.join(", ")
+    );
+    Err(Error::new(Cause::ReplicaNotListed, message))
 }
 
 /// Counts orphans and duplicates.
@@ -67,7 +87,9 @@ pub(super) async fn preflight(work: &Work) -> Result<TaskResult, Error> {
 pub(super) async fn validate(work: &Work) -> Result<TaskResult, Error> {
     let plan = work.plan().await?;
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
-    let report = validation::validate(&mut connection, &plan).await;
+    let what = "counting orphans and duplicates";
+    let report =
+        work.stoppable(&mut connection, what, async |connection| validation::validate(connection, &plan).await).await;
     connection.close().await?;
     let report = report?;
     let stops = report.check().err().map(Arc::new);
@@ -103,6 +125,14 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
         Ok(plan) => plan,
         Err(found) => return Ok(problems(found)),
     };
+    let touched: Vec<TableName> = plan.touched().into_iter().cloned().collect();
+    let seen = statements::read(&mut connection, &touched, plan.server.lower_case_table_names).await?;
+    let unacknowledged = unacknowledged_replace(spec, &plan, &seen);
+    if !unacknowledged.is_empty() {
+        return Ok(problems(unacknowledged));
+    }
+    let warnings = seen.warnings(&plan);
+    plan.warnings.extend(warnings);
     blast_radius::measure(&mut connection, &catalogue, &mut plan, blast_radius::EXACT_LIMIT).await?;
     connection.close().await?;
     let config_maps = plan_store::store(&work.context.client, &work.migration, &plan).await.map_err(not_ready)?;
@@ -199,4 +229,20 @@ fn stages(plan: &Plan) -> Vec<StageStatus> {
             finished: None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_that_are_not_listed_are_named_with_the_way_out() {
+        assert!(no_unlisted(&[]).is_ok());
+        let error = no_unlisted(&["10.0.0.7 (account replicator)".to_owned()]).err();
+        assert!(error.is_some_and(|error| {
+            error.cause == Cause::ReplicaNotListed
+                && error.message.contains("10.0.0.7 (account replicator)")
+                && error.message.contains("STOP REPLICA")
+        }));
+    }
 }

@@ -22,7 +22,7 @@ pub type SessionSlot = Arc<tokio::sync::Mutex<Option<Session>>>;
 
 /// How often progress calls a pass.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-/// A task that ran this long before it met trouble had got somewhere.
+/// A task that ran this long, and does not wait for anything, has got somewhere.
 const LONG_RUN_SECONDS: i64 = 60;
 const FIRST_BACKOFF_SECONDS: i64 = 2;
 const LONGEST_BACKOFF_SECONDS: i64 = 30;
@@ -35,6 +35,12 @@ struct Slot {
     stop: Stop,
     outcome: Arc<Mutex<Option<Outcome>>>,
     started: Timestamp,
+}
+
+impl Slot {
+    fn has_advanced(&self, now: Timestamp) -> bool {
+        now.duration_since(self.started).as_secs() > LONG_RUN_SECONDS && self.reading.borrow().waiting.is_none()
+    }
 }
 
 #[derive(Default)]
@@ -79,6 +85,12 @@ impl Tasks {
     #[must_use]
     pub fn trouble(&self, uid: &str) -> Option<Trouble> {
         lock(&self.entries).get(uid).and_then(|entry| entry.trouble)
+    }
+
+    /// Whether the task of a migration has got somewhere, so that trouble before it is over.
+    #[must_use]
+    pub fn has_advanced(&self, uid: &str, now: Timestamp) -> bool {
+        lock(&self.entries).get(uid).and_then(|entry| entry.slot.as_ref()).is_some_and(|slot| slot.has_advanced(now))
     }
 
     /// Where the session of a migration is kept.
@@ -186,7 +198,7 @@ impl Tasks {
         if let Some(slot) = &entry.slot
             && lock(&slot.outcome).is_some()
         {
-            if now.duration_since(slot.started).as_secs() > LONG_RUN_SECONDS {
+            if slot.has_advanced(now) {
                 before = None;
             }
             entry.slot = None;

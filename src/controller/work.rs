@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,11 +12,14 @@ use kube::{Api, ResourceExt as _};
 
 use crate::api::SchemaMigration;
 use crate::api::application::{ExpectedError as ApiExpected, Probes};
+use crate::api::conditions::shortened;
+use crate::api::status::{TestedStatus, UnprobedKey};
 use crate::backup;
+use crate::mysql::interruption::Running;
 use crate::mysql::report::MigrationOutcome;
 use crate::mysql::scenarios::{ExpectedError, Scenario, Step, run_scenarios};
 use crate::mysql::session::{Engine, Session};
-use crate::mysql::{Allowance, Cause, Error, Progress, SessionLimits, Stop};
+use crate::mysql::{Allowance, Cause, Connection, Error, Progress, SessionLimits, Stop};
 use crate::plan::model::Action;
 use crate::plan::{Identifier, Plan};
 
@@ -24,8 +28,15 @@ use super::context::Context;
 use super::observed::{JobView, Task, TaskResult};
 use super::{counting, job_view, jobs, plan_store, reading, target};
 
+/// Longest time that one of the tasks that only read may take.
+const READING_DEADLINE: Duration = Duration::from_secs(24 * 3600);
+/// Keys without a probe that the status names.
+const MAX_UNPROBED: usize = 50;
+/// Longest reason that it gives for one, in bytes.
+const MAX_UNPROBED_REASON: usize = 256;
+
 /// The future of a task.
-pub type Running = Pin<Box<dyn Future<Output = Result<TaskResult, Error>> + Send>>;
+pub type RunningTask = Pin<Box<dyn Future<Output = Result<TaskResult, Error>> + Send>>;
 
 /// Runs a task.
 #[must_use]
@@ -36,7 +47,7 @@ pub fn run(
     allowance: Allowance,
     progress: Progress,
     stop: Stop,
-) -> Running {
+) -> RunningTask {
     Box::pin(async move {
         let namespace = migration.namespace().unwrap_or_default();
         let engine = target::engine(&context.client, &namespace, &migration.spec).await?;
@@ -98,9 +109,28 @@ impl Work {
             })
     }
 
+    /// Reads for a long time, unless a stop is asked for: then the server ends what runs.
+    ///
+    /// # Errors
+    /// [`Cause::Stopped`], or what the server answers.
+    pub(super) async fn stoppable<T>(
+        &self,
+        connection: &mut Connection,
+        what: &str,
+        reading: impl AsyncFnOnce(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (target, server_uuid, id) = (&self.engine.target, connection.server_uuid.clone(), connection.id);
+        let running = Running { target, server_uuid: &server_uuid, id, what };
+        running.until_stopped(&self.stop, READING_DEADLINE, reading(connection)).await
+    }
+
     async fn count(&self) -> Result<TaskResult, Error> {
         let mut connection = self.engine.target.connect(SessionLimits::default()).await?;
-        let counted = counting::before(&mut connection, &self.schema()?).await;
+        let schema = self.schema()?;
+        let counted = self.stoppable(&mut connection, "counting rows", async |connection| {
+            counting::before(connection, &schema).await
+        });
+        let counted = counted.await;
         connection.close().await?;
         let baseline = match counted {
             Ok(baseline) => baseline,
@@ -173,6 +203,7 @@ impl Work {
                 format!("the schema {} is in the hands of another migration ({holder}): it is waited for", plan.schema);
             return Err(Error::new(Cause::LockHeld, message));
         }
+        reading::check_replicas(self).await?;
         if let Some(drift) = reading::drift(self, &plan).await? {
             return Ok(TaskResult::Drifted(drift));
         }
@@ -228,9 +259,8 @@ impl Work {
             Ok(TaskResult::Proven(_)) => MigrationOutcome::Complete,
             Ok(TaskResult::Undone(_)) => MigrationOutcome::RolledBack,
             Err(error) if error.cause == Cause::RollbackIncomplete => MigrationOutcome::Failed,
-            // The connection that held the fence is gone; the next task begins anew.
-            // So is one whose password was changed: the next task reads it anew.
-            Err(error) if matches!(error.cause, Cause::FenceLost | Cause::Unreachable | Cause::AccessDenied) => {
+            // The connection that held the fence is gone, or the way in has changed; the next task begins anew.
+            Err(error) if matches!(error.cause, Cause::FenceLost | Cause::Unreachable) || error.shuts_out() => {
                 return (result, None);
             }
             _ => return (result, Some(session)),
@@ -252,7 +282,8 @@ impl Work {
         let plan = self.plan().await?;
         let tests = &self.migration.spec.tests;
         let limit = self.engine.settings.lock_timeout;
-        let mut probed = 0;
+        let mut tested = TestedStatus { probes: 0, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() };
+        let signed = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         if tests.probes == Probes::Derived {
             let keys: Vec<_> = plan
                 .operations
@@ -264,9 +295,13 @@ impl Work {
                 .chain(plan.adopted.iter().cloned())
                 .collect();
             let report = crate::mysql::probes::probe(&self.engine.target, &plan.schema, limit, &keys).await?;
-            probed = report.probed.len();
-            for unprobed in &report.unprobed {
-                tracing::warn!(migration = self.migration.name_any(), key = %unprobed.key, reason = unprobed.reason, "a key could not be probed");
+            (tested.probes, tested.unprobed) = (signed(report.probed.len()), signed(report.unprobed.len()));
+            for unprobed in report.unprobed {
+                let (key, reason) = (unprobed.key.to_string(), unprobed.reason);
+                tracing::warn!(migration = self.migration.name_any(), key, reason, "a key could not be probed");
+                if tested.unprobed_keys.len() < MAX_UNPROBED {
+                    tested.unprobed_keys.push(UnprobedKey { key, reason: shortened(reason, MAX_UNPROBED_REASON) });
+                }
             }
         }
         self.stop.check()?;
@@ -283,7 +318,8 @@ impl Work {
             })
             .collect();
         let reports = run_scenarios(&self.engine.target, &plan.schema, limit, &scenarios).await?;
-        Ok(TaskResult::Tested { probes: probed, scenarios: reports.len() })
+        tested.scenarios = signed(reports.len());
+        Ok(TaskResult::Tested(tested))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Drift: where the catalogue is not what plan and journal say. Looked for before a migration begins and before each of its
 //! sections, so that nothing is built on a table that somebody else has changed.
 
+use std::collections::BTreeMap;
+
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing};
 use super::journal::{OperationState, Record};
@@ -94,6 +96,8 @@ fn differences(plan: &Plan, records: &[Record], catalogue: &Catalogue) -> Vec<St
                 .filter(|record| record.sequence >= seen.sequence || record.state != OperationState::Done);
             differs.extend(changed_lines(before, now, &own(&mut later.map(|record| &record.operation).filter(here))));
         }
+        let changed = records.iter().filter(later).filter(|record| here(&&record.operation));
+        differs.extend(changed_columns(now, changed));
         differs.sort();
         differs.dedup();
         found.extend(differs.into_iter().map(|difference| format!("table {name}: {difference}")));
@@ -122,6 +126,53 @@ fn after_own_statement(records: &[Record], table: &str) -> Seen {
     }
 }
 
+/// Columns that the migration added or changed and that are otherwise now.
+fn changed_columns<'a>(now: &str, records: impl Iterator<Item = &'a Record>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut made: BTreeMap<String, String> = BTreeMap::new();
+    for record in records.filter(|record| is_column(&record.operation.action)) {
+        let Some(start) = own_line(&record.operation.action) else { continue };
+        let report = record.report.as_deref().map(serde_json::from_str::<OperationReport>);
+        match (record.state, report) {
+            (OperationState::Undone, _) => {}
+            (OperationState::Done, Some(Ok(OperationReport { made: Some(line), .. }))) => {
+                drop(made.insert(start, line))
+            }
+            (OperationState::Done, Some(Err(error))) => {
+                found.push(format!("the journal's report of {} cannot be read: {error}", record.operation.id));
+            }
+            // On the way to something else, or not known.
+            (OperationState::Intended | OperationState::Done, _) => drop(made.remove(&start)),
+        }
+    }
+    for (start, made) in made {
+        // Whether it is there at all the operation's goal says.
+        if let Some(line) = line_of(&start, now).filter(|line| *line != made) {
+            found.push(format!("`{line}` was made as `{made}`"));
+        }
+    }
+    found
+}
+
+/// Whether an operation adds or changes a column.
+pub(crate) fn is_column(action: &Action) -> bool {
+    matches!(action, Action::AddColumn { .. } | Action::ModifyColumn { .. })
+}
+
+/// The line of a column that an operation added or changed, in a definition of its table.
+pub(crate) fn made(action: &Action, definition: &str) -> Option<String> {
+    own_line(action).filter(|_| is_column(action)).and_then(|start| line_of(&start, definition)).map(str::to_owned)
+}
+
+fn line_of<'a>(start: &str, definition: &'a str) -> Option<&'a str> {
+    definition.lines().map(bare).find(|line| line.starts_with(start))
+}
+
+/// A line of a definition; the comma belongs to the list, not to the line.
+fn bare(line: &str) -> &str {
+    line.trim().trim_end_matches(',')
+}
+
 /// How the line of SHOW CREATE TABLE begins that an operation adds or changes.
 fn own_line(action: &Action) -> Option<String> {
     match action {
@@ -138,9 +189,8 @@ fn own_line(action: &Action) -> Option<String> {
 
 /// The lines that only one of two definitions has, apart from those of operations.
 fn changed_lines(before: &str, now: &str, own: &[String]) -> Vec<String> {
-    // The comma belongs to the list, not to the line.
     let lines = |definition: &'_ str| -> Vec<String> {
-        let lines = definition.lines().map(|line| line.trim().trim_end_matches(','));
+        let lines = definition.lines().map(bare);
         lines.filter(|line| !own.iter().any(|start| line.starts_with(start.as_str()))).map(str::to_owned).collect()
     };
     let (before, now) = (lines(before), lines(now));

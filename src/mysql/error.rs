@@ -10,20 +10,28 @@ pub mod code {
     pub const NO_SUCH_THREAD: u16 = 1094;
     /// ER_DBACCESS_DENIED_ERROR
     pub const DATABASE_ACCESS_DENIED: u16 = 1044;
+    /// ER_CON_COUNT_ERROR
+    pub const TOO_MANY_CONNECTIONS: u16 = 1040;
     /// ER_ACCESS_DENIED_ERROR
     pub const ACCESS_DENIED: u16 = 1045;
     /// ER_TABLE_EXISTS_ERROR
     pub const TABLE_EXISTS: u16 = 1050;
+    /// ER_SERVER_SHUTDOWN
+    pub const SERVER_SHUTDOWN: u16 = 1053;
     /// ER_DUP_ENTRY
     pub const DUPLICATE_ENTRY: u16 = 1062;
     /// ER_TABLEACCESS_DENIED_ERROR
     pub const TABLE_ACCESS_DENIED: u16 = 1142;
+    /// ER_TOO_MANY_USER_CONNECTIONS
+    pub const TOO_MANY_USER_CONNECTIONS: u16 = 1203;
     /// ER_LOCK_WAIT_TIMEOUT
     pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
     /// ER_LOCK_DEADLOCK
     pub const DEADLOCK: u16 = 1213;
     /// ER_SPECIFIC_ACCESS_DENIED_ERROR
     pub const SPECIFIC_ACCESS_DENIED: u16 = 1227;
+    /// ER_USER_LIMIT_REACHED
+    pub const USER_LIMIT_REACHED: u16 = 1226;
     /// ER_QUERY_INTERRUPTED
     pub const QUERY_INTERRUPTED: u16 = 1317;
     /// ER_ROW_IS_REFERENCED_2
@@ -36,6 +44,10 @@ pub mod code {
     pub const ALGORITHM_NOT_SUPPORTED: u16 = 1845;
     /// ER_ALTER_OPERATION_NOT_SUPPORTED_REASON
     pub const ALGORITHM_NOT_SUPPORTED_REASON: u16 = 1846;
+    /// ER_SESSION_WAS_KILLED
+    pub const SESSION_KILLED: u16 = 3169;
+    /// ER_CLIENT_INTERACTION_TIMEOUT
+    pub const IDLE_SESSION_ENDED: u16 = 4031;
 }
 
 /// What an error means for the migration.
@@ -49,6 +61,8 @@ pub enum Cause {
     TlsFailed,
     /// Flavour, version or topology that Holdfast does not support.
     ServerUnsupported,
+    /// Replicas read from the server that the specification does not list.
+    ReplicaNotListed,
     /// A privilege that the migration needs is missing.
     PrivilegeMissing,
     /// The surroundings are not fit to begin: too many sessions, an old transaction.
@@ -118,6 +132,12 @@ impl Error {
         self
     }
 
+    /// Whether the server does not let anybody in, or not to write, as the specification says it should.
+    #[must_use]
+    pub fn shuts_out(&self) -> bool {
+        matches!(self.cause, Cause::AccessDenied | Cause::TlsFailed | Cause::ServerUnsupported)
+    }
+
     /// Whether the same step may succeed when it is tried again, nothing else changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -135,6 +155,13 @@ impl From<sqlx::Error> for Error {
                 code::ACCESS_DENIED | code::DATABASE_ACCESS_DENIED => Cause::AccessDenied,
                 code::TABLE_ACCESS_DENIED | code::SPECIFIC_ACCESS_DENIED => Cause::PrivilegeMissing,
                 code::LOCK_WAIT_TIMEOUT => Cause::LockWaitTimeout,
+                // The server goes, or has no room for another connection: as if it did not answer.
+                code::SERVER_SHUTDOWN
+                | code::SESSION_KILLED
+                | code::IDLE_SESSION_ENDED
+                | code::TOO_MANY_CONNECTIONS
+                | code::TOO_MANY_USER_CONNECTIONS
+                | code::USER_LIMIT_REACHED => Cause::Unreachable,
                 _ => Cause::Server,
             };
             return Self { cause, message: format!("MySQL error {number}: {}", answer.message()), code: Some(number) };

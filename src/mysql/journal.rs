@@ -186,6 +186,11 @@ impl Journal {
         self.resumed
     }
 
+    /// Where the server is.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The server that the fence was taken on.
     pub(crate) fn server_uuid(&self) -> &str {
         &self.server_uuid

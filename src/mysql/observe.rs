@@ -5,15 +5,13 @@ use std::time::Duration;
 use super::catalogue::read_named;
 use super::deadline::within;
 use super::error::{Cause, Error};
-use super::orphan_query;
+use super::orphans;
 use super::session::Work;
 use crate::plan::TableName;
 use crate::plan::catalogue::{Catalogue, ForeignKey};
 
 /// The catalogue of a large schema takes seconds on a busy server.
 const CATALOGUE_DEADLINE: Duration = Duration::from_secs(120);
-/// Least time that a count of orphans may take.
-const COUNT_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// Reads the catalogue of some tables, and all foreign keys of the schema.
 pub(crate) async fn observe(work: &Work<'_>, tables: &[TableName]) -> Result<Catalogue, Error> {
@@ -35,19 +33,12 @@ pub(crate) async fn create_statement(work: &Work<'_>, table: &TableName) -> Resu
         .ok_or_else(|| Error::new(Cause::Drifted, format!("table {table} does not exist any more")))
 }
 
-/// Counts children without a parent on a snapshot of its own. A stop drops the connection, and the server ends the query when it
-/// next writes to it; nothing is changed by a count.
+/// Counts children without a parent on a snapshot of its own; the server ends the count when the work is to stop.
 pub(crate) async fn orphans_of(work: &Work<'_>, key: &ForeignKey) -> Result<u64, Error> {
-    let counting = within(COUNT_DEADLINE, format!("counting orphans of {}", key.name), async {
-        let mut connection = work.lend().await?;
-        let count = orphan_query::count_orphans(&mut connection, key).await?;
-        connection.give_back();
-        Ok(count)
-    });
-    tokio::select! {
-        count = counting => count,
-        () = work.stop.0.cancelled() => {
-            Err(Error::new(Cause::Stopped, "stopped at a safe point, as asked; what was done is recorded"))
-        }
-    }
+    let mut connection = work.lend().await?;
+    let count = orphans::count(work, &mut connection, key)
+        .await
+        .map_err(|error| error.while_doing(format!("counting orphans of {}", key.name)))?;
+    connection.give_back();
+    Ok(count)
 }

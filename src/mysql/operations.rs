@@ -10,7 +10,7 @@ use super::journal::{OperationState, Record, SEQUENCE_STEP};
 use super::observe::{create_statement, observe, orphans_of};
 use super::report::{OperationReport, RowsReport};
 use super::session::Work;
-use super::{barrier, row_operations, sql_steps};
+use super::{barrier, drift, row_operations, sql_steps};
 use crate::plan::Operation;
 use crate::plan::catalogue::ForeignKey;
 use crate::plan::model::{Action, Estimate, LockClass, OrphanPolicy};
@@ -56,6 +56,9 @@ pub(crate) async fn run(work: &Work<'_>, operation: &Operation) -> Result<Operat
             };
             report.tries = applied.tries;
             report.longest_try_milliseconds = milliseconds(applied.longest);
+            if drift::is_column(&operation.action) {
+                report.made = drift::made(&operation.action, &create_statement(work, operation.action.table()).await?);
+            }
         }
     }
     report.milliseconds = milliseconds(started.elapsed());
@@ -71,6 +74,7 @@ pub(crate) fn settled(operation: &str) -> OperationReport {
         tries: 0,
         longest_try_milliseconds: 0,
         rows: None,
+        made: None,
         found_done: true,
         after_image: None,
     }

@@ -46,8 +46,6 @@ pub struct PreflightReport {
     pub server: Server,
     /// Replicas that read from it: address and account of each. None of them is watched, so the caller decides whether to hold.
     pub replicas: Vec<String>,
-    /// Tables of the plan on which the application has used REPLACE since the server started counting.
-    pub replaced_tables: Vec<TableName>,
     /// What a person should know: one sentence each.
     pub warnings: Vec<String>,
 }
@@ -85,6 +83,7 @@ async fn check(
 ) -> Result<PreflightReport, Error> {
     let server = read_server(connection).await?;
     check_version(&server, limits.minimum_server_version)?;
+    check_performance_schema(variable(connection, "performance_schema").await?.as_deref())?;
     check_topology(connection).await?;
     let missing = privileges::missing(connection, &limits.schema, tables, &limits.journal).await?;
     if !missing.is_empty() {
@@ -98,12 +97,8 @@ async fn check(
     let mut warnings = Vec::new();
     warn_of_unchecked_sessions(connection, &mut warnings).await?;
     warn_of_prepared_transactions(connection, &mut warnings).await?;
-    let replaced_tables = statements(connection, limits, tables, &mut warnings).await?;
     let replicas = replicas(connection).await?;
-    if !replicas.is_empty() {
-        warnings.push(format!("Replicas read from this server and are not watched: {}.", replicas.join(", ")));
-    }
-    Ok(PreflightReport { server, replicas, replaced_tables, warnings })
+    Ok(PreflightReport { server, replicas, warnings })
 }
 
 fn text(version: Version) -> String {
@@ -139,6 +134,21 @@ fn check_version(server: &Server, minimum: Version) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Switched off, its tables are there and empty: no replica, no session and no lock would be seen.
+fn check_performance_schema(value: Option<&str>) -> Result<(), Error> {
+    match value {
+        Some("ON" | "1") => Ok(()),
+        other => Err(Error::new(
+            Cause::ServerUnsupported,
+            format!(
+                "performance_schema is {}, so neither replicas nor sessions nor who holds a table can be seen: start the server with \
+                 performance_schema=ON",
+                other.unwrap_or("unknown")
+            ),
+        )),
+    }
 }
 
 async fn check_topology(connection: &mut Connection) -> Result<(), Error> {
@@ -249,52 +259,11 @@ async fn warn_of_prepared_transactions(connection: &mut Connection, warnings: &m
     Ok(())
 }
 
-/// Statements of the application that keys do not hold, or that behave otherwise with them, by the server's own statistics.
-async fn statements(
-    connection: &mut Connection,
-    limits: &PreflightLimits,
-    tables: &[TableName],
-    warnings: &mut Vec<String>,
-) -> Result<Vec<TableName>, Error> {
-    let rows = sqlx::query(
-        "SELECT CAST(DIGEST_TEXT AS CHAR), CAST(COALESCE(SCHEMA_NAME, '') AS CHAR) FROM performance_schema.events_statements_summary_by_digest \
-         WHERE DIGEST_TEXT LIKE 'REPLACE %' OR DIGEST_TEXT LIKE 'TRUNCATE %' OR (DIGEST_TEXT LIKE 'SET %' AND DIGEST_TEXT LIKE '%foreign\\_key\\_checks%' AND SCHEMA_NAME = ?)",
-    )
-    .bind(limits.schema.as_str())
-    .fetch_all(connection.raw())
-    .await
-    .map_err(|error| hint_at_performance_schema(error.into(), "which statements the application uses"))?;
-    let mut replaced = Vec::new();
-    for row in &rows {
-        let (digest, schema): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        if digest.starts_with("SET ") {
-            let warning = "Sessions of this schema set foreign_key_checks (seen in the server's statement statistics): what they write with it off no key holds.".to_owned();
-            if !warnings.contains(&warning) {
-                warnings.push(warning);
-            }
-            continue;
-        }
-        let words: Vec<&str> = digest.split_whitespace().collect();
-        for table in tables {
-            let named = words.contains(&table.table.quoted().as_str());
-            let qualified = words.contains(&table.schema.quoted().as_str());
-            if !named || (schema != table.schema.as_str() && !qualified) || replaced.contains(table) {
-                continue;
-            }
-            if digest.starts_with("REPLACE ") {
-                replaced.push(table.clone());
-                warnings.push(format!("REPLACE is used on {table}: it deletes and inserts, so children of a Cascade key go with the old row."));
-            } else {
-                warnings.push(format!(
-                    "TRUNCATE is used on {table}: once a key refers to the table it fails (error 1701)."
-                ));
-            }
-        }
-    }
-    Ok(replaced)
-}
-
-async fn replicas(connection: &mut Connection) -> Result<Vec<String>, Error> {
+/// The replicas that read from this server, and other readers of its binary log: address and account of each.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn replicas(connection: &mut Connection) -> Result<Vec<String>, Error> {
     let rows = sqlx::raw_sql(
         "SELECT CAST(COALESCE(PROCESSLIST_USER, '') AS CHAR), CAST(COALESCE(PROCESSLIST_HOST, '') AS CHAR) FROM performance_schema.threads \
          WHERE PROCESSLIST_COMMAND LIKE 'Binlog Dump%'",
@@ -333,6 +302,16 @@ mod tests {
             server_uuid: String::new(),
             native_foreign_keys: true,
             lower_case_table_names: 0,
+        }
+    }
+
+    #[test]
+    fn a_server_that_shows_nothing_of_itself_is_refused() {
+        assert!(check_performance_schema(Some("ON")).is_ok());
+        for value in [Some("OFF"), Some("0"), None] {
+            let error = check_performance_schema(value).unwrap_err();
+            assert_eq!(error.cause, Cause::ServerUnsupported);
+            assert!(error.message.contains("performance_schema=ON"), "{error}");
         }
     }
 

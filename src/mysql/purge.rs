@@ -10,7 +10,6 @@ use super::error::{Cause, Error};
 use super::fence::{Fence, Taken};
 use super::journal::table_in;
 use super::journal_tables;
-use super::kept_columns;
 use super::quarantine::{Registered, registered_in};
 use super::report::PurgeReport;
 use super::session::Engine;
@@ -18,7 +17,6 @@ use super::work::{Progress, Stop};
 use super::work_table;
 use crate::plan::Operation;
 use crate::plan::identifier::{Identifier, TableName};
-use crate::plan::model::{Action, SqlKind, SqlStep};
 
 /// Entries that one transaction deletes.
 const BATCH: u64 = 5_000;
@@ -176,27 +174,16 @@ impl Purge<'_> {
             Ok(query.bind(migration).fetch_all(connection.raw()).await?)
         })
         .await?;
-        for row in &rows {
+        let known = rows.iter().map(|row| {
             let definition: String = row.try_get(0)?;
-            let operation: Operation = serde_json::from_str(&definition).map_err(|error| {
+            serde_json::from_str(&definition).map_err(|error| {
                 Error::new(
                     Cause::UnknownFormat,
                     format!("an operation in {operations} cannot be read by this version: {error}"),
                 )
-            })?;
-            let kept: Vec<String> = match &operation.action {
-                Action::AddColumn { table, column } => vec![kept_columns::operation_name(table, column)],
-                Action::Sql(SqlStep { table, kind: SqlKind::Change { dropped, .. }, .. }) => {
-                    dropped.iter().map(|column| kept_columns::operation_name(table, column)).collect()
-                }
-                _ => Vec::new(),
-            };
-            for list in std::iter::once(operation.id).chain(kept) {
-                let table = self.table(&work_table::name(migration, &list))?.quoted();
-                let statement = format!("DROP TABLE IF EXISTS {table}");
-                within(SHORT_STATEMENT, "removing a work table", connection.run(&statement)).await?;
-            }
-        }
-        Ok(())
+            })
+        });
+        let known = known.collect::<Result<Vec<Operation>, Error>>()?;
+        work_table::remove_leftovers(connection, &self.table("work_")?, migration, &known).await
     }
 }

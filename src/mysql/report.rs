@@ -67,6 +67,10 @@ pub struct OperationReport {
     pub longest_try_milliseconds: u64,
     /// What happened to rows, for operations that change rows.
     pub rows: Option<RowsReport>,
+    /// For a column that was added or changed: its line in SHOW CREATE TABLE just after, so that a later change by somebody else is
+    /// seen. Unknown in journals of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
     /// Operations that were found done: verified in the catalogue and not repeated.
     pub found_done: bool,
     /// SHOW CREATE TABLE without its AUTO_INCREMENT value after a statement of the user's own.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::connection::{Connection, SessionLimits};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error, code};
+use super::interruption::Running;
 use super::session::Work;
 
 /// How long one transaction on a batch of rows may take before its connection counts as lost.
@@ -70,26 +71,8 @@ pub(crate) async fn interruptible<T>(
     what: &str,
     statement: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    tokio::pin!(statement);
-    let reason = tokio::select! {
-        result = &mut statement => return result.map_err(|error| error.while_doing(what)),
-        () = work.stop.0.cancelled() => Error::new(Cause::Stopped, format!("{what}: stopped at a safe point, as asked")),
-        () = tokio::time::sleep(SCAN_DEADLINE) => {
-            Error::new(Cause::Unreachable, format!("{what}: not done within {} h", SCAN_DEADLINE.as_secs() / 3600))
-        }
-    };
-    // A statement goes on in the server when its client merely leaves.
-    let killing = async {
-        let mut killer = work.connect(SessionLimits::default()).await?;
-        killer.run(&format!("KILL QUERY {id}")).await?;
-        killer.close().await
-    };
-    within(SHORT_STATEMENT, format!("ending the statement of connection {id}"), killing).await?;
-    match tokio::time::timeout(SHORT_STATEMENT, statement).await {
-        // Finished or interrupted: either way it is over, and the reason to stop stands.
-        Ok(_) => Err(reason),
-        Err(_) => Err(reason.while_doing(format!("connection {id} did not end its statement after KILL QUERY"))),
-    }
+    let running = Running { target: work.journal.target(), server_uuid: work.journal.server_uuid(), id, what };
+    running.until_stopped(work.stop, SCAN_DEADLINE, statement).await
 }
 
 /// Whether the server rolled a transaction back for a reason that goes away by itself.

@@ -15,9 +15,9 @@ use super::goal::{Goal, Standing};
 use super::journal::{Journal, OperationState};
 use super::lending::Lent;
 use super::observe::observe;
-use super::report::{MigrationOutcome, Proof, QuarantineCounts, SectionReport, UndoReport};
+use super::report::{MigrationOutcome, OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
 use super::work::{Allowance, Progress, Settings, Stop};
-use super::{drift, operations, proof, quarantine_counts, row_operations, undo};
+use super::{drift, operations, proof, quarantine_counts, row_operations, undo, work_table};
 use crate::plan::identifier::Identifier;
 use crate::plan::model::{Action, PLAN_FORMAT, Section};
 use crate::plan::{Operation, Plan};
@@ -160,7 +160,12 @@ impl Engine {
             last_reading: LastReading::default(),
         };
         match Box::pin(session.settle()).await {
-            Ok(()) => Ok(session),
+            Ok(()) => {
+                if session.journal.resumed() {
+                    session.remove_work_tables().await;
+                }
+                Ok(session)
+            }
             Err(error) => {
                 if !session.journal.resumed() && error.cause == Cause::Drifted {
                     // Nothing was changed, so nothing is left to finish.
@@ -244,7 +249,8 @@ impl Session {
                 // A key is done only once it is validated: the section goes on there.
                 Standing::Reached if matches!(record.operation.action, Action::AddForeignKey { .. }) => {}
                 Standing::Reached => {
-                    let report = operations::settled(id);
+                    let made = drift::made(&record.operation.action, now.unwrap_or_default());
+                    let report = OperationReport { made, ..operations::settled(id) };
                     self.journal.complete(id, &operations::json(&report)?).await?;
                 }
                 Standing::NotReached => {}
@@ -291,6 +297,23 @@ impl Session {
         self.fenced(&stop, Box::pin(async move { undo::undo(&work).await })).await
     }
 
+    /// Removes lists of rows that a crash or a stop left behind. Nothing depends on it: one that is still in use by a statement
+    /// of an earlier session stays for the end, or for the purge.
+    async fn remove_work_tables(&self) {
+        let removing = async {
+            let operations: Vec<Operation> =
+                self.journal.read_operations().await?.into_iter().map(|record| record.operation).collect();
+            let mut connection = self.journal.connect(SessionLimits::default()).await?;
+            self.fence.check()?;
+            let prefix = self.journal.table("work_")?;
+            work_table::remove_leftovers(&mut connection, &prefix, self.journal.migration(), &operations).await?;
+            connection.close().await
+        };
+        if let Err(error) = removing.await {
+            tracing::warn!(%error, "work tables that were left behind could not be removed; the end of the migration or a purge does it");
+        }
+    }
+
     /// Whether an operation was announced that is not taken back: from then on a failure needs the rollback.
     ///
     /// # Errors
@@ -322,10 +345,14 @@ impl Session {
     /// # Errors
     /// When the end cannot be recorded; the fence is given back even then.
     pub async fn finish(self, outcome: MigrationOutcome) -> Result<(), Error> {
+        self.remove_work_tables().await;
         let recorded = self.journal.finish(outcome).await;
         self.journal.close_idle().await;
-        let released = self.fence.release().await;
-        recorded.and(released)
+        if let Err(error) = self.fence.release().await {
+            // What is recorded has ended: done again, it would find its own work and take it for somebody else's.
+            tracing::warn!(%error, "the fence could not be given back; the server does so when its connection ends");
+        }
+        recorded
     }
 
     /// Gives the fence back and leaves the migration unfinished.

@@ -69,7 +69,7 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
 
 /// Errors after which the same undo is simply run again.
 fn interrupts(error: &Error) -> bool {
-    error.is_transient() || matches!(error.cause, Cause::Stopped | Cause::FenceLost)
+    error.is_transient() || error.shuts_out() || matches!(error.cause, Cause::Stopped | Cause::FenceLost)
 }
 
 fn incomplete(remains: &[String]) -> Error {

@@ -1,16 +1,21 @@
 //! Lists of rows that an operation is going to touch, materialised once beside the journal: looking for them costs a pass over a
 //! large table, and batches must not repeat it.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row;
 
 use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error, code};
+use super::kept_columns;
 use super::quarantine::{column_definition, short_hash};
 use super::row_session::interruptible;
 use super::row_shape::{Shape, ShapeColumn};
 use super::session::Work;
+use crate::plan::Operation;
 use crate::plan::identifier::{Identifier, TableName, quoted_list};
+use crate::plan::model::{Action, SqlKind, SqlStep};
 
 /// A list of rows; its columns are `n`, the row's primary key, and what the operation adds.
 #[derive(Debug)]
@@ -26,6 +31,48 @@ pub(crate) type Typed<'a> = (Identifier, &'a ShapeColumn);
 /// The name of an operation's list, without prefix.
 pub(crate) fn name(migration: &str, operation: &str) -> String {
     format!("work_{}", short_hash(&[migration, operation]))
+}
+
+/// Removes the lists that a crash or a stop left behind of a migration's operations. `prefix` is where lists lie, and how their
+/// names begin. Lists of other migrations, which may be at work on other schemas, have other names. The caller holds the fence.
+pub(crate) async fn remove_leftovers(
+    connection: &mut Connection,
+    prefix: &TableName,
+    migration: &str,
+    operations: &[Operation],
+) -> Result<(), Error> {
+    let kept = operations.iter().flat_map(|operation| -> Vec<String> {
+        match &operation.action {
+            Action::AddColumn { table, column } => vec![kept_columns::operation_name(table, column)],
+            Action::Sql(SqlStep { table, kind: SqlKind::Change { dropped, .. }, .. }) => {
+                dropped.iter().map(|column| kept_columns::operation_name(table, column)).collect()
+            }
+            _ => Vec::new(),
+        }
+    });
+    let lists: BTreeSet<String> =
+        operations.iter().map(|operation| operation.id.clone()).chain(kept).map(|id| name(migration, &id)).collect();
+    let there: Vec<String> = within(SHORT_STATEMENT, "looking for work tables", async {
+        let found = sqlx::query(
+            "SELECT CAST(TABLE_NAME AS CHAR) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND LEFT(TABLE_NAME, ?) = ?",
+        );
+        let length = u64::try_from(prefix.table.as_str().chars().count()).unwrap_or(0);
+        let found = found.bind(prefix.schema.as_str()).bind(length).bind(prefix.table.as_str());
+        found.fetch_all(connection.raw()).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    })
+    .await?;
+    for table in there {
+        // Without what the journal's prefix puts before it.
+        let own = table.get(prefix.table.as_str().len().saturating_sub("work_".len())..).unwrap_or_default();
+        if !lists.contains(own) {
+            continue;
+        }
+        let table = Identifier::new(table).map_err(|error| Error::new(Cause::Server, error.to_string()))?;
+        let table = TableName::new(prefix.schema.clone(), table);
+        let statement = format!("DROP TABLE IF EXISTS {}", table.quoted());
+        within(SHORT_STATEMENT, format!("removing the work table {table}"), connection.run(&statement)).await?;
+    }
+    Ok(())
 }
 
 impl WorkTable {

@@ -18,12 +18,12 @@ pub(crate) mod own_statement;
 mod own_statement_refusals;
 pub mod problem;
 pub mod render;
-pub mod replace_hazard;
 pub mod script;
 mod sql_look;
 mod sql_steps;
 pub mod sql_text;
 mod stages;
+pub mod statement_use;
 #[cfg(test)]
 mod tests;
 mod uniques;

@@ -132,3 +132,32 @@ fn work_table(migration: &str, operation: &str) -> String {
     }
     format!("work_{}", hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>())
 }
+
+#[tokio::test]
+async fn lists_that_a_crash_left_behind_go_when_the_migration_is_taken_over_and_when_it_ends() {
+    let database = Database::fresh("lists_left", SCHEMA).await;
+    let engine = database.engine();
+    let fk = key(&database, "fk_child", ("child", &["parent_id"]), ("parent", &["id"]));
+    let plan = database.plan(vec![remove_orphans(fk, OrphanPolicy::Delete)]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    clean(&session, None).await.unwrap();
+    let journal = database.journal.quoted();
+    let operation = database.text(&format!("SELECT operation FROM {journal}.operations")).await.unwrap();
+    let own = format!("{journal}.`{}`", work_table(session.migration(), &operation));
+    let others = format!("{journal}.`{}`", work_table("of a session on another schema", &operation));
+    let leave = |list: &str| format!("CREATE TABLE {list} (n INT PRIMARY KEY)");
+    database.run(&[&leave(&own), &leave(&others)]).await;
+    let left = format!(
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '{}' AND table_name LIKE 'work%'",
+        database.journal
+    );
+    session.release().await.unwrap();
+    assert_eq!(database.number(&left).await, 2);
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    assert!(session.resumed());
+    assert_eq!(database.number(&left).await, 1, "taken over");
+    database.run(&[&leave(&own)]).await;
+    session.finish(MigrationOutcome::Complete).await.unwrap();
+    assert_eq!(database.number(&left).await, 1, "ended");
+    database.run(&[&format!("DROP TABLE {others}")]).await;
+}

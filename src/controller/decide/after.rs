@@ -2,7 +2,7 @@
 
 use crate::api::application::Probes;
 use crate::api::gates::{GatePoint, GatedPhase};
-use crate::api::status::{JobPurpose, JobState, Phase};
+use crate::api::status::{JobPurpose, JobState, Phase, TestedStatus};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Allowance;
 use crate::mysql::report::OperationReport;
@@ -14,6 +14,9 @@ use super::before::{passed, skipped};
 use super::case::{Case, JobEnd, JobPlace};
 use super::change::section_facts;
 use super::failure::unexpected;
+
+/// Keys that a message names.
+const NAMED: usize = 3;
 
 pub(super) fn update_schema(case: &Case<'_>) -> Decision {
     if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::UpdateSchema)) {
@@ -95,9 +98,11 @@ pub(super) fn test(case: &Case<'_>) -> Decision {
     // A test Job is begun only after probes and scenarios have passed, so its entry says that they have.
     let statements_passed = tests.jobs.first().is_some_and(|job| state(&job.name).is_some());
     let no_statements = tests.probes == Probes::None && tests.scenarios.is_empty();
-    let jobs_from_here = |message: String| {
+    let jobs_from_here = |tested: Option<&TestedStatus>| {
         let Some(job) = tests.jobs.iter().find(|job| state(&job.name) != Some(JobState::Succeeded)) else {
-            return passed(Phase::Test, ConditionType::Tested, message);
+            let jobs = (!tests.jobs.is_empty()).then(|| format!("all {} test Jobs passed", tests.jobs.len()));
+            let parts: Vec<String> = jobs.into_iter().chain(tested.map(told)).collect();
+            return passed(Phase::Test, ConditionType::Tested, parts.join("; "));
         };
         case.user_job(place(&job.name), &job.pod_template_ref.name, |end| match end {
             JobEnd::Succeeded { name, .. } => {
@@ -115,12 +120,10 @@ pub(super) fn test(case: &Case<'_>) -> Decision {
         return skipped(Phase::Test, ConditionType::Tested, "spec.tests asks for no probes, no scenarios and no Jobs");
     }
     if no_statements || statements_passed {
-        return jobs_from_here(format!("all {} test Jobs passed", tests.jobs.len()));
+        return jobs_from_here(case.status.tested.as_ref());
     }
     case.task(Phase::Test, Task::Test, Allowance::default(), |result| match result {
-        TaskResult::Tested { probes, scenarios } => {
-            jobs_from_here(format!("{probes} probes and {scenarios} scenarios passed"))
-        }
+        TaskResult::Tested(tested) => jobs_from_here(Some(tested)).fact(Fact::Tested(tested.clone())),
         other => unexpected(case, other),
     })
 }
@@ -138,16 +141,41 @@ pub(super) fn prove(case: &Case<'_>) -> Decision {
     }
     case.task(Phase::Prove, Task::Prove, Allowance::default(), |result| match result {
         TaskResult::Proven(proof) => {
-            let message = format!(
+            let mut message = format!(
                 "{} foreign keys and {} unique constraints are there and proven on the server {}",
                 proof.keys.len(),
                 proof.uniques.len(),
                 proof.server_uuid
             );
+            message.extend(case.status.tested.as_ref().and_then(|tested| without_probe(tested, false)));
             Decision::new(Verdict::Ended(End::Complete(message))).at_once()
         }
         other => unexpected(case, other),
     })
+}
+
+/// What probes and scenarios showed, for people.
+fn told(tested: &TestedStatus) -> String {
+    let mut text = format!("{} probes and {} scenarios passed", tested.probes, tested.scenarios);
+    text.extend(without_probe(tested, true));
+    text
+}
+
+/// The keys whose delete action nobody saw; a proof says what it does not rest on.
+fn without_probe(tested: &TestedStatus, reasons: bool) -> Option<String> {
+    if tested.unprobed == 0 {
+        return None;
+    }
+    let named: Vec<String> = (tested.unprobed_keys.iter().take(NAMED))
+        .map(|each| if reasons { format!("{} ({})", each.key, each.reason) } else { each.key.clone() })
+        .collect();
+    let more = tested.unprobed.saturating_sub(i64::try_from(named.len()).unwrap_or(i64::MAX));
+    let more = if more > 0 { format!(" and {more} more; see status.tested") } else { String::new() };
+    Some(format!(
+        "; the delete action of {} of the keys could not be probed and rests on the catalogue alone: {}{more}",
+        tested.unprobed,
+        named.join(", ")
+    ))
 }
 
 fn seen(name: &str, state: JobState, message: Option<String>) -> Fact {

@@ -97,7 +97,8 @@ impl Case<'_> {
                 Some(decision)
             }
             gates::Verdict::Closed(closed, reason, message) => {
-                let mut decision = Decision::new(Verdict::Waiting(self.phase(), reason, message));
+                let verdict = Verdict::Waiting(self.phase(), reason, message);
+                let mut decision = Decision::new(verdict).fact(Fact::TroubleOver);
                 decision.gates = closed;
                 Some(decision)
             }
@@ -140,24 +141,27 @@ impl Case<'_> {
         done: impl FnOnce(&TaskResult) -> Decision,
     ) -> Decision {
         match &self.observed.task {
-            TaskState::Ended(ended, Ok(result)) if *ended == task => done(result),
+            TaskState::Ended(ended, Ok(result)) if *ended == task => done(result).fact(Fact::TroubleOver),
             TaskState::Ended(ended, Err(error)) if *ended == task => self.error(phase, task, error),
             TaskState::Ended(ended, _) => {
                 Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(*ended)).at_once()
             }
             TaskState::Running(running, reading) if *running == task => self.progress(phase, task, reading),
             TaskState::Running(..) => Decision::new(Verdict::Unchanged).effect(Effect::StopTask),
-            TaskState::Idle => match (self.pause(), self.observed.trouble) {
-                (Some(wait), _) => Decision::new(Verdict::Unchanged).after(wait),
-                (None, Some(_)) => Decision::new(Verdict::Unchanged).effect(Effect::StartTask(task, allowance)),
-                (None, None) => Decision::new(Verdict::Working(phase, task.describe().to_owned()))
+            TaskState::Idle => match self.pause() {
+                Some(wait) => Decision::new(Verdict::Unchanged).after(wait),
+                None if self.is_troubled() => {
+                    Decision::new(Verdict::Unchanged).effect(Effect::StartTask(task, allowance))
+                }
+                None => Decision::new(Verdict::Working(phase, task.describe().to_owned()))
+                    .fact(Fact::TroubleOver)
                     .effect(Effect::StartTask(task, allowance)),
             },
         }
     }
 
     fn progress(&self, phase: Phase, task: Task, reading: &Reading) -> Decision {
-        if self.observed.trouble.is_some() && reading.operations_done == 0 {
+        if self.is_troubled() && reading.operations_done == 0 && !self.observed.advanced {
             // The message keeps saying what the trouble is until work really advances.
             return Decision::new(Verdict::Unchanged);
         }
@@ -172,6 +176,9 @@ impl Case<'_> {
             None => Verdict::Working(phase, counted),
         };
         let mut decision = Decision::new(verdict).fact(Fact::Current(Some(activity.to_owned())));
+        if self.observed.advanced {
+            decision = decision.fact(Fact::TroubleOver);
+        }
         if let Task::Section(section) = task {
             let done = super::change::operations_before(self, section);
             let here = i64::try_from(reading.operations_done).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! What errors mean: try again for a limited time, close a gate again, fail, or take everything back.
+//! What errors mean: try again for a limited time, wait for a person, close a gate again, fail, or take everything back.
 
 use std::time::Duration;
 
@@ -12,19 +12,13 @@ use super::super::decision::{Decision, Effect, End, Fact, Verdict};
 use super::super::observed::{JobView, Task, TaskResult, TaskState};
 use super::case::{Case, JobEnd, JobPlace};
 
-/// How long trouble that may pass is borne before the first change.
-pub(super) const PATIENCE_BEFORE: Duration = Duration::from_secs(120);
-/// How long it is borne after the first change, on the way forward and on the way back.
-pub(super) const PATIENCE_AFTER: Duration = Duration::from_secs(1800);
-/// How long another migration of the same schema is waited for.
-pub(super) const PATIENCE_FOR_THE_FENCE: Duration = Duration::from_secs(3600);
-
 /// The reason that a condition gives for an error.
 pub(super) fn reason(cause: Cause) -> Reason {
     match cause {
         Cause::Unreachable | Cause::TlsFailed => Reason::DatabaseUnreachable,
         Cause::AccessDenied => Reason::AccessDenied,
         Cause::ServerUnsupported => Reason::UnsupportedServer,
+        Cause::ReplicaNotListed => Reason::ReplicaNotListed,
         Cause::PrivilegeMissing => Reason::PrivilegeMissing,
         Cause::NotReady => Reason::PreflightFailed,
         Cause::InvalidSpec => Reason::InvalidSpec,
@@ -58,9 +52,13 @@ impl Case<'_> {
                 self.drifted(phase, Reason::DriftDetected, &error.message)
             }
             Cause::ServerChanged => self.drifted(phase, Reason::ServerChanged, &error.message),
-            // A password may be rotated under a migration; before it starts, a wrong one is the author's mistake.
+            Cause::ReplicaNotListed => {
+                self.without_a_limit(Verdict::Waiting(phase, reason(error.cause), error.message.clone()))
+            }
             Cause::FenceLost => self.trouble(reason(error.cause), &error.message),
-            Cause::AccessDenied if self.status.started_at.is_some() => {
+            // A password or a certificate may be changed under a migration, and a failover leaves a server read-only for a time; before
+            // the start such a thing is the author's mistake.
+            _ if error.shuts_out() && self.status.started_at.is_some() => {
                 self.trouble(reason(error.cause), &error.message)
             }
             _ if error.is_transient() => self.trouble(reason(error.cause), &error.message),
@@ -86,47 +84,7 @@ impl Case<'_> {
             text.push_str("; ");
             text.push_str(&self.command("to take every change back", SteeringAction::Rollback));
         }
-        let decision = Decision::new(Verdict::Drifted(phase, reason, text)).after(Duration::from_secs(2));
-        if self.pause().is_some() && matches!(self.observed.task, TaskState::Idle) {
-            return decision;
-        }
-        decision.effect(Effect::NoteDrift)
-    }
-
-    /// How long to wait until what met trouble is tried again.
-    pub(super) fn pause(&self) -> Option<Duration> {
-        let next = self.observed.trouble?.next;
-        (self.now < next).then(|| Duration::try_from(next.duration_since(self.now)).unwrap_or(Duration::from_secs(1)))
-    }
-
-    fn waited(&self) -> Duration {
-        self.observed.trouble.map_or(Duration::ZERO, |trouble| {
-            Duration::try_from(self.now.duration_since(trouble.since)).unwrap_or(Duration::ZERO)
-        })
-    }
-
-    /// Whether an error may pass and has not been borne for too long.
-    pub(super) fn bears(&self, error: &Error) -> bool {
-        error.is_transient() && self.waited() < PATIENCE_AFTER
-    }
-
-    /// Trouble that may pass: waits and tries again, and gives up in the end.
-    pub(super) fn trouble(&self, reason: Reason, message: &str) -> Decision {
-        let patience = match (reason, self.status.started_at.is_some()) {
-            (Reason::LockHeld, _) => PATIENCE_FOR_THE_FENCE,
-            (_, false) => PATIENCE_BEFORE,
-            (_, true) => PATIENCE_AFTER,
-        };
-        let waited = self.waited();
-        if waited >= patience {
-            return self.fail(self.phase(), reason, &format!("{message} (tried for {} s)", waited.as_secs()));
-        }
-        let decision =
-            Decision::new(Verdict::Waiting(self.phase(), reason, message.to_owned())).after(Duration::from_secs(2));
-        match self.observed.trouble {
-            Some(trouble) if self.now < trouble.next && matches!(self.observed.task, TaskState::Idle) => decision,
-            _ => decision.effect(Effect::NoteTrouble),
-        }
+        self.without_a_limit(Verdict::Drifted(phase, reason, text))
     }
 
     /// Cleanup found more rows than were approved: the gate closes again.
@@ -147,6 +105,9 @@ impl Case<'_> {
 
 /// Takes back what was done: first the application's schema file, then the database.
 pub(super) fn roll_back(case: &Case<'_>) -> Decision {
+    if let Some(decision) = make_room(case) {
+        return decision;
+    }
     let stray = |job: &&JobStatus| job.state == JobState::Running && job.purpose != JobPurpose::UndoSchemaUpdate;
     if let Some(job) = case.status.jobs.iter().find(stray) {
         return stop_job(case, job);
@@ -162,7 +123,6 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
         let over = case.job_entry(&name).is_some_and(|job| job.state != JobState::Running)
             || case.status.jobs.iter().any(succeeded);
         if !over {
-            // The task that failed still has to make room.
             return case.user_job(place, &template.name, |end| undo_job_ended(case, end));
         }
     }
@@ -195,6 +155,20 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
         };
         Decision::new(Verdict::Ended(end)).fact(fact).fact(Fact::Quarantined(report.quarantined)).at_once()
     })
+}
+
+/// Whatever was at work when the way back began has to end first, so that nothing goes forward any more.
+fn make_room(case: &Case<'_>) -> Option<Decision> {
+    match &case.observed.task {
+        TaskState::Idle | TaskState::Running(Task::Undo, _) | TaskState::Ended(Task::Undo, _) => None,
+        TaskState::Running(task, _) => {
+            let message = format!("waiting until it has stopped: {}", task.describe());
+            Some(Decision::new(Verdict::Working(Phase::RollBack, message)).effect(Effect::StopTask))
+        }
+        TaskState::Ended(task, _) => {
+            Some(Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(*task)).at_once())
+        }
+    }
 }
 
 /// Stops a Job that was at work when the way back began, and records what became of it.

@@ -6,6 +6,7 @@ mod before;
 mod case;
 mod change;
 mod failure;
+mod patience;
 mod steering;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use crate::api::spec::Mode;
 use crate::api::status::{JobState, Phase, SchemaMigrationStatus};
 use crate::api::{ConditionType, Reason, SchemaMigration};
 
-use super::decision::{Decision, Effect, Verdict};
+use super::decision::{Decision, Effect, Fact, Verdict};
 use super::observed::{JobView, Observed, StoredPlan, Task, TaskState};
 use case::Case;
 
@@ -108,7 +109,10 @@ fn suspended(case: &Case<'_>) -> Option<Decision> {
     if !case.migration.spec.suspend {
         return None;
     }
-    let wait = |message: String| Decision::new(Verdict::Waiting(case.phase(), Reason::Suspended, message));
+    // No limit runs meanwhile.
+    let wait = |message: String| {
+        Decision::new(Verdict::Waiting(case.phase(), Reason::Suspended, message)).fact(Fact::TroubleOver)
+    };
     match &case.observed.task {
         TaskState::Running(task, _) => {
             let message = format!("spec.suspend is true: stopping at the next safe point while {}", task.describe());

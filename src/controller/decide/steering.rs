@@ -158,11 +158,15 @@ fn retry_now(case: &Case<'_>, request: Request) -> Decision {
     let waits = conditions::find(&case.status.conditions, ConditionType::Reconciling)
         .and_then(|each| Reason::from_name(&each.reason));
     if waits == Some(Reason::ServerChanged) {
-        let decision = Decision::new(Verdict::Unchanged).fact(Fact::Server(None)).effect(Effect::EndTrouble);
+        let decision = Decision::new(Verdict::Unchanged)
+            .fact(Fact::Server(None))
+            .fact(Fact::TroubleOver)
+            .effect(Effect::EndTrouble);
         return accepted(decision, request, "goes on with the server that answers now");
     }
-    if case.observed.trouble.is_some() {
-        return accepted(Decision::new(Verdict::Unchanged).effect(Effect::EndTrouble), request, "tried again at once");
+    if case.is_troubled() {
+        let decision = Decision::new(Verdict::Unchanged).fact(Fact::TroubleOver).effect(Effect::EndTrouble);
+        return accepted(decision, request, "tried again at once");
     }
     refused(request, "nothing has failed; status.message says what is done or waited for")
 }
@@ -187,12 +191,15 @@ fn purge(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision
         TaskState::Running(..) => unchanged().effect(Effect::StopTask),
         TaskState::Ended(Task::Purge, Ok(TaskResult::Purged { entries, tables })) => {
             let message = format!("{entries} rows and values were deleted from {tables} quarantine tables for good");
-            accepted(unchanged().fact(Fact::Purged).effect(Effect::ForgetTask(Task::Purge)), request, message)
+            let purged = unchanged().fact(Fact::Purged).fact(Fact::TroubleOver);
+            accepted(purged.effect(Effect::ForgetTask(Task::Purge)), request, message)
         }
-        TaskState::Ended(Task::Purge, Err(error)) if case.bears(error) => unchanged().effect(Effect::NoteTrouble),
-        TaskState::Ended(Task::Purge, Err(error)) => {
-            refused(request, format!("not purged: {}", error.message)).effect(Effect::ForgetTask(Task::Purge))
-        }
+        TaskState::Ended(Task::Purge, Err(error)) => match case.bears(error) {
+            Some(fact) => unchanged().fact(fact).effect(Effect::NoteTrouble),
+            None => refused(request, format!("not purged: {}", error.message))
+                .fact(Fact::TroubleOver)
+                .effect(Effect::ForgetTask(Task::Purge)),
+        },
         TaskState::Ended(task, _) => unchanged().effect(Effect::ForgetTask(*task)).at_once(),
         TaskState::Idle => begin_purge(case, request),
     }

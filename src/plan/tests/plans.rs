@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::plan::model::{Action, Section};
-use crate::plan::replace_hazard::unacknowledged_replace;
+use crate::plan::statement_use::{StatementUse, unacknowledged_replace};
 use crate::plan::{render, script};
 
 #[test]
@@ -92,15 +92,46 @@ fn acknowledged_triggers_are_let_pass_and_carried_in_the_plan() {
     assert_eq!(build(&spec(content), &catalogue).unwrap().acknowledged_triggers, [name("bookmarks")]);
 }
 
+fn on(replaced: &str) -> StatementUse {
+    StatementUse { replaced: [name(replaced)].into(), ..StatementUse::default() }
+}
+
 #[test]
 fn replace_on_a_cascade_parent_needs_an_acknowledgement() {
     let mut content = keys(&[key("user_id")]);
     let open = plan(content.clone());
-    let problems = unacknowledged_replace(&spec(content.clone()), &open, &[name("users")]);
+    let problems = unacknowledged_replace(&spec(content.clone()), &open, &on("users"));
     assert_eq!(problems[0].path, "spec.stages[0].foreignKeys[0].onDelete");
-    assert_eq!(unacknowledged_replace(&spec(content.clone()), &open, &[name("agencies")]), []);
+    for part in
+        ["REPLACE on shop.users", "fk_user_id", "{hazard: ReplaceOnCascadeParent, table: users} in spec.acknowledge"]
+    {
+        assert!(problems[0].message.contains(part), "{part} is not in {}", problems[0].message);
+    }
+    assert_eq!(unacknowledged_replace(&spec(content.clone()), &open, &on("agencies")), []);
     content["acknowledge"] = json!([{"hazard": "ReplaceOnCascadeParent", "table": "users"}]);
-    assert_eq!(unacknowledged_replace(&spec(content), &open, &[name("users")]), []);
+    assert_eq!(unacknowledged_replace(&spec(content), &open, &on("users")), []);
+    let restrict = with(key("user_id"), "/onDelete", json!("Restrict"));
+    let content = keys(&[restrict]);
+    assert_eq!(unacknowledged_replace(&spec(content.clone()), &plan(content), &on("users")), []);
+}
+
+#[test]
+fn statements_that_keys_change_are_warned_of_with_what_they_will_do() {
+    let told = |action: &str, seen: &StatementUse| {
+        let key = with(key("maybe_id"), "/onDelete", json!(action));
+        seen.warnings(&plan(keys(&[key]))).join(" ")
+    };
+    let parent = on("users");
+    assert!(told("Cascade", &parent).contains("the children of fk_maybe_id"), "{}", told("Cascade", &parent));
+    assert!(told("SetNull", &parent).contains("references of fk_maybe_id are set to NULL"));
+    assert!(told("Restrict", &parent).contains("error 1451"));
+    assert_eq!(told("Cascade", &on("bookmarks")), "", "a child may be replaced");
+    let truncated = StatementUse { truncated: [name("users"), name("bookmarks")].into(), ..StatementUse::default() };
+    let text = told("Cascade", &truncated);
+    assert!(text.contains("TRUNCATE on shop.users") && !text.contains("TRUNCATE on shop.bookmarks"), "{text}");
+    let blind = StatementUse { sets_checks: true, not_seen: vec!["it is full".to_owned()], ..StatementUse::default() };
+    let text = told("Cascade", &blind);
+    assert!(text.contains("set foreign_key_checks") && text.contains("it is full"), "{text}");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Failures: before the first change an end, after it the rollback, and what may pass is borne for a time.
 
+use jiff::SignedDuration;
+
 use super::super::super::observed::Task;
 use super::world::World;
 use crate::api::conditions::{find, is_true};
+use crate::api::steering::SteeringAction;
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Cause;
 
@@ -20,6 +23,126 @@ fn a_failure_before_the_first_change_ends_as_failed_and_undoes_nothing() {
         assert_eq!(world.run(&[]), reason);
         assert!(is_true(&world.status().conditions, ConditionType::Stalled));
         assert!(!world.changed_anything() && !world.begun.contains(&Task::Undo));
+    }
+}
+
+#[test]
+fn a_replica_that_is_not_listed_holds_without_a_limit_until_it_is_gone() {
+    for task in [Task::Preflight, Task::CheckBeforeStart] {
+        let mut world = World::new(|_| {});
+        world.failures = vec![(task, Cause::ReplicaNotListed, true)];
+        for _ in 0..20 {
+            assert_eq!(world.settle(), Reason::ReplicaNotListed);
+        }
+        let ready = find(&world.status().conditions, ConditionType::Ready).cloned().unwrap();
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("Unknown", "ReplicaNotListed"));
+        assert!(is_true(&world.status().conditions, ConditionType::Reconciling));
+        assert!(!world.changed_anything());
+        world.failures.clear();
+        assert_eq!(world.run(&[]), Reason::Complete);
+    }
+}
+
+#[test]
+fn limits_count_over_restarts_of_the_operator() {
+    for (task, limit) in [(Task::Preflight, 120), (Task::Section(crate::plan::Section::Stage(0)), 1800)] {
+        let mut world = World::new(|_| {});
+        world.failures = vec![(task, Cause::Unreachable, true)];
+        world.run_to(task);
+        let begun = world.now;
+        let mut restarted = world.now;
+        while !world.finished() && world.status().rollback.is_none() {
+            let since = world.status().retrying.map(|retrying| retrying.since);
+            world.pass();
+            if let (Some(before), Some(after)) = (since, world.status().retrying) {
+                assert_eq!(before, after.since, "{task:?}");
+                assert!(world.status().message.unwrap().contains(&format!("tried again until {}", after.until.0)));
+            }
+            if world.now.duration_since(restarted).as_secs() >= 180 {
+                restarted = world.now;
+                world.restart();
+            }
+            assert!(world.now.duration_since(begun).as_secs() < limit + 400, "{task:?}: {:?}", world.status());
+        }
+        assert!(world.now.duration_since(begun).as_secs() >= limit, "{task:?}");
+    }
+}
+
+#[test]
+fn after_a_restart_the_operator_looks_for_itself_before_it_gives_up() {
+    let stage = Task::Section(crate::plan::Section::Stage(0));
+    let mut world = World::new(|_| {});
+    world.failures = vec![(stage, Cause::Unreachable, true)];
+    world.run_to(stage);
+    world.passes(5);
+    world.now = world.now.checked_add(SignedDuration::from_hours(5)).unwrap();
+    world.restart();
+    world.passes(5);
+    assert!(world.status().rollback.is_none(), "{:?}", world.status());
+    world.failures.clear();
+    assert_eq!(world.run(&[]), Reason::Complete);
+    assert_eq!(world.status().retrying, None);
+}
+
+#[test]
+fn the_way_back_waits_for_the_database_and_ends_when_it_does_not_come() {
+    for comes_back in [true, false] {
+        let mut world = World::new(|_| {});
+        world.failures = vec![
+            (Task::Section(crate::plan::Section::Stage(0)), Cause::Unreachable, true),
+            (Task::Undo, Cause::Unreachable, true),
+        ];
+        world.run_to(Task::Undo);
+        let begun = world.now;
+        while world.now.duration_since(begun).as_hours() < 20 {
+            world.pass();
+            assert!(!world.finished(), "{:?}", world.status());
+        }
+        assert_eq!(world.reason(ConditionType::Reconciling), Reason::DatabaseUnreachable);
+        assert!(world.times(Task::Undo) > 1000, "it is tried again and again");
+        if comes_back {
+            world.failures.clear();
+            assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+            continue;
+        }
+        while !world.finished() {
+            world.pass();
+        }
+        assert_eq!(world.now.duration_since(begun).as_hours(), 24);
+        assert_eq!(world.reason(ConditionType::Finished), Reason::RollbackFailed);
+        assert!(world.status().message.unwrap().contains("holdfast.dev/retry-at"));
+    }
+}
+
+#[test]
+fn a_suspension_takes_no_time_from_what_is_borne() {
+    let stage = Task::Section(crate::plan::Section::Stage(0));
+    let mut world = World::new(|_| {});
+    world.failures = vec![(stage, Cause::Unreachable, true)];
+    world.run_to(stage);
+    world.passes(10);
+    assert!(world.status().retrying.is_some());
+    world.migration.spec.suspend = true;
+    world.passes(10);
+    world.now = world.now.checked_add(SignedDuration::from_hours(30)).unwrap();
+    world.migration.spec.suspend = false;
+    world.passes(20);
+    assert!(world.status().rollback.is_none(), "{:?}", world.status());
+    world.failures.clear();
+    assert_eq!(world.run(&[]), Reason::Complete);
+}
+
+#[test]
+fn a_way_in_that_changed_after_the_start_is_waited_for() {
+    for cause in [Cause::AccessDenied, Cause::TlsFailed, Cause::ServerUnsupported] {
+        let stage = Task::Section(crate::plan::Section::Stage(0));
+        let mut world = World::new(|_| {});
+        world.failures = vec![(stage, cause, true)];
+        world.run_to(stage);
+        world.passes(50);
+        assert!(world.status().rollback.is_none(), "{cause:?}: {:?}", world.status());
+        world.failures.clear();
+        assert_eq!(world.run(&[]), Reason::Complete, "{cause:?}");
     }
 }
 
@@ -60,6 +183,21 @@ fn a_rollback_that_cannot_finish_says_so() {
         (Task::Undo, Cause::RollbackIncomplete, true),
     ];
     assert_eq!(world.run(&[]), Reason::RollbackFailed);
+}
+
+#[test]
+fn the_way_back_begins_nothing_before_what_was_at_work_has_stopped() {
+    let mut world = World::new(|_| {});
+    (world.lasting, world.slow_to_stop) = (vec![Task::Test], true);
+    world.run_to(Task::Test);
+    world.ask(SteeringAction::Rollback, "1");
+    world.passes(10);
+    assert!(world.status().rollback.is_some());
+    assert!(!world.created.iter().any(|name| name.contains("undo-schema-update")), "{:?}", world.created);
+    assert!(world.status().message.unwrap().contains("running probes and scenarios"));
+    world.slow_to_stop = false;
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    assert!(world.created.iter().any(|name| name.contains("undo-schema-update")), "{:?}", world.created);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::super::super::observed::Task;
 use super::world::{DIGEST, World, filling_plan, gated, plan};
 use crate::api::conditions::{find, is_true};
-use crate::api::status::Phase;
+use crate::api::status::{Phase, TestedStatus, UnprobedKey};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Cause;
 use crate::mysql::report::{OperationReport, QuarantineCounts, RowsReport};
@@ -111,6 +111,7 @@ fn columns_are_filled_for_the_last_time_once_the_applications_schema_is_up_to_da
             tries: 0,
             longest_try_milliseconds: 0,
             rows: Some(rows.clone()),
+            made: None,
             found_done: false,
             after_image: None,
         }];
@@ -130,6 +131,31 @@ fn columns_are_filled_for_the_last_time_once_the_applications_schema_is_up_to_da
         let told = "4-again: 2 rows of 3 without a value, 1 unmapped (1 of them ambiguous)";
         assert!(condition.message.contains(told), "{}", condition.message);
         assert_eq!(status.steps.unwrap().done, 4);
+    }
+}
+
+#[test]
+fn keys_that_could_not_be_probed_are_named_where_the_result_is_told() {
+    for jobs in [true, false] {
+        let mut world = World::new(|manifest| {
+            if !jobs {
+                manifest["spec"]["tests"] = json!({});
+            }
+        });
+        let unprobed = |number| UnprobedKey { key: format!("fk_{number}"), reason: format!("why {number}") };
+        world.tested =
+            TestedStatus { probes: 3, scenarios: 2, unprobed: 60, unprobed_keys: (0..50).map(unprobed).collect() };
+        assert_eq!(world.run(&[]), Reason::Complete);
+        let status = world.status();
+        let tested = find(&status.conditions, ConditionType::Tested).unwrap().message.clone();
+        for part in ["3 probes and 2 scenarios passed", "60 of the keys", "fk_0 (why 0)", "fk_2 (why 2)", "and 57 more"]
+        {
+            assert!(tested.contains(part), "{part} is not in {tested}");
+        }
+        assert_eq!(tested.contains("all 1 test Jobs passed"), jobs, "{tested}");
+        let end = status.message.clone().unwrap();
+        assert!(end.contains("60 of the keys") && end.contains("fk_0, fk_1, fk_2 and 57 more"), "{end}");
+        assert_eq!(status.tested.unwrap().unprobed_keys.len(), 50);
     }
 }
 

@@ -11,7 +11,7 @@ use super::super::super::observed::{JobView, Observed, Policies, StoredPlan, Tas
 use super::super::super::project::project;
 use super::super::decide;
 use crate::api::conditions::{find, is_true};
-use crate::api::status::{PlanStatus, StageState, StageStatus, ValidationCount};
+use crate::api::status::{PlanStatus, StageState, StageStatus, TestedStatus, ValidationCount};
 use crate::api::steering::SteeringAction;
 use crate::api::{ConditionType, MigrationApproval, Reason, SchemaMigration};
 use crate::backup::{Outcome, Summary};
@@ -74,6 +74,8 @@ pub(super) struct World {
     pub(super) job_failure: Option<&'static str>,
     /// Tasks that run until they are asked to stop.
     pub(super) lasting: Vec<Task>,
+    /// Whether those go on for the time being although they were asked to stop.
+    pub(super) slow_to_stop: bool,
     /// Tasks that were begun.
     pub(super) begun: Vec<Task>,
     /// What the last of them was allowed.
@@ -84,6 +86,8 @@ pub(super) struct World {
     pub(super) quarantined: QuarantineCounts,
     /// What every section reports.
     pub(super) reports: Vec<OperationReport>,
+    /// What probes and scenarios show.
+    pub(super) tested: TestedStatus,
 }
 
 impl World {
@@ -116,12 +120,14 @@ impl World {
             failures: Vec::new(),
             job_failure: None,
             lasting: Vec::new(),
+            slow_to_stop: false,
             begun: Vec::new(),
             allowance: Allowance::default(),
             created: Vec::new(),
             finalizer: false,
             quarantined: QuarantineCounts::default(),
             reports: Vec::new(),
+            tested: TestedStatus { probes: 1, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() },
         }
     }
 
@@ -135,6 +141,7 @@ impl World {
             task: self.task.clone(),
             session: false,
             trouble: self.trouble,
+            advanced: false,
             jobs: self.jobs.clone(),
             approvals: self.approvals.clone(),
             policies: self.policies.clone(),
@@ -151,7 +158,7 @@ impl World {
         if let TaskState::Running(task, _) = self.task {
             if !self.lasting.contains(&task) {
                 self.task = TaskState::Ended(task, self.result(task));
-            } else if decision.effect == Effect::StopTask {
+            } else if decision.effect == Effect::StopTask && !self.slow_to_stop {
                 self.task = TaskState::Ended(task, Err(Arc::new(Error::new(Cause::Stopped, "stopped"))));
             }
         }
@@ -284,7 +291,7 @@ impl World {
                     quarantined: self.quarantined,
                 })
             }
-            Task::Test => TaskResult::Tested { probes: 1, scenarios: 0 },
+            Task::Test => TaskResult::Tested(self.tested.clone()),
             Task::Prove => TaskResult::Proven(Box::new(Proof {
                 server_uuid: "s".to_owned(),
                 proven_at: String::new(),
@@ -312,14 +319,19 @@ impl World {
         for pass in 0..2000 {
             self.pass();
             if restart_after.contains(&pass) {
-                self.task = TaskState::Idle;
-                self.trouble = None;
+                self.restart();
             }
             if self.finished() {
                 return self.reason(ConditionType::Finished);
             }
         }
         panic!("no end: {:?}", self.status());
+    }
+
+    /// Forgets everything in memory, as a restart of the operator does.
+    pub(super) fn restart(&mut self) {
+        self.task = TaskState::Idle;
+        self.trouble = None;
     }
 
     /// Passes until nothing but waiting is left.
