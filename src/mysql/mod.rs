@@ -1,6 +1,7 @@
 //! All SQL, and nothing of Kubernetes: reading the catalogue, validating, changing rows and schema online, the journal, the proof
 //! and the way back.
 
+mod add_keys;
 mod backfill;
 mod barrier;
 pub mod blast_radius;

@@ -3,32 +3,40 @@
 
 use std::time::Instant;
 
+use super::add_keys::Unproven;
 use super::ddl::{self, Applied, Change};
 use super::error::{Cause, Error, code};
 use super::goal::{Goal, Standing};
 use super::journal::{OperationState, Record, SEQUENCE_STEP};
-use super::observe::{create_statement, observe, orphans_of};
+use super::observe::{create_statement, observe};
 use super::report::{OperationReport, RowsReport};
 use super::session::Work;
-use super::{barrier, drift, row_operations, sql_steps};
+use super::{add_keys, drift, row_operations, sql_steps};
 use crate::plan::Operation;
-use crate::plan::catalogue::ForeignKey;
-use crate::plan::model::{Action, Estimate, LockClass, OrphanPolicy};
+use crate::plan::model::{Action, LockClass};
 
 /// Cleanups before one unique constraint is given up: the application makes duplicates faster than they go.
 const DUPLICATE_ROUNDS: u64 = 3;
 
-/// Runs one operation, or verifies that it is done.
+/// How far an operation has come.
+pub(crate) enum Ran<'a> {
+    /// It is done.
+    Done(OperationReport),
+    /// Its key is enforced; the proof is left to [`add_keys::prove`], once for all keys of a section.
+    Added(Unproven<'a>),
+}
+
+/// Runs one operation, or verifies that it is done. A key is added, and not proven yet.
 ///
 /// # Errors
 /// [`Cause::Drifted`] when the catalogue contradicts the journal, [`Cause::ApprovalExceeded`] for a COPY that is not allowed, or
 /// what the operation meets.
-pub(crate) async fn run(work: &Work<'_>, operation: &Operation) -> Result<OperationReport, Error> {
+pub(crate) async fn run<'a>(work: &Work<'_>, operation: &'a Operation) -> Result<Ran<'a>, Error> {
     let started = Instant::now();
     let record = work.journal.read_operation(&operation.id).await?;
     let mut report = OperationReport { found_done: false, ..settled(&operation.id) };
     if let Some(record) = record.as_ref().filter(|record| record.state == OperationState::Done) {
-        return found_done(work, operation, record, report).await;
+        return Ok(Ran::Done(found_done(work, operation, record, report).await?));
     }
     work.check_time_for(operation)?;
     let sequence = match &record {
@@ -42,9 +50,8 @@ pub(crate) async fn run(work: &Work<'_>, operation: &Operation) -> Result<Operat
             let resumed = record.is_some_and(|record| record.state == OperationState::Intended);
             let applied = match &operation.action {
                 Action::AddForeignKey { key, policy } => {
-                    let (applied, rows) = add_key(work, operation, key, *policy, sequence, resumed).await?;
-                    report.rows = rows;
-                    applied
+                    let added = add_keys::add(work, operation, (key, *policy), sequence, resumed, report).await?;
+                    return Ok(Ran::Added(added));
                 }
                 Action::AddUnique { .. } => {
                     let (applied, rows) = add_unique(work, operation, goal, sequence, resumed).await?;
@@ -54,16 +61,26 @@ pub(crate) async fn run(work: &Work<'_>, operation: &Operation) -> Result<Operat
                 _ if announce(work, operation, goal, sequence, resumed).await? => Applied::default(),
                 _ => apply(work, operation, goal).await?,
             };
-            report.tries = applied.tries;
-            report.longest_try_milliseconds = milliseconds(applied.longest);
+            note(&mut report, applied);
             if drift::is_column(&operation.action) {
                 report.made = drift::made(&operation.action, &create_statement(work, operation.action.table()).await?);
             }
         }
     }
     report.milliseconds = milliseconds(started.elapsed());
-    work.journal.complete(&operation.id, &json(&report)?).await?;
-    Ok(report)
+    complete(work, &report).await?;
+    Ok(Ran::Done(report))
+}
+
+/// Notes in a report what its statement took.
+pub(crate) fn note(report: &mut OperationReport, applied: Applied) {
+    report.tries = applied.tries;
+    report.longest_try_milliseconds = milliseconds(applied.longest);
+}
+
+/// Records that an operation is done and verified.
+pub(crate) async fn complete(work: &Work<'_>, report: &OperationReport) -> Result<(), Error> {
+    work.journal.complete(&report.operation, &json(report)?).await
 }
 
 /// The report of an operation that an earlier session did and could not report.
@@ -80,7 +97,7 @@ pub(crate) fn settled(operation: &str) -> OperationReport {
     }
 }
 
-fn milliseconds(duration: std::time::Duration) -> u64 {
+pub(crate) fn milliseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -155,8 +172,7 @@ async fn run_sql(
         Error::new(Cause::Drifted, format!("{} was announced and is gone from the journal", operation.id))
     })?;
     let ran = Box::pin(sql_steps::run(work, operation, step, &record)).await?;
-    report.tries = ran.applied.tries;
-    report.longest_try_milliseconds = milliseconds(ran.applied.longest);
+    note(report, ran.applied);
     report.rows = ran.rows;
     report.after_image = ran.after_image;
     Ok(())
@@ -180,7 +196,7 @@ fn check_copy(work: &Work<'_>, operation: &Operation) -> Result<(), Error> {
 }
 
 /// Runs a cleanup that the plan's operation needs as a part of itself: with its own entry, so that undo finds it at its place.
-async fn run_part(work: &Work<'_>, part: &Operation, sequence: u64) -> Result<RowsReport, Error> {
+pub(crate) async fn run_part(work: &Work<'_>, part: &Operation, sequence: u64) -> Result<RowsReport, Error> {
     let rows = run_rows(work, part, sequence).await?;
     work.journal.complete(&part.id, &json(&rows)?).await?;
     Ok(rows)
@@ -188,7 +204,7 @@ async fn run_part(work: &Work<'_>, part: &Operation, sequence: u64) -> Result<Ro
 
 /// Writes the intent down, after looking that the catalogue is as it must be before. Returns whether the change was made already,
 /// by a session that was interrupted then.
-async fn announce(
+pub(crate) async fn announce(
     work: &Work<'_>,
     operation: &Operation,
     goal: Goal<'_>,
@@ -220,7 +236,7 @@ async fn announce(
 }
 
 /// Executes the forward statement until the catalogue shows its goal.
-async fn apply(work: &Work<'_>, operation: &Operation, goal: Goal<'_>) -> Result<Applied, Error> {
+pub(crate) async fn apply(work: &Work<'_>, operation: &Operation, goal: Goal<'_>) -> Result<Applied, Error> {
     let statement = operation
         .forward
         .as_deref()
@@ -244,7 +260,7 @@ pub(crate) async fn take_back(work: &Work<'_>, operation: &Operation, goal: Goal
     Box::pin(ddl::apply(work, &change)).await
 }
 
-fn add_rows(sum: &mut Option<RowsReport>, more: &RowsReport) {
+pub(crate) fn add_rows(sum: &mut Option<RowsReport>, more: &RowsReport) {
     let sum = sum.get_or_insert_with(RowsReport::default);
     sum.rows_removed += more.rows_removed;
     sum.values_changed += more.values_changed;
@@ -296,92 +312,4 @@ async fn add_unique(
         let part = Operation { id: format!("{}-duplicates-{round}", operation.id), ..cleanup.clone() };
         add_rows(&mut rows, &run_part(work, &part, sequence - SEQUENCE_STEP / 2 + round).await?);
     }
-}
-
-/// Adds a foreign key online and proves it.
-async fn add_key(
-    work: &Work<'_>,
-    operation: &Operation,
-    key: &ForeignKey,
-    policy: OrphanPolicy,
-    sequence: u64,
-    resumed: bool,
-) -> Result<(Applied, Option<RowsReport>), Error> {
-    let goal = Goal::Key(key);
-    let mut rows = None;
-    let there = resumed && goal.standing(&observe(work, &goal.tables()).await?) == Standing::Reached;
-    if !there {
-        work.progress.update(|reading| reading.activity = format!("counting orphans of {}", key.name));
-        let orphans = orphans_of(work, key).await?;
-        if orphans > 0 {
-            let part = cleanup_part(operation, key, policy, "orphans", orphans)?;
-            add_rows(&mut rows, &run_part(work, &part, sequence - 1).await?);
-        }
-    }
-    let applied = match announce(work, operation, goal, sequence, resumed).await? {
-        true => Applied::default(),
-        false => apply(work, operation, goal).await?,
-    };
-    work.progress.update(|reading| reading.activity = format!("waiting for transactions older than {}", key.name));
-    barrier::wait(work, &operation.id).await?;
-    work.progress.update(|reading| reading.activity = format!("validating {}", key.name));
-    let stragglers = orphans_of(work, key).await?;
-    if stragglers == 0 {
-        return Ok((applied, rows));
-    }
-    let cleaned = match cleanup_part(operation, key, policy, "stragglers", stragglers) {
-        Ok(part) => run_part(work, &part, sequence - SEQUENCE_STEP / 2).await,
-        Err(error) => Err(error),
-    };
-    let error = match cleaned {
-        Ok(cleaned) => {
-            add_rows(&mut rows, &cleaned);
-            let left = orphans_of(work, key).await?;
-            if left == 0 {
-                return Ok((applied, rows));
-            }
-            Error::new(
-                Cause::VerificationFailed,
-                format!("{}: {left} rows of {} still refer to no row of {}", key.name, key.child, key.parent),
-            )
-        }
-        // The key stays for the next run, which goes on here.
-        Err(error) if matches!(error.cause, Cause::Stopped | Cause::FenceLost) || error.is_transient() => {
-            return Err(error);
-        }
-        Err(error) => error,
-    };
-    // A key that lies is worse than none.
-    take_back(work, operation, Goal::NoKey(key)).await?;
-    work.journal.undone(&operation.id).await?;
-    Err(error.while_doing(format!("{} was dropped again", key.name)))
-}
-
-/// The cleanup of orphans that are found while a key is added.
-fn cleanup_part(
-    operation: &Operation,
-    key: &ForeignKey,
-    policy: OrphanPolicy,
-    what: &str,
-    count: u64,
-) -> Result<Operation, Error> {
-    if policy == OrphanPolicy::Fail {
-        return Err(Error::new(
-            Cause::OrphansFound,
-            format!(
-                "{} ({}): {count} rows of {} refer to no row of {}, and the policy is Fail: repair them, or set orphans to Delete or SetNull",
-                key.name, operation.path, key.child, key.parent
-            ),
-        ));
-    }
-    Ok(Operation {
-        id: format!("{}-{what}", operation.id),
-        section: operation.section,
-        action: Action::RemoveOrphans { key: key.clone(), policy },
-        forward: None,
-        inverse: None,
-        lock: LockClass::Batched,
-        estimate: Estimate { rows: count, ..Estimate::default() },
-        path: operation.path.clone(),
-    })
 }

@@ -59,7 +59,7 @@ pub struct RestoreReport {
 pub struct OperationReport {
     /// [`crate::plan::Operation::id`].
     pub operation: String,
-    /// Duration in milliseconds.
+    /// Duration in milliseconds. The wait for older transactions, which all keys of a section have in common, is not in it.
     pub milliseconds: u64,
     /// Tries of its statement; 0 where the operation was done before or needs no schema change.
     pub tries: u32,

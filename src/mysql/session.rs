@@ -15,9 +15,10 @@ use super::goal::{Goal, Standing};
 use super::journal::{Journal, OperationState};
 use super::lending::Lent;
 use super::observe::observe;
+use super::operations::Ran;
 use super::report::{MigrationOutcome, OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
 use super::work::{Allowance, Progress, Settings, Stop};
-use super::{drift, operations, proof, quarantine_counts, row_operations, undo, work_table};
+use super::{add_keys, drift, operations, proof, quarantine_counts, row_operations, undo, work_table};
 use crate::plan::identifier::Identifier;
 use crate::plan::model::{Action, PLAN_FORMAT, Section};
 use crate::plan::{Operation, Plan};
@@ -399,14 +400,20 @@ async fn run_section(work: Work<'_>, section: Section) -> Result<SectionReport, 
     if section == Section::CleanUp {
         Box::pin(row_operations::check_allowance(&work, &operations)).await?;
     }
-    for (done, &operation) in operations.iter().enumerate() {
+    let mut unproven = Vec::new();
+    for &operation in &operations {
         work.stop.check()?;
+        let done = report.operations.len() as u64;
         work.progress.update(|reading| {
             reading.activity.clone_from(&operation.id);
-            (reading.operations_done, reading.operations_total, reading.waiting) = (done as u64, total, None);
+            (reading.operations_done, reading.operations_total, reading.waiting) = (done, total, None);
         });
-        report.operations.push(Box::pin(operations::run(&work, operation)).await?);
+        match Box::pin(operations::run(&work, operation)).await? {
+            Ran::Done(done) => report.operations.push(done),
+            Ran::Added(key) => unproven.push(key),
+        }
     }
+    report.operations.extend(Box::pin(add_keys::prove(&work, unproven)).await?);
     if section == Section::CleanUp {
         let later = Box::pin(row_operations::clean_to_fixpoint(&work, &operations)).await?;
         for done in &mut report.operations {

@@ -141,20 +141,67 @@ async fn the_barrier_waits_for_older_transactions_and_names_the_one_that_does_no
     database.run(&["CREATE TABLE elsewhere (id INT PRIMARY KEY)", "INSERT INTO elsewhere VALUES (1)"]).await;
     let mut engine = database.engine();
     engine.settings.barrier_timeout = Duration::from_secs(1);
-    let plan = database.plan(vec![database.add_key("child", "parent", "fk_barrier", OrphanPolicy::Fail)]).await;
+    let keys = ["fk_barrier", "fk_barrier_too"];
+    let plan =
+        database.plan(keys.map(|name| database.add_key("child", "parent", name, OrphanPolicy::Fail)).into()).await;
     let session = engine.begin("shop/first", &plan).await.unwrap();
     let mut old = database.application().await;
     old.run("BEGIN").await.unwrap();
     old.run("UPDATE elsewhere SET id = 2").await.unwrap();
     let error = run_section(&session, Section::Stage(0)).await.unwrap_err();
     assert_eq!(error.cause, Cause::BarrierTimeout, "{error}");
+    assert!(error.message.contains("2 keys from fk_barrier to fk_barrier_too"), "one wait serves both keys: {error}");
+    for name in keys {
+        assert_eq!(database.keys_named(name).await, 1, "{name} is enforced while its proof waits");
+    }
     assert!(error.message.contains(&format!("connection {} ", old.id)), "{error} does not name connection {}", old.id);
     old.run("COMMIT").await.unwrap();
     session.release().await.unwrap();
     // Other tests' transactions are waited for too, and take their time.
     let session = database.engine().begin("shop/first", &plan).await.unwrap();
     let report = run_section(&session, Section::Stage(0)).await.unwrap();
-    assert_eq!(report.operations[0].tries, 0, "the key was there already and only had to be validated");
+    assert_eq!(report.operations.len(), 2);
+    for done in report.operations {
+        assert_eq!(done.tries, 0, "{} was there already and only had to be validated", done.operation);
+    }
+    session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_keys_added_together_only_the_one_that_does_not_hold_is_dropped() {
+    let database = Database::fresh("two_keys", PARENT_AND_CHILD).await;
+    database
+        .run(&[
+            "CREATE TABLE other (id INT PRIMARY KEY, parent_id INT NULL, KEY (parent_id))",
+            "INSERT INTO other VALUES (1, 1), (2, 2)",
+        ])
+        .await;
+    let mut engine = database.engine();
+    engine.settings.max_retries = 100;
+    let keys = vec![
+        database.add_key("child", "parent", "fk_lies", OrphanPolicy::Fail),
+        database.add_key("other", "parent", "fk_holds", OrphanPolicy::Fail),
+    ];
+    let plan = database.plan(keys).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    let mut deleter = database.application().await;
+    deleter.run("BEGIN").await.unwrap();
+    // The count before the key sees nothing of it, and the change waits for it.
+    deleter.run("DELETE FROM parent WHERE id = 3").await.unwrap();
+    let (progress, mut reading) = Progress::new();
+    let stop = Stop::default();
+    let running = session.run(Section::Stage(0), Allowance::default(), &progress, &stop);
+    let committing = async {
+        reading.wait_for(|reading| reading.waiting.is_some()).await.unwrap();
+        deleter.run("COMMIT").await.unwrap();
+    };
+    let (result, ()) =
+        tokio::time::timeout(PATIENCE, futures::future::join(running, committing)).await.expect("the work ends");
+    let error = result.unwrap_err();
+    assert_eq!(error.cause, Cause::OrphansFound, "{error}");
+    assert!(error.message.contains("fk_lies was dropped again"), "{error}");
+    assert_eq!(database.keys_named("fk_holds").await, 1);
+    assert_eq!(database.keys_named("fk_lies").await, 0, "a key that does not hold is not left there");
     session.release().await.unwrap();
 }
 
