@@ -23,6 +23,7 @@ pub mod promotion;
 pub mod reference;
 pub mod refusals;
 pub mod spec;
+pub mod state_diagram;
 pub mod status;
 mod status_plan;
 mod status_work;

@@ -157,6 +157,7 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
                 rollback.remaining.clear();
             }
             begin_again(status, Phase::RollBack);
+            taking_back(status, generation, now);
             active(status, Phase::RollBack, Reason::RollingBack, message, generation, now);
         }
         Verdict::GoOn(message) => {
@@ -187,6 +188,58 @@ fn failed_in(
     {
         let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
         writer.set(condition, ConditionStatus::False, reason, message);
+    }
+}
+
+/// Steps whose conditions say what stands in the world, which a rollback changes.
+const TAKEN_BACK: [ConditionType; 5] = [
+    ConditionType::CleanedUp,
+    ConditionType::TypesFixed,
+    ConditionType::UniquesAdded,
+    ConditionType::ForeignKeysAdded,
+    ConditionType::SchemaUpdated,
+];
+
+/// Says of every step that had done something how far it is taken back. One that was skipped has done nothing.
+fn take_back(
+    status: &mut SchemaMigrationStatus,
+    value: ConditionStatus,
+    reason: Reason,
+    message: &str,
+    generation: i64,
+    now: Timestamp,
+) {
+    for condition in TAKEN_BACK {
+        let concerned = find(&status.conditions, condition).is_some_and(|each| {
+            let undoing = [Reason::RollingBack, Reason::RollbackFailed];
+            (each.status == ConditionStatus::True.as_str() && each.reason != Reason::Skipped.as_str())
+                || undoing.iter().any(|reason| reason.as_str() == each.reason)
+        });
+        if concerned {
+            ConditionWriter::new(&mut status.conditions, generation, now).set(condition, value, reason, message);
+        }
+    }
+}
+
+/// What every step did is being taken back.
+fn taking_back(status: &mut SchemaMigrationStatus, generation: i64, now: Timestamp) {
+    let message = "what this step did is being taken back";
+    take_back(status, ConditionStatus::Unknown, Reason::RollingBack, message, generation, now);
+}
+
+/// How far every step is taken back once the rollback has ended.
+fn taken_back(status: &mut SchemaMigrationStatus, whole: bool, generation: i64, now: Timestamp) {
+    if !whole {
+        let message = "the rollback could not finish, so this step may stand, as a whole or in part: the condition RolledBack says what does";
+        return take_back(status, ConditionStatus::Unknown, Reason::RollbackFailed, message, generation, now);
+    }
+    let message = "what this step did was taken back";
+    take_back(status, ConditionStatus::False, Reason::RollbackSucceeded, message, generation, now);
+    for stage in &mut status.stages {
+        (stage.added, stage.verified) = (0, 0);
+        if stage.state != StageState::Failed {
+            (stage.state, stage.started, stage.finished) = (StageState::Pending, None, None);
+        }
     }
 }
 
@@ -332,6 +385,7 @@ fn roll_back(
     // The way back has its own limits.
     status.retrying = None;
     failed_in(status, failed, reason, message, generation, now);
+    taking_back(status, generation, now);
     let text = format!("taking every change back, because {failed} failed: {message}");
     active(status, Phase::RollBack, Reason::RollingBack, &text, generation, now);
 }
@@ -369,10 +423,14 @@ fn ended(status: &mut SchemaMigrationStatus, end: &End, generation: i64, now: Ti
         writer.set(ConditionType::Stalled, ConditionStatus::True, reason, message.clone());
     }
     match end {
-        End::RolledBack(_) => writer.set(ConditionType::RolledBack, ConditionStatus::True, reason, message.clone()),
+        End::RolledBack(_) => {
+            writer.set(ConditionType::RolledBack, ConditionStatus::True, reason, message.clone());
+            taken_back(status, true, generation, now);
+        }
         End::Failed(failed, ..) => {
-            if let Some(condition) = failed.condition() {
-                writer.set(condition, ConditionStatus::False, reason, message.clone());
+            failed_in(status, *failed, reason, message, generation, now);
+            if *failed == Phase::RollBack {
+                taken_back(status, false, generation, now);
             }
         }
         End::Held { phase, reason, failure, .. } => failed_in(status, *phase, *reason, failure, generation, now),

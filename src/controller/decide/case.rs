@@ -38,9 +38,31 @@ pub(super) enum JobEnd<'a> {
     Failed { name: &'a str, message: String, delete: bool },
 }
 
+/// Whether a task is begun behind the gate of a step.
+fn belongs(task: Task, step: GatePoint<'_>) -> bool {
+    match task {
+        Task::CountBeforeBackup(_) | Task::CheckBackup(_) => step == GatePoint::Phase(GatedPhase::BackUp),
+        Task::Validate => step == GatePoint::Phase(GatedPhase::Validate),
+        Task::CheckBeforeStart | Task::Section(Section::CleanUp) => step == GatePoint::Phase(GatedPhase::CleanUp),
+        Task::Section(Section::FixTypes) => step == GatePoint::Phase(GatedPhase::FixTypes),
+        Task::Section(Section::AddUniques) => step == GatePoint::Phase(GatedPhase::AddUniques),
+        Task::Section(Section::Stage(_)) => matches!(step, GatePoint::Stage(_)),
+        Task::Test => step == GatePoint::Phase(GatedPhase::Test),
+        Task::Prove => step == GatePoint::Phase(GatedPhase::Complete),
+        Task::Purge => step == GatePoint::Phase(GatedPhase::Purge),
+        Task::Preflight | Task::Plan | Task::Undo => false,
+    }
+}
+
 impl Case<'_> {
     pub(super) fn phase(&self) -> Phase {
         self.status.phase.unwrap_or(Phase::Preflight)
+    }
+
+    /// The phase that a failure belongs to: the first that is not done, which is the one after the phase that is shown where nothing of it
+    /// has begun.
+    pub(super) fn failing(&self) -> Phase {
+        super::position(self.status).unwrap_or_else(|| self.phase())
     }
 
     pub(super) fn has_finalizer(&self) -> bool {
@@ -77,6 +99,13 @@ impl Case<'_> {
     pub(super) fn gate(&self, step: GatePoint<'_>) -> Option<Decision> {
         match &self.observed.task {
             TaskState::Idle => {}
+            // What an earlier step left says nothing about this one.
+            TaskState::Running(task, _) if !belongs(*task, step) => {
+                return Some(Decision::new(Verdict::Unchanged).effect(Effect::StopTask));
+            }
+            TaskState::Ended(task, _) if !belongs(*task, step) => {
+                return Some(Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(*task)).at_once());
+            }
             TaskState::Running(..) => return self.stop_outside_hours(step),
             TaskState::Ended(task, Err(error)) if error.cause == Cause::TimeTooShort => {
                 return Some(self.wait_for_more_time(step, *task, &error.message));
@@ -103,7 +132,7 @@ impl Case<'_> {
                 Some(decision)
             }
             gates::Verdict::Denied(denied, message) => {
-                let mut decision = self.fail(self.phase(), Reason::ApprovalDenied, &message);
+                let mut decision = self.fail(self.failing(), Reason::ApprovalDenied, &message);
                 decision.gates = denied;
                 Some(decision)
             }
@@ -278,7 +307,7 @@ impl Case<'_> {
 
     /// Fails in the phase where the migration stands.
     pub(super) fn fail_with(&self, reason: Reason, message: &str) -> Decision {
-        self.fail(self.phase(), reason, message)
+        self.fail(self.failing(), reason, message)
     }
 
     /// A failure: before the first change an end, after it the rollback.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::api::gates::{GatePoint, GatedPhase};
-use crate::api::status::{Phase, StageState};
+use crate::api::status::{JobPurpose, JobState, JobStatus, Phase, StageState};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Allowance;
 use crate::mysql::report::SectionReport;
@@ -15,6 +15,9 @@ use super::super::observed::{Task, TaskResult};
 use super::before::{passed, skipped};
 use super::case::Case;
 use super::failure::unexpected;
+
+/// Backups that are made while one after the other grows too old before the first change can begin.
+const MOST_BACKUPS: usize = 10;
 
 pub(super) fn clean_up(case: &Case<'_>) -> Decision {
     if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::CleanUp)) {
@@ -55,6 +58,15 @@ fn backup_too_old(case: &Case<'_>) -> Option<Decision> {
         return Some(case.fail_with(Reason::BackupCannotBeFresh, &message));
     }
     (length(taken, case.now) > max_age.get()).then(|| {
+        let made = |job: &&JobStatus| job.purpose == JobPurpose::Backup && job.state == JobState::Succeeded;
+        let made = case.status.jobs.iter().filter(made).count();
+        if made >= MOST_BACKUPS {
+            let message = format!(
+                "{made} backups grew older than spec.backup.maxAge {max_age} before the first change could begin: allow more, or let what \
+                 stands between the two be shorter, such as the time between the windows before BackUp and CleanUp in spec.gates"
+            );
+            return case.fail_with(Reason::BackupCannotBeFresh, &message);
+        }
         let message = format!("the backup of {taken} is older than spec.backup.maxAge {max_age}; it is made again");
         Decision::new(Verdict::BackUpAgain(Reason::BackupTooOld, message)).at_once()
     })

@@ -110,7 +110,8 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
     }
     let stray = |job: &&JobStatus| job.state == JobState::Running && job.purpose != JobPurpose::UndoSchemaUpdate;
     if let Some(job) = case.status.jobs.iter().find(stray) {
-        return stop_job(case, job);
+        let stopping = Verdict::Working(Phase::RollBack, format!("stopping the Job {}", job.name));
+        return stop_job(case, job, stopping, "stopped, because the migration is taken back");
     }
     let ran = case.status.jobs.iter().any(|job| job.purpose == JobPurpose::SchemaUpdate);
     let undo = case.migration.spec.schema_update.as_ref().and_then(|update| update.undo_pod_template_ref.as_ref());
@@ -171,18 +172,16 @@ fn make_room(case: &Case<'_>) -> Option<Decision> {
     }
 }
 
-/// Stops a Job that was at work when the way back began, and records what became of it.
-fn stop_job(case: &Case<'_>, job: &JobStatus) -> Decision {
-    let decision = Decision::new(Verdict::Working(Phase::RollBack, format!("stopping the Job {}", job.name)));
+/// Stops a Job whose result is of no use any more, and records what became of it.
+pub(super) fn stop_job(case: &Case<'_>, job: &JobStatus, verdict: Verdict, why: &str) -> Decision {
+    let decision = Decision::new(verdict);
     let (state, message) = match case.observed.job(&job.name) {
         JobView::Running { .. } => {
             return decision.effect(Effect::DeleteJob(job.name.clone())).after(Duration::from_secs(2));
         }
         JobView::Succeeded { .. } => (JobState::Succeeded, None),
         JobView::Failed { reason, .. } => (JobState::Failed, Some(reason.clone())),
-        JobView::Missing | JobView::Foreign(_) => {
-            (JobState::Failed, Some("stopped, because the migration is taken back".to_owned()))
-        }
+        JobView::Missing | JobView::Foreign(_) => (JobState::Failed, Some(why.to_owned())),
     };
     decision.fact(Fact::JobSeen { name: job.name.clone(), uid: None, state, message }).at_once()
 }

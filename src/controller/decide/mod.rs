@@ -180,13 +180,22 @@ fn list(problems: &[(String, String)]) -> String {
 }
 
 fn anew(case: &Case<'_>) -> Decision {
+    let unchanged = || Decision::new(Verdict::Unchanged);
     match &case.observed.task {
-        TaskState::Running(..) => Decision::new(Verdict::Unchanged).effect(Effect::StopTask),
-        TaskState::Ended(task, _) => Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(*task)).at_once(),
-        TaskState::Idle => {
-            Decision::new(Verdict::Anew("the spec was changed before the first change was made".to_owned())).at_once()
-        }
+        TaskState::Running(..) => return unchanged().effect(Effect::StopTask),
+        TaskState::Ended(task, _) => return unchanged().effect(Effect::ForgetTask(*task)).at_once(),
+        TaskState::Idle => {}
     }
+    // After an end nothing of the cluster is read; what was left is given back first.
+    if position(case.status).is_none() && (case.has_finalizer() || case.observed.session) {
+        return unchanged().effect(Effect::Release).at_once();
+    }
+    if let Some(job) = case.status.jobs.iter().find(|job| job.state == JobState::Running)
+        && position(case.status).is_some()
+    {
+        return failure::stop_job(case, job, Verdict::Unchanged, "stopped, because the spec was changed");
+    }
+    Decision::new(Verdict::Anew("the spec was changed before the first change was made".to_owned())).at_once()
 }
 
 fn ended(case: &Case<'_>) -> Decision {

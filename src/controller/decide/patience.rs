@@ -71,7 +71,7 @@ impl Case<'_> {
         };
         let Some(fact) = self.bear(reason, patience) else {
             let waited = self.troubled_since().map_or(Duration::ZERO, |since| between(since, self.now));
-            return self.fail(self.phase(), reason, &format!("{message} (tried for {} s)", waited.as_secs()));
+            return self.fail(self.failing(), reason, &format!("{message} (tried for {} s)", waited.as_secs()));
         };
         let mut text = message.to_owned();
         if let Fact::Retrying { until, .. } = &fact {

@@ -14,7 +14,8 @@ use super::case::Case;
 pub(super) fn steer(case: &Case<'_>, position: Option<Phase>) -> Option<Decision> {
     let request = next_request(case.migration)?;
     // What the task that ended the migration left is cleared away first, so that nothing goes on from it.
-    let cleared = matches!(case.observed.task, TaskState::Idle) || request.action == SteeringAction::Purge;
+    let left = case.observed.session || case.has_finalizer() || !matches!(case.observed.task, TaskState::Idle);
+    let cleared = !left || request.action == SteeringAction::Purge;
     if position.is_none() && !cleared {
         return None;
     }
@@ -62,7 +63,7 @@ fn abort(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision
                 (true, OnFailure::Hold) => "stopped; everything stays where it is, as spec.rollback.onFailure says",
                 (true, _) => "stopped; changes are taken back",
             };
-            let decision = case.fail(case.phase(), Reason::Aborted, &failure);
+            let decision = case.fail(case.failing(), Reason::Aborted, &failure);
             accepted(stopping(case, decision), request, message)
         }
     }
@@ -77,7 +78,7 @@ fn roll_back(case: &Case<'_>, position: Option<Phase>, request: Request) -> Deci
     };
     match (position, end_reason(case)) {
         (None, Some(Reason::Held)) => {
-            let phase = case.status.rollback.as_ref().map_or(case.phase(), |rollback| rollback.failed_phase);
+            let phase = case.status.rollback.as_ref().map_or(case.failing(), |rollback| rollback.failed_phase);
             accepted(begin(phase), request, "changes are taken back")
         }
         (None, Some(Reason::RollbackFailed)) => rollback_again(request),
@@ -94,7 +95,7 @@ fn roll_back(case: &Case<'_>, position: Option<Phase>, request: Request) -> Deci
                 SteeringAction::Abort.annotation()
             ),
         ),
-        _ => accepted(stopping(case, begin(case.phase())), request, "changes are taken back"),
+        _ => accepted(stopping(case, begin(case.failing())), request, "changes are taken back"),
     }
 }
 

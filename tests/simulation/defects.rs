@@ -1,0 +1,71 @@
+//! Ten ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
+//! what it is there to find: `property.rs` has a test for each.
+
+use holdfast::api::SchemaMigration;
+use holdfast::api::SchemaMigrationStatus;
+use holdfast::controller::decision::{Decision, Effect, End, Verdict};
+use holdfast::controller::observed::Task;
+
+/// A way of breaking the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// `decide` does not look at the gates of the spec.
+    GateSkipped,
+    /// The status is written whatever version was read.
+    ConflictIgnored,
+    /// Names of Jobs hold something that a restart changes, so that what was begun before is begun again.
+    EffectRepeated,
+    /// The end is recorded when the proof begins.
+    SuccessBeforeProof,
+    /// The fence and the epoch of the journal are not looked at.
+    LockIgnored,
+    /// Undo takes the newest operation back, forgets the others, and compares nothing.
+    RollbackStopsEarly,
+    /// Names of Jobs lack the attempt.
+    JobNameReused,
+    /// A request is acted on and not acknowledged.
+    TokenTwice,
+    /// What was decided on a status that others have changed since is carried out all the same.
+    StaleTrusted,
+    /// Each failure begins the patience anew.
+    NoDeadline,
+}
+
+/// The resource as a broken `decide` sees it.
+pub(crate) fn seen(defect: Option<Defect>, migration: &SchemaMigration) -> SchemaMigration {
+    let mut seen = migration.clone();
+    if defect == Some(Defect::GateSkipped) {
+        seen.spec.gates.clear();
+    }
+    seen
+}
+
+/// What a broken `decide` says.
+pub(crate) fn decided(defect: Option<Defect>, mut decision: Decision) -> Decision {
+    if defect == Some(Defect::SuccessBeforeProof) && matches!(decision.effect, Effect::StartTask(Task::Prove, _)) {
+        decision.verdict = Verdict::Ended(End::Complete("proven".to_owned()));
+        decision.effect = Effect::None;
+    }
+    decision
+}
+
+/// What a broken `project` writes.
+pub(crate) fn projected(
+    defect: Option<Defect>,
+    before: &SchemaMigrationStatus,
+    mut after: SchemaMigrationStatus,
+) -> SchemaMigrationStatus {
+    if defect == Some(Defect::TokenTwice) {
+        after.last_handled = before.last_handled.clone();
+    }
+    after
+}
+
+/// The name under which a Job is made and looked for.
+pub(crate) fn job_name(defect: Option<Defect>, name: &str, life: u32) -> String {
+    match defect {
+        Some(Defect::EffectRepeated) => format!("{name}.{life}"),
+        Some(Defect::JobNameReused) => name.rsplit_once('-').map_or(name, |(head, _)| head).to_owned(),
+        _ => name.to_owned(),
+    }
+}

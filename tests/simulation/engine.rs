@@ -1,0 +1,608 @@
+//! The engine's tasks, one visible step at a time: what `src/mysql` and `src/controller/work.rs` do to the server, without SQL. A task
+//! can be met by a fault, a stop, or the death of its process between any two steps.
+
+use std::sync::Arc;
+
+use holdfast::api::SchemaMigration;
+use holdfast::api::status::{JobPurpose, TestedStatus, ValidationCount};
+use holdfast::controller::observed::{Task, TaskResult};
+use holdfast::mysql::report::{OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
+use holdfast::mysql::{Allowance, Cause, Error, Reading};
+use holdfast::plan::Plan;
+use holdfast::plan::model::{LockClass, Section};
+use jiff::SignedDuration;
+
+use crate::database::{Connection, Ending, Entry, Migration, Standing, Statement};
+use crate::defects::Defect;
+use crate::plans::{self, Kind};
+use crate::world::World;
+
+/// The fence and the journal in the hands of a task or kept for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Session {
+    pub(crate) connection: Connection,
+    /// Place in the journal.
+    pub(crate) migration: usize,
+    pub(crate) epoch: u64,
+}
+
+/// The next step of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum At {
+    /// So many steps of reading are left.
+    Reading(u32),
+    Begin,
+    Check,
+    Operation(usize),
+    Change(usize),
+    Await(usize),
+    Record(usize),
+    Close(Ending),
+}
+
+/// A task at work.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) task: Task,
+    allowance: Allowance,
+    /// The resource as it was when the task began.
+    migration: SchemaMigration,
+    pub(crate) stop: bool,
+    at: At,
+    pub(crate) session: Option<Session>,
+    pub(crate) reading: Reading,
+    /// What undo has to take back, newest first; of a section, its operations.
+    list: Vec<String>,
+    result: Option<Result<TaskResult, Error>>,
+    done: Vec<String>,
+}
+
+type Ended = Result<TaskResult, Error>;
+
+fn error<T>(cause: Cause, message: impl Into<String>) -> Result<T, Error> {
+    Err(Error::new(cause, message))
+}
+
+impl Run {
+    pub(crate) fn new(task: Task, allowance: Allowance, migration: SchemaMigration, session: Option<Session>) -> Self {
+        let at = match task {
+            Task::Section(_) | Task::Prove | Task::Undo => At::Begin,
+            _ => At::Reading(2),
+        };
+        let (stop, reading) = (false, Reading::default());
+        Self { task, allowance, migration, stop, at, session, reading, list: vec![], result: None, done: vec![] }
+    }
+
+    /// Whether it works under a fence.
+    pub(crate) fn in_session(&self) -> bool {
+        !matches!(self.at, At::Reading(_))
+    }
+
+    fn digest(&self) -> String {
+        let status = self.migration.status.as_ref();
+        status.and_then(|status| status.plan.as_ref()).map(|plan| plan.digest.clone()).unwrap_or_default()
+    }
+
+    fn name(&self) -> &str {
+        self.migration.metadata.name.as_deref().unwrap_or_default()
+    }
+}
+
+impl World {
+    /// One step of a task of a process; its result, once it has ended.
+    pub(crate) fn step(&mut self, process: usize, run: &mut Run) -> Option<Ended> {
+        if let At::Reading(left) = run.at {
+            if run.stop {
+                return Some(error(Cause::Stopped, "stopped at a safe point"));
+            }
+            if left > 0 && self.rng.bool() {
+                run.at = At::Reading(left - 1);
+                return None;
+            }
+            return Some(self.read(process, run));
+        }
+        if let At::Close(ending) = run.at {
+            return Some(self.close(process, run, ending));
+        }
+        match self.work(process, run) {
+            Ok(()) => None,
+            Err(failure) => self.failed(run, failure),
+        }
+    }
+
+    /// What becomes of the session when a task fails.
+    fn failed(&mut self, run: &mut Run, failure: Error) -> Option<Ended> {
+        match failure.cause {
+            Cause::RollbackIncomplete => {
+                run.at = At::Close(Ending::Failed);
+                run.result = Some(Err(failure));
+                None
+            }
+            Cause::FenceLost | Cause::Unreachable | Cause::AccessDenied => {
+                if let Some(session) = run.session.take() {
+                    let until = self.now + SignedDuration::from_secs(self.rng.i64(0..60));
+                    self.database.orphan(session.connection, until);
+                }
+                Some(Err(failure))
+            }
+            _ => Some(Err(failure)),
+        }
+    }
+
+    fn reach(&mut self, process: usize) -> Result<(), Error> {
+        if !self.database.reachable || self.processes[process].cut_off {
+            return error(Cause::Unreachable, "connection: refused");
+        }
+        Ok(())
+    }
+
+    fn planned(&self, run: &Run) -> Arc<Plan> {
+        self.cluster.plans.get(&run.digest()).cloned().expect("a task runs only once its plan is stored")
+    }
+
+    fn read(&mut self, process: usize, run: &Run) -> Ended {
+        self.reach(process)?;
+        if self.faults && self.rng.u32(0..40) == 0 {
+            return error(Cause::Server, "MySQL error 1105: simulated");
+        }
+        match run.task {
+            Task::Preflight if self.database.busy => error(Cause::NotReady, "300 sessions are active, 200 are allowed"),
+            Task::Preflight => Ok(TaskResult::PreflightPassed { server: "MySQL 9.7".to_owned() }),
+            Task::Plan => self.compute_plan(run),
+            Task::CountBeforeBackup(_) => Ok(TaskResult::Counted { baseline: "{}".to_owned() }),
+            Task::CheckBackup(_) => {
+                let status = run.migration.status.clone().unwrap_or_default();
+                let job = status.jobs.iter().rev().find(|job| job.purpose == JobPurpose::Backup);
+                Ok(match job.and_then(|job| self.cluster.jobs.get(&job.name)) {
+                    Some(job) if job.over => TaskResult::BackupProven,
+                    _ => TaskResult::BackupUnproven("the backup Job is gone before its result was compared".to_owned()),
+                })
+            }
+            Task::Validate => {
+                let plan = self.planned(run);
+                let rows = plan.operations.iter().filter(|operation| plans::kind(&operation.id) == Kind::Rows);
+                let report = rows.map(|operation| ValidationCount {
+                    issue_type: format!("orphans: {}", operation.id),
+                    count: i64::try_from(self.database.orphans[plans::table(&operation.id)]).unwrap(),
+                });
+                Ok(TaskResult::Validated { report: report.collect(), stops: None })
+            }
+            Task::CheckBeforeStart => {
+                let plan = self.planned(run);
+                let uid = run.migration.metadata.uid.clone().unwrap_or_default();
+                let own = self.processes[process].memory.get(&uid).is_some_and(|memory| memory.session.is_some());
+                if !own && let Some(holder) = self.database.fence {
+                    return error(Cause::LockHeld, format!("the schema shop is in the hands of connection {holder}"));
+                }
+                if self.database.server != plan.server.server_uuid {
+                    return Ok(TaskResult::Drifted(format!("the server {} answers", self.database.server)));
+                }
+                if plan.tables.values().any(|before| *before != plans::definition(&self.database.objects)) {
+                    return Ok(TaskResult::Drifted("the catalogue is not what the plan says".to_owned()));
+                }
+                Ok(TaskResult::MayStart)
+            }
+            Task::Test => {
+                if self.faults && self.rng.u32(0..25) == 0 {
+                    return error(Cause::TestFailed, "a probe of fk-a did not cascade");
+                }
+                Ok(TaskResult::Tested(TestedStatus { probes: 1, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() }))
+            }
+            Task::Purge => {
+                if let Some(holder) = self.database.fence {
+                    return error(Cause::LockHeld, format!("the fence of shop is held by connection {holder}"));
+                }
+                let digest = run.digest();
+                let mut entries = 0;
+                for migration in self.database.journal.iter_mut().filter(|migration| migration.digest == digest) {
+                    if matches!(migration.ending, Ending::Running | Ending::Failed) {
+                        return error(Cause::Drifted, "the journal says that a migration of the plan has not ended");
+                    }
+                    for entry in &mut migration.entries {
+                        entries += std::mem::take(&mut entry.quarantined);
+                    }
+                }
+                Ok(TaskResult::Purged { entries, tables: 1 })
+            }
+            Task::Section(_) | Task::Prove | Task::Undo => error(Cause::Server, "needs a session"),
+        }
+    }
+
+    fn compute_plan(&mut self, run: &Run) -> Ended {
+        if let Some(missing) = &self.cluster.missing {
+            return error(Cause::NotReady, missing.clone());
+        }
+        let content = self.content_digest(&run.migration);
+        let wish = self.wish(run.name());
+        let plan = plans::plan(wish, &content, &self.database.objects, &self.database.server);
+        let generation = run.migration.metadata.generation.unwrap_or(0);
+        let status = plans::status(&plan, generation, self.now);
+        let stages = plans::stage_statuses(&plan);
+        let operations = i64::try_from(plan.operations.len()).unwrap();
+        let server_uuid = plan.server.server_uuid.clone();
+        self.cluster.plans.insert(plan.digest.clone(), Arc::new(plan));
+        Ok(TaskResult::Planned { status: Box::new(status), server_uuid, content_digest: content, stages, operations })
+    }
+
+    /// Takes the fence and opens the journal.
+    fn begin(&mut self, process: usize, run: &Run) -> Result<Session, Error> {
+        self.reach(process)?;
+        let known = run.migration.status.as_ref().and_then(|status| status.server_uuid.clone());
+        if known.is_some_and(|known| known != self.database.server) {
+            return error(Cause::ServerChanged, format!("the server {} answers", self.database.server));
+        }
+        let ignored = self.defect == Some(Defect::LockIgnored);
+        if let Some(holder) = self.database.fence.filter(|_| !ignored) {
+            return error(Cause::LockHeld, format!("the fence of shop is held by connection {holder}"));
+        }
+        if self.database.statement.is_some() && !ignored {
+            return error(Cause::LockHeld, "a schema change of an earlier session still runs on shop");
+        }
+        let plan = self.planned(run);
+        let other =
+            self.database.journal.iter().find(|other| other.ending == Ending::Running && other.digest != plan.digest);
+        if let Some(other) = other.filter(|_| !ignored) {
+            return error(Cause::LockHeld, format!("the migration of {} on shop is not finished", other.owner));
+        }
+        let connection = self.database.connect();
+        if !ignored || self.database.fence.is_none() {
+            self.database.fence = Some(connection);
+        }
+        let own = self
+            .database
+            .journal
+            .iter()
+            .rposition(|own| own.digest == plan.digest && matches!(own.ending, Ending::Running | Ending::Failed));
+        let owner = run.name().to_owned();
+        let Some(place) = own else {
+            let started = Migration {
+                owner,
+                digest: plan.digest.clone(),
+                epoch: 1,
+                ending: Ending::Running,
+                entries: Vec::new(),
+            };
+            self.database.journal.push(started);
+            let migration = self.database.journal.len() - 1;
+            if plan.tables.values().any(|before| *before != plans::definition(&self.database.objects)) {
+                self.database.journal[migration].ending = Ending::RolledBack;
+                // Proven before, and whoever proved it could not tell anybody.
+                let earlier = self.database.journal[..migration].iter().rposition(|other| other.digest == plan.digest);
+                if let Some(place) = earlier.filter(|place| self.database.journal[*place].ending == Ending::Complete) {
+                    let proven = &mut self.database.journal[place];
+                    (proven.epoch, proven.ending) = (proven.epoch + 1, Ending::Running);
+                    return Ok(Session { connection, migration: place, epoch: proven.epoch });
+                }
+                self.database.disconnect(connection);
+                return error(Cause::Drifted, "the catalogue is not what plan and journal say");
+            }
+            return Ok(Session { connection, migration, epoch: 1 });
+        };
+        let objects = self.database.objects.clone();
+        let resumed = &mut self.database.journal[place];
+        (resumed.epoch, resumed.ending, resumed.owner) = (resumed.epoch + 1, Ending::Running, owner);
+        for entry in &mut resumed.entries {
+            if entry.standing == Standing::Intended
+                && plans::kind(&entry.id) == Kind::Object
+                && objects.contains(&entry.id)
+            {
+                entry.standing = Standing::Done;
+            }
+        }
+        Ok(Session { connection, migration: place, epoch: resumed.epoch })
+    }
+
+    /// Whether the session may still write, as every transaction of the engine checks.
+    fn write(&mut self, process: usize, run: &Run) -> Result<Session, Error> {
+        self.reach(process)?;
+        let Some(session) = run.session else { return error(Cause::FenceLost, "the fence was lost") };
+        let current = &self.database.journal[session.migration];
+        let ours = current.epoch == session.epoch && current.ending == Ending::Running;
+        let held = self.database.fence == Some(session.connection);
+        if (!ours || !held) && self.defect != Some(Defect::LockIgnored) {
+            return error(Cause::FenceLost, "the fence was lost: another session has taken over");
+        }
+        self.database.write(session.connection, session.migration, session.epoch);
+        Ok(session)
+    }
+
+    fn work(&mut self, process: usize, run: &mut Run) -> Result<(), Error> {
+        match run.at.clone() {
+            At::Begin => {
+                if run.session.is_none() {
+                    run.session = Some(self.begin(process, run)?);
+                }
+                run.at = At::Check;
+            }
+            At::Check => self.look(process, run)?,
+            At::Operation(at) => match run.list.get(at).cloned() {
+                None => self.all_done(run),
+                Some(id) => {
+                    if run.stop {
+                        return error(Cause::Stopped, "stopped at a safe point, as asked");
+                    }
+                    run.reading.activity = id.clone();
+                    (run.reading.operations_done, run.reading.operations_total) = (at as u64, run.list.len() as u64);
+                    match run.task {
+                        Task::Undo => self.undo_one(process, run, at, &id)?,
+                        _ => self.announce(process, run, at, &id)?,
+                    }
+                }
+            },
+            At::Change(at) => {
+                let id = run.list[at].clone();
+                self.change(process, run, at, &id)?;
+            }
+            At::Await(at) => {
+                let session = self.write(process, run)?;
+                let running = self.database.statement.as_ref();
+                if running.is_none_or(|statement| statement.connection != session.connection) {
+                    run.at = At::Record(at);
+                }
+            }
+            At::Record(at) => {
+                let session = self.write(process, run)?;
+                let id = run.list[at].clone();
+                let undo = run.task == Task::Undo;
+                let rows = if undo { self.put_back(session.migration, &id) } else { 0 };
+                let entry = self.database.journal[session.migration].entry_mut(&id);
+                if let Some(entry) = entry {
+                    entry.standing = if undo { Standing::Undone } else { Standing::Done };
+                    entry.quarantined -= rows;
+                }
+                run.done.push(id);
+                run.at = At::Operation(at + 1);
+            }
+            At::Reading(_) | At::Close(_) => {}
+        }
+        Ok(())
+    }
+
+    fn put_back(&mut self, migration: usize, id: &str) -> u64 {
+        let rows = self.database.journal[migration].entry(id).map_or(0, |entry| entry.quarantined);
+        self.database.orphans[plans::table(id)] += rows;
+        rows
+    }
+
+    /// What a task looks at under the fence before it begins.
+    fn look(&mut self, process: usize, run: &mut Run) -> Result<(), Error> {
+        self.reach(process)?;
+        let Some(session) = run.session else { return error(Cause::FenceLost, "the fence was lost") };
+        if !self.database.alive(session.connection) {
+            return error(Cause::FenceLost, "the fence was lost");
+        }
+        let plan = self.planned(run);
+        match run.task {
+            Task::Section(section) => {
+                self.compare(&plan, session.migration)?;
+                let operations = plan.operations.iter().filter(|operation| operation.section == section);
+                run.list = operations.map(|operation| operation.id.clone()).collect();
+                if section == Section::CleanUp {
+                    let rows: u64 = run.list.iter().map(|id| self.database.orphans[plans::table(id)]).sum();
+                    self.allows(run, session, rows)?;
+                }
+                run.at = At::Operation(0);
+            }
+            Task::Prove => {
+                if run.stop {
+                    return error(Cause::Stopped, "stopped at a safe point, as asked");
+                }
+                let keys = plan.operations.iter().filter(|operation| plans::kind(&operation.id) == Kind::Key);
+                for key in keys {
+                    if !self.database.objects.contains(&key.id) {
+                        return error(Cause::VerificationFailed, format!("key {} is not in the catalogue", key.id));
+                    }
+                }
+                run.result = Some(Ok(TaskResult::Proven(Box::new(Proof {
+                    server_uuid: self.database.server.clone(),
+                    proven_at: String::new(),
+                    keys: Vec::new(),
+                    uniques: Vec::new(),
+                    expectations: Vec::new(),
+                    sessions_without_checks: Some(0),
+                    checks_off_globally: false,
+                }))));
+                run.at = At::Close(Ending::Complete);
+            }
+            _ => {
+                let entries = &self.database.journal[session.migration].entries;
+                let standing = entries.iter().rev().filter(|entry| entry.standing != Standing::Undone);
+                run.list = standing.map(|entry| entry.id.clone()).collect();
+                run.at = At::Operation(0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the catalogue is what plan and journal say.
+    fn compare(&self, plan: &Plan, migration: usize) -> Result<(), Error> {
+        let journal = &self.database.journal[migration];
+        let mut own: Vec<&str> = Vec::new();
+        for operation in plan.operations.iter().filter(|operation| plans::kind(&operation.id) != Kind::Rows) {
+            own.push(&operation.id);
+            let there = self.database.objects.contains(&operation.id);
+            let standing = journal.entry(&operation.id).map(|entry| entry.standing);
+            match (there, standing) {
+                (false, Some(Standing::Done)) => {
+                    return error(Cause::Drifted, format!("{} was done, and somebody took it back", operation.id));
+                }
+                (true, None | Some(Standing::Undone)) => {
+                    return error(
+                        Cause::Drifted,
+                        format!("{} is there already, and this migration did not make it", operation.id),
+                    );
+                }
+                _ => {}
+            }
+        }
+        let others = self.database.objects.iter().filter(|object| !own.contains(&object.as_str()));
+        let others = others.map(String::as_str).collect::<Vec<_>>().join("\n");
+        if plan.tables.values().any(|before| *before != others) {
+            return error(
+                Cause::Drifted,
+                format!("table shop.child: it has {others:?} beside what this migration made"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether so many rows more may be taken.
+    fn allows(&self, run: &Run, session: Session, rows: u64) -> Result<(), Error> {
+        let taken = self.database.journal[session.migration].quarantined() + rows;
+        match run.allowance.max_rows {
+            Some(most) if taken > most => {
+                error(Cause::ApprovalExceeded, format!("cleanup needs to take {taken} rows, and {most} are approved"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the intent of an operation down.
+    fn announce(&mut self, process: usize, run: &mut Run, at: usize, id: &str) -> Result<(), Error> {
+        let session = self.write(process, run)?;
+        if self.database.journal[session.migration].entry(id).is_some_and(|entry| entry.standing == Standing::Done) {
+            run.done.push(id.to_owned());
+            run.at = At::Operation(at + 1);
+            return Ok(());
+        }
+        if let Some(until) = run.allowance.until {
+            if self.now >= until {
+                return error(Cause::Stopped, "stopped at a safe point, because the window closes");
+            }
+            if self.now + SignedDuration::from_secs(1) > until {
+                return error(Cause::TimeTooShort, format!("{id} does not fit into the window that closes at {until}"));
+            }
+        }
+        let plan = self.planned(run);
+        let copies = plan.operations.iter().any(|operation| operation.id == id && operation.lock == LockClass::Copy);
+        if copies && !run.allowance.copy {
+            return error(Cause::ApprovalExceeded, format!("{id} copies its table, and no approval allows a COPY"));
+        }
+        let journal = &mut self.database.journal[session.migration];
+        match journal.entry_mut(id) {
+            Some(entry) => entry.standing = Standing::Intended,
+            None => journal.entries.push(Entry { id: id.to_owned(), standing: Standing::Intended, quarantined: 0 }),
+        }
+        run.at = At::Change(at);
+        Ok(())
+    }
+
+    fn change(&mut self, process: usize, run: &mut Run, at: usize, id: &str) -> Result<(), Error> {
+        let session = self.write(process, run)?;
+        if self.faults && self.rng.u32(0..60) == 0 {
+            let causes = [Cause::RetriesExhausted, Cause::LockWaitTimeout, Cause::BarrierTimeout, Cause::AccessDenied];
+            return error(causes[self.rng.usize(0..causes.len())], "simulated");
+        }
+        let kind = plans::kind(id);
+        let orphans = self.database.orphans[plans::table(id)];
+        if kind != Kind::Object && orphans > 0 && !self.database.objects.contains(id) {
+            let batch = orphans.min(2);
+            self.allows(run, session, batch)?;
+            self.takes_rows(run.name(), &run.digest(), batch);
+            self.database.orphans[plans::table(id)] -= batch;
+            if let Some(entry) = self.database.journal[session.migration].entry_mut(id) {
+                entry.quarantined += batch;
+            }
+            return Ok(());
+        }
+        if kind == Kind::Rows || self.database.objects.contains(id) {
+            run.at = At::Record(at);
+            return Ok(());
+        }
+        self.start_statement(session, id, true);
+        run.at = At::Await(at);
+        Ok(())
+    }
+
+    fn start_statement(&mut self, session: Session, id: &str, adds: bool) {
+        let ends = self.now + SignedDuration::from_secs(self.rng.i64(0..30));
+        if let Some(running) = &self.database.statement {
+            let text = format!("two schema changes at once: {running:?}, and {id}");
+            self.database.fault(text);
+        }
+        self.database.statement = Some(Statement {
+            connection: session.connection,
+            migration: session.migration,
+            object: id.to_owned(),
+            adds,
+            ends,
+        });
+    }
+
+    fn undo_one(&mut self, process: usize, run: &mut Run, at: usize, id: &str) -> Result<(), Error> {
+        let session = self.write(process, run)?;
+        if self.defect == Some(Defect::RollbackStopsEarly) && at > 0 {
+            run.list.truncate(at);
+            return Ok(());
+        }
+        if self.faults && self.rng.u32(0..80) == 0 {
+            return error(Cause::RollbackIncomplete, format!("the rollback is not complete: {id}: simulated"));
+        }
+        if plans::kind(id) != Kind::Rows && self.database.objects.contains(id) {
+            if !self.database.made_by.contains_key(id) {
+                return error(Cause::RollbackIncomplete, format!("{id}: this migration did not make it so"));
+            }
+            self.start_statement(session, id, false);
+            run.at = At::Await(at);
+        } else {
+            run.at = At::Record(at);
+        }
+        Ok(())
+    }
+
+    /// All operations of the list are done.
+    fn all_done(&mut self, run: &mut Run) {
+        let migration = run.session.map_or(0, |session| session.migration);
+        let quarantined =
+            QuarantineCounts { orphans: self.database.journal[migration].quarantined(), ..Default::default() };
+        if run.task != Task::Undo {
+            let report = |id: &String| OperationReport {
+                operation: id.clone(),
+                milliseconds: 1,
+                tries: 1,
+                longest_try_milliseconds: 1,
+                rows: None,
+                found_done: false,
+            };
+            let Task::Section(section) = run.task else { return };
+            run.result = Some(Ok(TaskResult::Section(SectionReport {
+                section,
+                server_uuid: self.database.server.clone(),
+                operations: run.done.iter().map(report).collect(),
+                quarantined,
+            })));
+            run.at = At::Close(Ending::Running);
+            return;
+        }
+        let plan = self.planned(run);
+        let same = plan.tables.values().all(|before| *before == plans::definition(&self.database.objects));
+        if !same && self.defect != Some(Defect::RollbackStopsEarly) {
+            let failure = error(Cause::RollbackIncomplete, "table shop.child differs from its before-image");
+            (run.result, run.at) = (Some(failure), At::Close(Ending::Failed));
+            return;
+        }
+        let undone = run.done.clone();
+        let tables_compared = plan.tables.keys().cloned().collect();
+        let report = UndoReport { undone, tables_compared, quarantined, ..UndoReport::default() };
+        (run.result, run.at) = (Some(Ok(TaskResult::Undone(Box::new(report)))), At::Close(Ending::RolledBack));
+    }
+
+    /// Records the end in the journal and gives the fence back; a section only hands its result on.
+    fn close(&mut self, process: usize, run: &mut Run, ending: Ending) -> Ended {
+        let result = run.result.take().unwrap_or_else(|| error(Cause::Server, "no result"));
+        if ending == Ending::Running {
+            return result;
+        }
+        let written = self.write(process, run);
+        if let Some(session) = run.session.take() {
+            if written.is_ok() {
+                self.database.journal[session.migration].ending = ending;
+            }
+            self.database.disconnect(session.connection);
+        }
+        match (written, result) {
+            (Err(failure), Ok(_)) => Err(failure.while_doing("closing the journal")),
+            (_, result) => result,
+        }
+    }
+}
