@@ -91,6 +91,12 @@ pub fn evaluate(view: View<'_>, step: GatePoint<'_>, copies: Copies) -> Verdict 
         }
         gates.push(gate);
     }
+    if let Some((reason, message)) = &mut first_closed
+        && *reason == Reason::OutsideWindow
+        && let Some(apart) = never_open(&windows, view.now)
+    {
+        (*reason, *message) = (Reason::InvalidSpec, apart);
+    }
     match (denied, first_closed) {
         (Some(message), _) => Verdict::Denied(gates, message),
         (None, Some((reason, message))) => Verdict::Closed(gates, reason, message),
@@ -196,6 +202,20 @@ fn one(view: View<'_>, point: GatePoint<'_>, wants_approval: bool, window: Optio
     }
 }
 
+/// Why windows that hold together will never let a step begin; `None`: they will. One that is unusable says so itself.
+fn never_open(gates: &[&Gate], now: Timestamp) -> Option<String> {
+    let pairs = gates.iter().enumerate().flat_map(|(place, one)| gates.iter().skip(place + 1).map(move |two| (one, two)));
+    let before = |gate: &Gate| gate.before.point().map(|point| point.to_string()).unwrap_or_default();
+    let (one, two) = pairs
+        .into_iter()
+        .find(|(one, two)| matches!((&one.window, &two.window), (Some(a), Some(b)) if windows::meet(a, b, now) == Ok(false)))?;
+    Some(format!(
+        "the windows before {} and {} are never open at the same time, and a step needs both: change one of them in spec.gates",
+        before(one),
+        before(two)
+    ))
+}
+
 fn hours_of(gate: &Gate, now: Timestamp) -> Hours {
     let Some(window) = &gate.window else { return Hours::Any };
     let before = gate.before.point().map(|point| point.to_string()).unwrap_or_default();
@@ -258,6 +278,14 @@ pub fn problems(migration: &SchemaMigration, now: Timestamp) -> Vec<(String, Str
             && let Err(error) = windows::look(window, now)
         {
             found.push((format!("spec.gates[{index}].window"), error.to_string()));
+        }
+        let changes = migration.spec.gates.iter().filter(|other| {
+            other.window.is_some() && other.before.point().is_ok_and(|point| place(migration, point).is_some())
+        });
+        if gate.before.phase == Some(GatedPhase::Copy)
+            && let Some(apart) = changes.clone().find_map(|other| never_open(&[gate, other], now))
+        {
+            found.push((format!("spec.gates[{index}].window"), apart));
         }
     }
     found

@@ -16,6 +16,9 @@ const DAYS_BEFORE: i32 = 9;
 /// the week after.
 const DAYS: i32 = 27;
 
+/// Windows repeat every week; time zones move them against each other by an hour twice a year.
+const WEEKS_TO_MEET: SignedDuration = SignedDuration::from_hours(3 * 7 * 24);
+
 /// A window at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
@@ -74,6 +77,22 @@ pub fn look(window: &Window, now: Timestamp) -> Result<View, UnusableWindow> {
         Some(until) => Ok(View::Open { until: until.to_zoned(zone) }),
         None => Err(UnusableWindow::Calendar(now, "the window has no day".to_owned())),
     }
+}
+
+/// Whether both windows are open at one moment of the next weeks.
+///
+/// # Errors
+/// What makes one of them unusable.
+pub fn meet(one: &Window, other: &Window, now: Timestamp) -> Result<bool, UnusableWindow> {
+    let end = now.saturating_add(WEEKS_TO_MEET).unwrap_or(Timestamp::MAX);
+    let mut moment = now;
+    while moment < end {
+        moment = match (look(one, moment)?, look(other, moment)?) {
+            (View::Open { .. }, View::Open { .. }) => return Ok(true),
+            (View::Closed { next }, _) | (_, View::Closed { next }) => next.timestamp(),
+        };
+    }
+    Ok(false)
 }
 
 fn time_zone(window: &Window) -> Result<TimeZone, UnusableWindow> {

@@ -12,6 +12,7 @@ use holdfast::api::steering::{SteeringAction, next_request};
 use holdfast::api::{ConditionType, FINALIZER, Reason, SchemaMigration};
 use holdfast::controller::decide::decide;
 use holdfast::controller::decision::{Effect, JobRequest};
+use holdfast::controller::gates;
 use holdfast::controller::observed::{Observed, Policies, StoredPlan, Task, TaskState, Trouble};
 use holdfast::controller::project::project;
 use jiff::{SignedDuration, Timestamp};
@@ -157,7 +158,7 @@ impl World {
         let advanced = memory.advanced(now);
         let in_use = memory.run.as_ref().is_some_and(Run::in_session);
         let mut observed = Observed {
-            refusals: Vec::new(),
+            refusals: gates::problems(migration, now),
             missing: None,
             content_digest: None,
             plan: StoredPlan::None,

@@ -31,6 +31,8 @@ pub(crate) struct Memories {
     pub(crate) dropped: BTreeSet<String>,
     /// Whether something is missing for ever.
     pub(crate) for_ever: bool,
+    /// Since when each migration has waited for nothing but a lock and windows.
+    pub(crate) locked_since: [Option<Timestamp>; 2],
     /// Requests that were answered: uid, action, token.
     answered: BTreeSet<(String, SteeringAction, String)>,
     /// What the Job of a name is for: uid of the migration, purpose, and how often it was made.
@@ -216,8 +218,18 @@ impl World {
     pub(crate) fn status_written(&mut self, which: usize, written: &SchemaMigration, before: &SchemaMigrationStatus) {
         let after = written.status.clone().unwrap_or_default();
         let uid = written.metadata.uid.clone().unwrap_or_default();
+        if before.phase != after.phase {
+            self.memories.locked_since[which] = None;
+        }
         if let Err(text) = state_diagram::check(before, &after) {
             self.violated(format!("{}: {text}", NAMES[which]));
+        }
+        let reason = find(&after.conditions, ConditionType::Ready).and_then(|ready| Reason::from_name(&ready.reason));
+        let locked = &mut self.memories.locked_since[which];
+        match reason {
+            Some(Reason::LockHeld) => _ = locked.get_or_insert(self.now),
+            Some(Reason::OutsideWindow | Reason::Progressing) => {}
+            _ => *locked = None,
         }
         self.requests(&uid, before, &after);
         self.jobs_written_down(&uid, before, &after);
