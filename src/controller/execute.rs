@@ -11,7 +11,8 @@ use crate::api::{FIELD_MANAGER, FINALIZER, SchemaMigration};
 
 use super::context::{Context, PassError, asking};
 use super::decision::{Effect, JobRequest};
-use super::{jobs, work};
+use super::observed::JobView;
+use super::{job_view, jobs, work};
 
 /// Does it.
 ///
@@ -84,11 +85,26 @@ async fn delete_job(context: &Context, migration: &SchemaMigration, name: &str) 
     }
 }
 
+/// Whether a Job of this migration is there and has not ended.
+async fn still_runs(context: &Context, migration: &SchemaMigration, name: &str, uid: &str) -> Result<bool, PassError> {
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &migration.namespace().unwrap_or_default());
+    let job = api.get_opt(name).await.map_err(asking(format!("reading the Job {name}")))?;
+    let view = job.map(|job| job_view::view(&job, &[], uid, None, jiff::Timestamp::now()));
+    Ok(matches!(view, Some(JobView::Running { .. })))
+}
+
 /// Gives back whatever is still held. The database being gone is no reason to keep the object.
 async fn release(context: &Context, migration: &SchemaMigration, uid: &str) -> Result<(), PassError> {
-    let running = migration.status.iter().flat_map(|status| &status.jobs).filter(|job| job.state == JobState::Running);
-    for job in running {
-        delete_job(context, migration, &job.name).await?;
+    for job in migration.status.iter().flat_map(|status| &status.jobs) {
+        let runs = match job.state {
+            JobState::Running => true,
+            // One that would not start counts as failed; its deletion may have been interrupted.
+            JobState::Failed => still_runs(context, migration, &job.name, uid).await?,
+            JobState::Succeeded => false,
+        };
+        if runs {
+            delete_job(context, migration, &job.name).await?;
+        }
     }
     if let Some(session) = context.tasks.session(uid).lock().await.take()
         && let Err(error) = session.release().await

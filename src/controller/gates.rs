@@ -204,11 +204,12 @@ fn one(view: View<'_>, point: GatePoint<'_>, wants_approval: bool, window: Optio
 
 /// Why windows that hold together will never let a step begin; `None`: they will. One that is unusable says so itself.
 fn never_open(gates: &[&Gate], now: Timestamp) -> Option<String> {
-    let pairs = gates.iter().enumerate().flat_map(|(place, one)| gates.iter().skip(place + 1).map(move |two| (one, two)));
+    let pairs =
+        gates.iter().enumerate().flat_map(|(place, one)| gates.iter().skip(place + 1).map(move |two| (one, two)));
     let before = |gate: &Gate| gate.before.point().map(|point| point.to_string()).unwrap_or_default();
-    let (one, two) = pairs
-        .into_iter()
-        .find(|(one, two)| matches!((&one.window, &two.window), (Some(a), Some(b)) if windows::meet(a, b, now) == Ok(false)))?;
+    let (one, two) = pairs.into_iter().find(
+        |(one, two)| matches!((&one.window, &two.window), (Some(a), Some(b)) if windows::meet(a, b, now) == Ok(false)),
+    )?;
     Some(format!(
         "the windows before {} and {} are never open at the same time, and a step needs both: change one of them in spec.gates",
         before(one),

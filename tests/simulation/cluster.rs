@@ -42,7 +42,7 @@ pub(crate) enum Refused {
 
 #[derive(Debug)]
 pub(crate) struct Cluster {
-    pub(crate) migrations: BTreeMap<&'static str, SchemaMigration>,
+    pub(crate) migrations: BTreeMap<&'static str, Arc<SchemaMigration>>,
     pub(crate) jobs: BTreeMap<String, Job>,
     pub(crate) plans: BTreeMap<String, Arc<Plan>>,
     pub(crate) approvals: Vec<MigrationApproval>,
@@ -88,13 +88,13 @@ impl Cluster {
         migration.metadata.uid = Some(self.new_uid());
         migration.metadata.resource_version = self.next_version();
         migration.metadata.generation = Some(1);
-        self.migrations.insert(name, migration);
+        self.migrations.insert(name, Arc::new(migration));
     }
 
     /// A person changes something; the generation moves with the spec.
     pub(crate) fn edit(&mut self, name: &str, change: impl FnOnce(&mut SchemaMigration)) {
         let version = self.next_version();
-        let Some(migration) = self.migrations.get_mut(name) else { return };
+        let Some(migration) = self.migrations.get_mut(name).map(Arc::make_mut) else { return };
         let spec = migration.spec.clone();
         change(migration);
         if migration.spec != spec {
@@ -110,9 +110,10 @@ impl Cluster {
         read: &SchemaMigration,
         status: SchemaMigrationStatus,
         checked: bool,
-    ) -> Result<SchemaMigration, Refused> {
+    ) -> Result<Arc<SchemaMigration>, Refused> {
         let version = self.next_version();
-        let migration = self.migrations.get_mut(name).ok_or(Refused::NotFound)?;
+        let stored = self.migrations.get_mut(name).ok_or(Refused::NotFound)?;
+        let migration = Arc::make_mut(stored);
         if migration.metadata.uid != read.metadata.uid {
             return Err(Refused::Conflict);
         }
@@ -121,7 +122,7 @@ impl Cluster {
         }
         migration.status = Some(status);
         migration.metadata.resource_version = version;
-        Ok(migration.clone())
+        Ok(stored.clone())
     }
 
     /// Changes the finalizers, if the object is the one that was read. An object that is being deleted goes with its last one.
@@ -132,7 +133,7 @@ impl Cluster {
         finalizers: Vec<String>,
     ) -> Result<(), Refused> {
         let version = self.next_version();
-        let migration = self.migrations.get_mut(name).ok_or(Refused::NotFound)?;
+        let migration = self.migrations.get_mut(name).map(Arc::make_mut).ok_or(Refused::NotFound)?;
         if migration.metadata.resource_version != read.metadata.resource_version {
             return Err(Refused::Conflict);
         }
@@ -145,7 +146,7 @@ impl Cluster {
     /// A person deletes an object.
     pub(crate) fn delete(&mut self, name: &str, now: Timestamp) {
         let version = self.next_version();
-        if let Some(migration) = self.migrations.get_mut(name) {
+        if let Some(migration) = self.migrations.get_mut(name).map(Arc::make_mut) {
             migration
                 .metadata
                 .deletion_timestamp
@@ -161,7 +162,7 @@ impl Cluster {
                 && migration.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
         });
         if gone && let Some(migration) = self.migrations.remove(name) {
-            let uid = migration.metadata.uid.unwrap_or_default();
+            let uid = migration.metadata.uid.clone().unwrap_or_default();
             self.jobs.retain(|_, job| job.owner != uid);
         }
     }

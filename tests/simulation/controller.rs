@@ -9,11 +9,11 @@ use holdfast::api::conditions::{find, is_true};
 use holdfast::api::gates::GatedPhase;
 use holdfast::api::status::{JobPurpose, JobState};
 use holdfast::api::steering::{SteeringAction, next_request};
-use holdfast::api::{ConditionType, FINALIZER, Reason, SchemaMigration};
+use holdfast::api::{ConditionType, FINALIZER, Reason, SchemaMigration, SchemaMigrationStatus};
 use holdfast::controller::decide::decide;
 use holdfast::controller::decision::{Effect, JobRequest};
 use holdfast::controller::gates;
-use holdfast::controller::observed::{Observed, Policies, StoredPlan, Task, TaskState, Trouble};
+use holdfast::controller::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskState, Trouble};
 use holdfast::controller::project::project;
 use jiff::{SignedDuration, Timestamp};
 
@@ -93,31 +93,29 @@ impl World {
             self.end_dependency_trouble(process, &migration);
         }
         let decision = decide(&defects::seen(self.defect, &migration), &observed, now);
-        let decision = defects::decided(self.defect, decision);
-        let before = migration.status.clone().unwrap_or_default();
+        let decision = defects::decided(self.defect, decision, now);
+        let fresh = SchemaMigrationStatus::default();
+        let before = migration.status.as_ref().unwrap_or(&fresh);
         let after = project(&migration, &observed, &decision, now);
-        let after = defects::projected(self.defect, &before, after);
+        let after = defects::projected(self.defect, before, after);
         self.between(process, life)?;
-        let written = if before == after && migration.status.is_some() {
+        let written = if *before == after && migration.status.is_some() {
             self.still[which] += 1;
             migration.clone()
         } else {
             self.call()?;
             let checked = self.defect != Some(Defect::ConflictIgnored);
-            match self.cluster.replace_status(NAMES[which], &migration, after.clone(), checked) {
+            match self.cluster.replace_status(NAMES[which], &migration, after, checked) {
                 Ok(written) => {
                     self.moment += 1;
                     self.still[which] = 0;
-                    let phase = after.phase;
+                    let status = written.status.as_ref().unwrap_or(&fresh);
                     self.tell(|| {
-                        format!(
-                            "process {process} writes {}: {phase:?}: {}",
-                            NAMES[which],
-                            after.message.clone().unwrap_or_default()
-                        )
+                        let message = status.message.as_deref().unwrap_or_default();
+                        format!("process {process} writes {}: {:?}: {message}", NAMES[which], status.phase)
                     });
                     self.wake(which);
-                    self.status_written(which, &written, &before);
+                    self.status_written(which, &written, before);
                     self.call()?;
                     written
                 }
@@ -147,7 +145,8 @@ impl World {
         now: Timestamp,
     ) -> Result<Observed, Broken> {
         let uid = migration.metadata.uid.clone().unwrap_or_default();
-        let status = migration.status.clone().unwrap_or_default();
+        let fresh = SchemaMigrationStatus::default();
+        let status = migration.status.as_ref().unwrap_or(&fresh);
         let over = is_true(&status.conditions, ConditionType::Finished);
         let memory = self.processes[process].memory.entry(uid.clone()).or_default();
         let task = match (&memory.run, &memory.outcome) {
@@ -216,7 +215,7 @@ impl World {
         &mut self,
         process: usize,
         which: usize,
-        migration: &SchemaMigration,
+        migration: &Arc<SchemaMigration>,
         effect: &Effect,
     ) -> Result<(), Broken> {
         let now = self.now;
@@ -273,7 +272,7 @@ impl World {
 
     /// As `Tasks::note_trouble` and `Tasks::note_drift`.
     fn note_trouble(&mut self, process: usize, migration: &SchemaMigration, drift: bool) {
-        let (now, endless) = (self.now, self.defect == Some(Defect::NoDeadline));
+        let now = self.now;
         let memory = self.memory(process, migration);
         let mut before = memory.trouble;
         let advanced = memory.advanced(now);
@@ -282,7 +281,7 @@ impl World {
         }
         let tries = before.map_or(0, |trouble| trouble.tries).saturating_add(1);
         let pause = SignedDuration::from_secs(2_i64.saturating_mul(1 << tries.min(5)).min(30));
-        let since = if drift || endless { now } else { before.map_or(now, |trouble| trouble.since) };
+        let since = if drift { now } else { before.map_or(now, |trouble| trouble.since) };
         memory.trouble = Some(Trouble { since, tries, next: now + pause });
     }
 
@@ -323,12 +322,15 @@ impl World {
 
     fn release(&mut self, process: usize, which: usize, migration: &SchemaMigration) -> Result<(), Broken> {
         let jobs = migration.status.iter().flat_map(|status| &status.jobs);
-        for job in jobs.filter(|job| job.state == JobState::Running) {
+        let uid = migration.metadata.uid.clone().unwrap_or_default();
+        for job in jobs {
             self.call()?;
             let name = defects::job_name(self.defect, &job.name, self.processes[process].life);
-            self.cluster.jobs.remove(&name);
+            let runs = matches!(self.cluster.view(&name, &uid, self.now), JobView::Running { .. });
+            if job.state == JobState::Running || (job.state == JobState::Failed && runs) {
+                self.cluster.jobs.remove(&name);
+            }
         }
-        let uid = migration.metadata.uid.clone().unwrap_or_default();
         if let Some(memory) = self.processes[process].memory.remove(&uid) {
             if let Some(session) = memory.session {
                 self.database.disconnect(session.connection);

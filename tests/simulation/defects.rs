@@ -1,10 +1,13 @@
 //! Ten ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
 //! what it is there to find: `property.rs` has a test for each.
 
+use std::borrow::Cow;
+
 use holdfast::api::SchemaMigration;
 use holdfast::api::SchemaMigrationStatus;
-use holdfast::controller::decision::{Decision, Effect, End, Verdict};
+use holdfast::controller::decision::{Decision, Effect, End, Fact, Verdict};
 use holdfast::controller::observed::Task;
+use jiff::Timestamp;
 
 /// A way of breaking the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,16 +35,21 @@ pub(crate) enum Defect {
 }
 
 /// The resource as a broken `decide` sees it.
-pub(crate) fn seen(defect: Option<Defect>, migration: &SchemaMigration) -> SchemaMigration {
-    let mut seen = migration.clone();
+pub(crate) fn seen(defect: Option<Defect>, migration: &SchemaMigration) -> Cow<'_, SchemaMigration> {
+    let mut seen = Cow::Borrowed(migration);
     if defect == Some(Defect::GateSkipped) {
-        seen.spec.gates.clear();
+        seen.to_mut().spec.gates.clear();
     }
     seen
 }
 
 /// What a broken `decide` says.
-pub(crate) fn decided(defect: Option<Defect>, mut decision: Decision) -> Decision {
+pub(crate) fn decided(defect: Option<Defect>, mut decision: Decision, now: Timestamp) -> Decision {
+    for fact in &mut decision.facts {
+        if let (Some(Defect::NoDeadline), Fact::Retrying { since, .. }) = (defect, fact) {
+            *since = now;
+        }
+    }
     if defect == Some(Defect::SuccessBeforeProof) && matches!(decision.effect, Effect::StartTask(Task::Prove, _)) {
         decision.verdict = Verdict::Ended(End::Complete("proven".to_owned()));
         decision.effect = Effect::None;

@@ -46,7 +46,7 @@ pub(crate) struct Run {
     pub(crate) task: Task,
     allowance: Allowance,
     /// The resource as it was when the task began.
-    migration: SchemaMigration,
+    migration: Arc<SchemaMigration>,
     pub(crate) stop: bool,
     at: At,
     pub(crate) session: Option<Session>,
@@ -64,7 +64,12 @@ fn error<T>(cause: Cause, message: impl Into<String>) -> Result<T, Error> {
 }
 
 impl Run {
-    pub(crate) fn new(task: Task, allowance: Allowance, migration: SchemaMigration, session: Option<Session>) -> Self {
+    pub(crate) fn new(
+        task: Task,
+        allowance: Allowance,
+        migration: Arc<SchemaMigration>,
+        session: Option<Session>,
+    ) -> Self {
         let at = match task {
             Task::Section(_) | Task::Prove | Task::Undo => At::Begin,
             _ => At::Reading(2),

@@ -139,7 +139,8 @@ impl World {
     /// Just before an effect: is it allowed?
     pub(crate) fn effect_begins(&mut self, migration: &SchemaMigration, effect: &Effect, now: Timestamp) {
         let name = migration.metadata.name.clone().unwrap_or_default();
-        let status = migration.status.clone().unwrap_or_default();
+        let fresh = SchemaMigrationStatus::default();
+        let status = migration.status.as_ref().unwrap_or(&fresh);
         let digest = status.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default();
         let starts = matches!(effect, Effect::StartTask(..) | Effect::CreateJob(_));
         if starts && migration.spec.suspend {
@@ -157,8 +158,7 @@ impl World {
                 }
             }
         }
-        // Every other pass looks at a window again; a Job that was written down before it closed may still be made.
-        if let (Effect::StartTask(..), Some(before)) = (effect, points.first())
+        if let Some(before) = points.first()
             && let Some(window) = Self::window_for(migration, before).and_then(|gate| gate.window.as_ref())
             && !open(window, now)
         {
@@ -216,13 +216,11 @@ impl World {
 
     /// A status was written.
     pub(crate) fn status_written(&mut self, which: usize, written: &SchemaMigration, before: &SchemaMigrationStatus) {
-        let after = written.status.clone().unwrap_or_default();
+        let fresh = SchemaMigrationStatus::default();
+        let after = written.status.as_ref().unwrap_or(&fresh);
         let uid = written.metadata.uid.clone().unwrap_or_default();
         if before.phase != after.phase {
             self.memories.locked_since[which] = None;
-        }
-        if let Err(text) = state_diagram::check(before, &after) {
-            self.violated(format!("{}: {text}", NAMES[which]));
         }
         let reason = find(&after.conditions, ConditionType::Ready).and_then(|ready| Reason::from_name(&ready.reason));
         let locked = &mut self.memories.locked_since[which];
@@ -231,9 +229,12 @@ impl World {
             Some(Reason::OutsideWindow | Reason::Progressing) => {}
             _ => *locked = None,
         }
-        self.requests(&uid, before, &after);
-        self.jobs_written_down(&uid, before, &after);
-        if let Some(text) = self.contradicts(written, before, &after) {
+        self.requests(&uid, before, after);
+        self.jobs_written_down(&uid, before, after);
+        if let Some(text) = self.contradicts(written, before, after) {
+            self.violated(format!("{}: {text}", NAMES[which]));
+        }
+        if let Err(text) = state_diagram::check(before, after) {
             self.violated(format!("{}: {text}", NAMES[which]));
         }
     }

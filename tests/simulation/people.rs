@@ -149,7 +149,7 @@ impl World {
         }
         use holdfast::api::application::Probes;
         use holdfast::api::spec::Mode;
-        let mode = self.chance(3);
+        let mode = self.chance(8);
         self.tell(|| format!("somebody edits {}", NAMES[which]));
         self.cluster.edit(NAMES[which], |migration| {
             if mode {

@@ -17,7 +17,7 @@ const SECONDS: u64 = 30;
 /// Histories within which a defect must be found.
 const HISTORIES_FOR_A_DEFECT: u64 = 600;
 /// Lines of a history's end that are printed.
-const LINES: usize = 80;
+const LINES: usize = 200;
 
 fn setting(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;

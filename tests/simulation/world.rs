@@ -223,7 +223,7 @@ impl World {
             "stages": stages,
             "gates": gates,
         });
-        if self.rng.u32(0..12) == 0 {
+        if self.rng.u32(0..30) == 0 {
             spec["mode"] = json!("Plan");
         }
         if self.rng.u32(0..10) < 3 {

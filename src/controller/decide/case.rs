@@ -112,7 +112,11 @@ impl Case<'_> {
             }
             TaskState::Ended(..) => return None,
         }
-        if self.status.jobs.iter().any(|job| job.state == JobState::Running) {
+        // One that is only written down has not begun.
+        let at_work = |job: &JobStatus| {
+            job.state == JobState::Running && (job.uid.is_some() || *self.observed.job(&job.name) != JobView::Missing)
+        };
+        if self.status.jobs.iter().any(at_work) {
             return None;
         }
         match gates::evaluate(self.view(), step, self.copies(step)) {
@@ -179,7 +183,8 @@ impl Case<'_> {
             TaskState::Running(..) => Decision::new(Verdict::Unchanged).effect(Effect::StopTask),
             TaskState::Idle => match self.pause() {
                 Some(wait) => Decision::new(Verdict::Unchanged).after(wait),
-                None if self.is_troubled() => {
+                // The message keeps saying what the trouble is, as long as it is about this phase.
+                None if self.is_troubled() && self.status.phase == Some(phase) => {
                     Decision::new(Verdict::Unchanged).effect(Effect::StartTask(task, allowance))
                 }
                 None => Decision::new(Verdict::Working(phase, task.describe().to_owned()))
@@ -245,7 +250,15 @@ impl Case<'_> {
             JobView::Foreign(owner) => {
                 ended(failed(format!("a Job named {name} exists that belongs to {owner}: delete or rename it"), false))
             }
-            JobView::Running { problem: Some(problem), .. } => ended(failed(problem.clone(), true)),
+            // With its uid it is looked at again, should its deletion be interrupted.
+            JobView::Running { uid, problem: Some(problem) } => {
+                ended(failed(problem.clone(), true)).fact(Fact::JobSeen {
+                    name: name.clone(),
+                    uid: Some(uid.clone()),
+                    state: JobState::Failed,
+                    message: Some(problem.clone()),
+                })
+            }
             JobView::Running { uid, problem: None } => {
                 Decision::new(Verdict::Working(place.phase, format!("the Job {name} runs")))
                     .after(Duration::from_secs(5))

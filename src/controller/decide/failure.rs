@@ -108,7 +108,11 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
     if let Some(decision) = make_room(case) {
         return decision;
     }
-    let stray = |job: &&JobStatus| job.state == JobState::Running && job.purpose != JobPurpose::UndoSchemaUpdate;
+    // One that will not start counts as failed, and is there until its deletion has gone through.
+    let stray = |job: &&JobStatus| {
+        let runs = matches!(case.observed.job(&job.name), JobView::Running { .. });
+        (job.state == JobState::Running || runs) && job.purpose != JobPurpose::UndoSchemaUpdate
+    };
     if let Some(job) = case.status.jobs.iter().find(stray) {
         let stopping = Verdict::Working(Phase::RollBack, format!("stopping the Job {}", job.name));
         return stop_job(case, job, stopping, "stopped, because the migration is taken back");
