@@ -171,7 +171,8 @@ impl World {
         } else {
             let process = self.rng.usize(0..2);
             let stepped = self.rng.u32(0..3) > 0 && (self.task_step(process) || self.task_step(1 - process));
-            if !stepped && number == 0 {
+            // A pass has a limit, so no hours go by in the middle of one.
+            if !stepped && number == 0 && self.depth == 0 {
                 self.time_passes();
             } else if self.chance(4) {
                 let step = SignedDuration::from_millis(self.rng.i64(1..1500));

@@ -158,7 +158,9 @@ impl World {
                 }
             }
         }
-        if let Some(before) = points.first()
+        // The rows were counted inside it just before the backup's Job.
+        let counted = matches!(effect, Effect::CreateJob(JobRequest::Backup { .. }));
+        if let Some(before) = points.first().filter(|_| !counted)
             && let Some(window) = Self::window_for(migration, before).and_then(|gate| gate.window.as_ref())
             && !open(window, now)
         {

@@ -183,8 +183,7 @@ impl Case<'_> {
             TaskState::Running(..) => Decision::new(Verdict::Unchanged).effect(Effect::StopTask),
             TaskState::Idle => match self.pause() {
                 Some(wait) => Decision::new(Verdict::Unchanged).after(wait),
-                // The message keeps saying what the trouble is, as long as it is about this phase.
-                None if self.is_troubled() && self.status.phase == Some(phase) => {
+                None if self.tells_trouble(phase) => {
                     Decision::new(Verdict::Unchanged).effect(Effect::StartTask(task, allowance))
                 }
                 None => Decision::new(Verdict::Working(phase, task.describe().to_owned()))
@@ -195,7 +194,7 @@ impl Case<'_> {
     }
 
     fn progress(&self, phase: Phase, task: Task, reading: &Reading) -> Decision {
-        if self.is_troubled() && reading.operations_done == 0 && !self.observed.advanced {
+        if self.tells_trouble(phase) && reading.operations_done == 0 && !self.observed.advanced {
             // The message keeps saying what the trouble is until work really advances.
             return Decision::new(Verdict::Unchanged);
         }

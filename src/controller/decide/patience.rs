@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::Reason;
+use crate::api::conditions::find;
+use crate::api::status::Phase;
+use crate::api::{ConditionType, Reason};
 use crate::mysql::Error;
 
 use super::super::decision::{Decision, Effect, Fact, Verdict};
@@ -38,6 +40,16 @@ impl Case<'_> {
     /// Whether something is tried again that failed before.
     pub(super) fn is_troubled(&self) -> bool {
         self.observed.trouble.is_some() || self.troubled_since().is_some()
+    }
+
+    /// Whether the status says what is tried again in this phase; it keeps saying so until work really advances.
+    pub(super) fn tells_trouble(&self, phase: Phase) -> bool {
+        let reason =
+            find(&self.status.conditions, ConditionType::Reconciling).and_then(|each| Reason::from_name(&each.reason));
+        let without_a_limit =
+            matches!(reason, Some(Reason::DriftDetected | Reason::ServerChanged | Reason::ReplicaNotListed));
+        let told = self.status.retrying.is_some() || without_a_limit;
+        self.is_troubled() && told && self.status.phase == Some(phase)
     }
 
     /// When the trouble began that there still is; none where the work got somewhere meanwhile.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod between;
 mod drift;
 mod failures;
 mod forward;
