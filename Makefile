@@ -14,15 +14,20 @@ demo: ## Show a rollout and a rollback on a local cluster that it starts and sto
 .PHONY: test
 test: lint ## Run all tests, on real servers that it starts itself and stops again (needs root, Rust, Go and Debian)
 	cargo test --locked --no-run
-	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --no-fail-fast
+	HOLDFAST_SIMULATION_SECONDS=$${HOLDFAST_SIMULATION_SECONDS:-100} tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --no-fail-fast
 
 .PHONY: test-all
-test-all: test ## Run all tests, then 10,000 random rollouts (hours)
+test-all: test ## Run all tests, then 1,000,000 simulated histories and 10,000 random rollouts (hours)
+	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
 
 .PHONY: test-rollout
 test-rollout: ## Run random rollouts for two minutes on a throw-away MySQL
 	tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
+
+.PHONY: test-simulation
+test-simulation: ## Run simulated histories of migrations for two minutes
+	HOLDFAST_SIMULATION_SECONDS=120 cargo test --locked --test simulation -- --nocapture
 
 .PHONY: test-mysql
 test-mysql: ## Run the tests of the engine on a throw-away MySQL

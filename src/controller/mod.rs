@@ -23,6 +23,7 @@ pub mod project;
 pub mod reading;
 pub mod reconcile;
 pub mod runtime;
+mod taken_back;
 pub mod target;
 pub mod tasks;
 pub mod windows;

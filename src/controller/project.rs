@@ -15,6 +15,7 @@ use crate::plan::model::{LockClass, Section};
 use super::decision::{Decision, End, Fact, Verdict};
 use super::facts;
 use super::observed::Observed;
+use super::taken_back::{taken_back, taking_back};
 
 /// Longest text of the status but for the messages of conditions.
 pub(super) const MAX_TEXT: usize = 1024;
@@ -188,58 +189,6 @@ fn failed_in(
     {
         let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
         writer.set(condition, ConditionStatus::False, reason, message);
-    }
-}
-
-/// Steps whose conditions say what stands in the world, which a rollback changes.
-const TAKEN_BACK: [ConditionType; 5] = [
-    ConditionType::CleanedUp,
-    ConditionType::TypesFixed,
-    ConditionType::UniquesAdded,
-    ConditionType::ForeignKeysAdded,
-    ConditionType::SchemaUpdated,
-];
-
-/// Says of every step that had done something how far it is taken back. One that was skipped has done nothing.
-fn take_back(
-    status: &mut SchemaMigrationStatus,
-    value: ConditionStatus,
-    reason: Reason,
-    message: &str,
-    generation: i64,
-    now: Timestamp,
-) {
-    for condition in TAKEN_BACK {
-        let concerned = find(&status.conditions, condition).is_some_and(|each| {
-            let undoing = [Reason::RollingBack, Reason::RollbackFailed];
-            (each.status == ConditionStatus::True.as_str() && each.reason != Reason::Skipped.as_str())
-                || undoing.iter().any(|reason| reason.as_str() == each.reason)
-        });
-        if concerned {
-            ConditionWriter::new(&mut status.conditions, generation, now).set(condition, value, reason, message);
-        }
-    }
-}
-
-/// What every step did is being taken back.
-fn taking_back(status: &mut SchemaMigrationStatus, generation: i64, now: Timestamp) {
-    let message = "what this step did is being taken back";
-    take_back(status, ConditionStatus::Unknown, Reason::RollingBack, message, generation, now);
-}
-
-/// How far every step is taken back once the rollback has ended.
-fn taken_back(status: &mut SchemaMigrationStatus, whole: bool, generation: i64, now: Timestamp) {
-    if !whole {
-        let message = "the rollback could not finish, so this step may stand, as a whole or in part: the condition RolledBack says what does";
-        return take_back(status, ConditionStatus::Unknown, Reason::RollbackFailed, message, generation, now);
-    }
-    let message = "what this step did was taken back";
-    take_back(status, ConditionStatus::False, Reason::RollbackSucceeded, message, generation, now);
-    for stage in &mut status.stages {
-        (stage.added, stage.verified) = (0, 0);
-        if stage.state != StageState::Failed {
-            (stage.state, stage.started, stage.finished) = (StageState::Pending, None, None);
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 //! change it announces, so that after any crash the journal and the catalogue together say where the work stands. Every write
 //! checks the epoch, so that a controller that lost the fence can write nothing more.
 
+mod complete;
+
 use sqlx::Row;
 
 use super::connection::{Connection, SessionLimits, Target, sql};

@@ -153,14 +153,19 @@ impl Engine {
         let mut taken = Taken::take(&self.target, &schemas).await?;
         let journal = Journal::open(&self.target, &self.settings.journal, plan, owner, &mut taken.connection).await?;
         let fence = taken.watch(&schemas).await?;
-        let session = Session {
+        let mut session = Session {
             settings: self.settings.clone(),
             plan: plan.clone(),
             journal,
             fence,
             last_reading: LastReading::default(),
         };
-        match Box::pin(session.settle()).await {
+        let mut settled = Box::pin(session.settle()).await;
+        let drifted = matches!(&settled, Err(error) if error.cause == Cause::Drifted);
+        if drifted && !session.journal.resumed() && session.journal.take_over_complete(plan).await? {
+            settled = Box::pin(session.settle()).await;
+        }
+        match settled {
             Ok(()) => {
                 if session.journal.resumed() {
                     session.remove_work_tables().await;

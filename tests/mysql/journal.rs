@@ -212,3 +212,29 @@ async fn a_journal_with_a_prefix_lies_in_the_migrated_schema() {
     session.finish(MigrationOutcome::RolledBack).await.unwrap();
     assert_eq!(database.number("SELECT COUNT(*) FROM _holdfast_migrations WHERE state = 'RolledBack'").await, 1);
 }
+
+#[tokio::test]
+async fn a_proven_migration_whose_end_nobody_was_told_is_taken_over_and_proven_again_or_undone() {
+    let database = Database::fresh("crash_proven", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let plan = database.plan(vec![database.add_key("child", "parent", "fk_proven", OrphanPolicy::Delete)]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    let first = session.migration().to_owned();
+    run_section(&session, Section::Stage(0)).await.unwrap();
+    session.finish(MigrationOutcome::Complete).await.unwrap();
+
+    let (progress, _reading) = Progress::new();
+    for _ in 0..2 {
+        let session = engine.begin("shop/first", &plan).await.unwrap();
+        assert_eq!((session.migration(), session.resumed()), (first.as_str(), true));
+        assert_eq!(session.prove(&progress, &Stop::default()).await.unwrap().keys.len(), 1);
+        session.finish(MigrationOutcome::Complete).await.unwrap();
+    }
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    assert_eq!(session.undo(&progress, &Stop::default()).await.unwrap().undone, ["add-key-fk_proven"]);
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    assert!(!session.resumed(), "what was taken back is begun from the start");
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+}

@@ -406,9 +406,14 @@ impl World {
             let until = now + SignedDuration::from_secs(self.rng.i64(0..60));
             self.database.orphan(session.connection, until);
         }
-        // A process that was replaced meanwhile leads no more.
+        // One that lost the Lease ends once it notices: now at the latest, when the holder is gone too.
         if self.processes[1 - process].leads {
-            self.processes[process].leads = false;
+            if self.holder == process {
+                self.processes[1 - process].leads = false;
+                self.crash(1 - process);
+            } else {
+                self.processes[process].leads = false;
+            }
         }
     }
 

@@ -4,15 +4,14 @@
 use std::sync::Arc;
 
 use holdfast::api::SchemaMigration;
-use holdfast::api::status::{JobPurpose, TestedStatus, ValidationCount};
 use holdfast::controller::observed::{Task, TaskResult};
 use holdfast::mysql::report::{OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
 use holdfast::mysql::{Allowance, Cause, Error, Reading};
 use holdfast::plan::Plan;
-use holdfast::plan::model::{LockClass, Section};
+use holdfast::plan::model::Section;
 use jiff::SignedDuration;
 
-use crate::database::{Connection, Ending, Entry, Migration, Standing, Statement};
+use crate::database::{Connection, Ending, Migration, Standing};
 use crate::defects::Defect;
 use crate::plans::{self, Kind};
 use crate::world::World;
@@ -28,7 +27,7 @@ pub(crate) struct Session {
 
 /// The next step of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum At {
+pub(crate) enum At {
     /// So many steps of reading are left.
     Reading(u32),
     Begin,
@@ -44,22 +43,22 @@ enum At {
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) task: Task,
-    allowance: Allowance,
+    pub(crate) allowance: Allowance,
     /// The resource as it was when the task began.
-    migration: Arc<SchemaMigration>,
+    pub(crate) migration: Arc<SchemaMigration>,
     pub(crate) stop: bool,
-    at: At,
+    pub(crate) at: At,
     pub(crate) session: Option<Session>,
     pub(crate) reading: Reading,
     /// What undo has to take back, newest first; of a section, its operations.
-    list: Vec<String>,
+    pub(crate) list: Vec<String>,
     result: Option<Result<TaskResult, Error>>,
-    done: Vec<String>,
+    pub(crate) done: Vec<String>,
 }
 
-type Ended = Result<TaskResult, Error>;
+pub(crate) type Ended = Result<TaskResult, Error>;
 
-fn error<T>(cause: Cause, message: impl Into<String>) -> Result<T, Error> {
+pub(crate) fn error<T>(cause: Cause, message: impl Into<String>) -> Result<T, Error> {
     Err(Error::new(cause, message))
 }
 
@@ -83,12 +82,12 @@ impl Run {
         !matches!(self.at, At::Reading(_))
     }
 
-    fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let status = self.migration.status.as_ref();
         status.and_then(|status| status.plan.as_ref()).map(|plan| plan.digest.clone()).unwrap_or_default()
     }
 
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.migration.metadata.name.as_deref().unwrap_or_default()
     }
 }
@@ -134,99 +133,15 @@ impl World {
         }
     }
 
-    fn reach(&mut self, process: usize) -> Result<(), Error> {
+    pub(crate) fn reach(&mut self, process: usize) -> Result<(), Error> {
         if !self.database.reachable || self.processes[process].cut_off {
             return error(Cause::Unreachable, "connection: refused");
         }
         Ok(())
     }
 
-    fn planned(&self, run: &Run) -> Arc<Plan> {
+    pub(crate) fn planned(&self, run: &Run) -> Arc<Plan> {
         self.cluster.plans.get(&run.digest()).cloned().expect("a task runs only once its plan is stored")
-    }
-
-    fn read(&mut self, process: usize, run: &Run) -> Ended {
-        self.reach(process)?;
-        if self.faults && self.rng.u32(0..40) == 0 {
-            return error(Cause::Server, "MySQL error 1105: simulated");
-        }
-        match run.task {
-            Task::Preflight if self.database.busy => error(Cause::NotReady, "300 sessions are active, 200 are allowed"),
-            Task::Preflight => Ok(TaskResult::PreflightPassed { server: "MySQL 9.7".to_owned() }),
-            Task::Plan => self.compute_plan(run),
-            Task::CountBeforeBackup(_) => Ok(TaskResult::Counted { baseline: "{}".to_owned() }),
-            Task::CheckBackup(_) => {
-                let status = run.migration.status.clone().unwrap_or_default();
-                let job = status.jobs.iter().rev().find(|job| job.purpose == JobPurpose::Backup);
-                Ok(match job.and_then(|job| self.cluster.jobs.get(&job.name)) {
-                    Some(job) if job.over => TaskResult::BackupProven,
-                    _ => TaskResult::BackupUnproven("the backup Job is gone before its result was compared".to_owned()),
-                })
-            }
-            Task::Validate => {
-                let plan = self.planned(run);
-                let rows = plan.operations.iter().filter(|operation| plans::kind(&operation.id) == Kind::Rows);
-                let report = rows.map(|operation| ValidationCount {
-                    issue_type: format!("orphans: {}", operation.id),
-                    count: i64::try_from(self.database.orphans[plans::table(&operation.id)]).unwrap(),
-                });
-                Ok(TaskResult::Validated { report: report.collect(), stops: None })
-            }
-            Task::CheckBeforeStart => {
-                let plan = self.planned(run);
-                let uid = run.migration.metadata.uid.clone().unwrap_or_default();
-                let own = self.processes[process].memory.get(&uid).is_some_and(|memory| memory.session.is_some());
-                if !own && let Some(holder) = self.database.fence {
-                    return error(Cause::LockHeld, format!("the schema shop is in the hands of connection {holder}"));
-                }
-                if self.database.server != plan.server.server_uuid {
-                    return Ok(TaskResult::Drifted(format!("the server {} answers", self.database.server)));
-                }
-                if plan.tables.values().any(|before| *before != plans::definition(&self.database.objects)) {
-                    return Ok(TaskResult::Drifted("the catalogue is not what the plan says".to_owned()));
-                }
-                Ok(TaskResult::MayStart)
-            }
-            Task::Test => {
-                if self.faults && self.rng.u32(0..25) == 0 {
-                    return error(Cause::TestFailed, "a probe of fk-a did not cascade");
-                }
-                Ok(TaskResult::Tested(TestedStatus { probes: 1, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() }))
-            }
-            Task::Purge => {
-                if let Some(holder) = self.database.fence {
-                    return error(Cause::LockHeld, format!("the fence of shop is held by connection {holder}"));
-                }
-                let digest = run.digest();
-                let mut entries = 0;
-                for migration in self.database.journal.iter_mut().filter(|migration| migration.digest == digest) {
-                    if matches!(migration.ending, Ending::Running | Ending::Failed) {
-                        return error(Cause::Drifted, "the journal says that a migration of the plan has not ended");
-                    }
-                    for entry in &mut migration.entries {
-                        entries += std::mem::take(&mut entry.quarantined);
-                    }
-                }
-                Ok(TaskResult::Purged { entries, tables: 1 })
-            }
-            Task::Section(_) | Task::Prove | Task::Undo => error(Cause::Server, "needs a session"),
-        }
-    }
-
-    fn compute_plan(&mut self, run: &Run) -> Ended {
-        if let Some(missing) = &self.cluster.missing {
-            return error(Cause::NotReady, missing.clone());
-        }
-        let content = self.content_digest(&run.migration);
-        let wish = self.wish(run.name());
-        let plan = plans::plan(wish, &content, &self.database.objects, &self.database.server);
-        let generation = run.migration.metadata.generation.unwrap_or(0);
-        let status = plans::status(&plan, generation, self.now);
-        let stages = plans::stage_statuses(&plan);
-        let operations = i64::try_from(plan.operations.len()).unwrap();
-        let server_uuid = plan.server.server_uuid.clone();
-        self.cluster.plans.insert(plan.digest.clone(), Arc::new(plan));
-        Ok(TaskResult::Planned { status: Box::new(status), server_uuid, content_digest: content, stages, operations })
     }
 
     /// Takes the fence and opens the journal.
@@ -298,7 +213,7 @@ impl World {
     }
 
     /// Whether the session may still write, as every transaction of the engine checks.
-    fn write(&mut self, process: usize, run: &Run) -> Result<Session, Error> {
+    pub(crate) fn write(&mut self, process: usize, run: &Run) -> Result<Session, Error> {
         self.reach(process)?;
         let Some(session) = run.session else { return error(Cause::FenceLost, "the fence was lost") };
         let current = &self.database.journal[session.migration];
@@ -452,7 +367,7 @@ impl World {
     }
 
     /// Whether so many rows more may be taken.
-    fn allows(&self, run: &Run, session: Session, rows: u64) -> Result<(), Error> {
+    pub(crate) fn allows(&self, run: &Run, session: Session, rows: u64) -> Result<(), Error> {
         let taken = self.database.journal[session.migration].quarantined() + rows;
         match run.allowance.max_rows {
             Some(most) if taken > most => {
@@ -460,99 +375,6 @@ impl World {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Writes the intent of an operation down.
-    fn announce(&mut self, process: usize, run: &mut Run, at: usize, id: &str) -> Result<(), Error> {
-        let session = self.write(process, run)?;
-        if self.database.journal[session.migration].entry(id).is_some_and(|entry| entry.standing == Standing::Done) {
-            run.done.push(id.to_owned());
-            run.at = At::Operation(at + 1);
-            return Ok(());
-        }
-        if let Some(until) = run.allowance.until {
-            if self.now >= until {
-                return error(Cause::Stopped, "stopped at a safe point, because the window closes");
-            }
-            if self.now + SignedDuration::from_secs(1) > until {
-                return error(Cause::TimeTooShort, format!("{id} does not fit into the window that closes at {until}"));
-            }
-        }
-        let plan = self.planned(run);
-        let copies = plan.operations.iter().any(|operation| operation.id == id && operation.lock == LockClass::Copy);
-        if copies && !run.allowance.copy {
-            return error(Cause::ApprovalExceeded, format!("{id} copies its table, and no approval allows a COPY"));
-        }
-        let journal = &mut self.database.journal[session.migration];
-        match journal.entry_mut(id) {
-            Some(entry) => entry.standing = Standing::Intended,
-            None => journal.entries.push(Entry { id: id.to_owned(), standing: Standing::Intended, quarantined: 0 }),
-        }
-        run.at = At::Change(at);
-        Ok(())
-    }
-
-    fn change(&mut self, process: usize, run: &mut Run, at: usize, id: &str) -> Result<(), Error> {
-        let session = self.write(process, run)?;
-        if self.faults && self.rng.u32(0..60) == 0 {
-            let causes = [Cause::RetriesExhausted, Cause::LockWaitTimeout, Cause::BarrierTimeout, Cause::AccessDenied];
-            return error(causes[self.rng.usize(0..causes.len())], "simulated");
-        }
-        let kind = plans::kind(id);
-        let orphans = self.database.orphans[plans::table(id)];
-        if kind != Kind::Object && orphans > 0 && !self.database.objects.contains(id) {
-            let batch = orphans.min(2);
-            self.allows(run, session, batch)?;
-            self.takes_rows(run.name(), &run.digest(), batch);
-            self.database.orphans[plans::table(id)] -= batch;
-            if let Some(entry) = self.database.journal[session.migration].entry_mut(id) {
-                entry.quarantined += batch;
-            }
-            return Ok(());
-        }
-        if kind == Kind::Rows || self.database.objects.contains(id) {
-            run.at = At::Record(at);
-            return Ok(());
-        }
-        self.start_statement(session, id, true);
-        run.at = At::Await(at);
-        Ok(())
-    }
-
-    fn start_statement(&mut self, session: Session, id: &str, adds: bool) {
-        let ends = self.now + SignedDuration::from_secs(self.rng.i64(0..30));
-        if let Some(running) = &self.database.statement {
-            let text = format!("two schema changes at once: {running:?}, and {id}");
-            self.database.fault(text);
-        }
-        self.database.statement = Some(Statement {
-            connection: session.connection,
-            migration: session.migration,
-            object: id.to_owned(),
-            adds,
-            ends,
-        });
-    }
-
-    fn undo_one(&mut self, process: usize, run: &mut Run, at: usize, id: &str) -> Result<(), Error> {
-        let session = self.write(process, run)?;
-        if self.defect == Some(Defect::RollbackStopsEarly) && at > 0 {
-            run.list.truncate(at);
-            return Ok(());
-        }
-        if self.faults && self.rng.u32(0..80) == 0 {
-            return error(Cause::RollbackIncomplete, format!("the rollback is not complete: {id}: simulated"));
-        }
-        if plans::kind(id) != Kind::Rows && self.database.objects.contains(id) {
-            if !self.database.made_by.contains_key(id) {
-                return error(Cause::RollbackIncomplete, format!("{id}: this migration did not make it so"));
-            }
-            self.start_statement(session, id, false);
-            run.at = At::Await(at);
-        } else {
-            run.at = At::Record(at);
-        }
-        Ok(())
     }
 
     /// All operations of the list are done.
@@ -568,6 +390,7 @@ impl World {
                 longest_try_milliseconds: 1,
                 rows: None,
                 found_done: false,
+                made: None,
             };
             let Task::Section(section) = run.task else { return };
             run.result = Some(Ok(TaskResult::Section(SectionReport {

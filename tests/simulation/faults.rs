@@ -94,7 +94,7 @@ impl World {
     fn lease_moves(&mut self) {
         match self.processes.each_ref().map(|process| process.leads) {
             [true, true] => {
-                let process = self.rng.usize(0..2);
+                let process = 1 - self.holder;
                 self.tell(|| format!("process {process} notices that it lost the Lease"));
                 self.crash(process);
             }
@@ -106,6 +106,7 @@ impl World {
     fn lead(&mut self, process: usize) {
         self.tell(|| format!("process {process} takes the Lease, and the other one has not noticed"));
         self.processes[process].leads = true;
+        self.holder = process;
         self.processes[process].wakes = [self.now; 2];
     }
 
@@ -187,9 +188,8 @@ impl World {
         self.faults = false;
         self.moment += 1;
         self.tell(|| "faults and people stop".to_owned());
-        let old = self.leader();
         if self.processes.iter().all(|process| process.leads) {
-            self.crash(old);
+            self.crash(1 - self.holder);
         }
         for process in &mut self.processes {
             process.cut_off = false;

@@ -156,10 +156,10 @@ impl World {
         let mut due = [(0, 0); 4];
         let mut number = 0;
         for process in 0..2 {
-            for which in 0..2 {
+            for (which, name) in NAMES.iter().enumerate() {
                 let controller = &self.processes[process];
                 let ready = controller.leads && !controller.passing[which] && controller.wakes[which] <= self.now;
-                if ready && self.cluster.migrations.contains_key(NAMES[which]) {
+                if ready && self.cluster.migrations.contains_key(name) {
                     due[number] = (process, which);
                     number += 1;
                 }
@@ -210,17 +210,17 @@ impl World {
     /// How everything ended, once all is at rest.
     fn ends(&self) -> Result<BTreeMap<&'static str, u64>, String> {
         let mut ends = BTreeMap::new();
-        for which in 0..2 {
-            let Some(migration) = self.cluster.migrations.get(NAMES[which]) else { continue };
+        for (which, name) in NAMES.iter().enumerate() {
+            let Some(migration) = self.cluster.migrations.get(name) else { continue };
             let status = self.status(which);
             let uid = migration.metadata.uid.as_deref().unwrap_or_default();
-            if let Some((name, job)) = self.cluster.jobs.iter().find(|(_, job)| job.owner == uid && !job.over) {
-                return Err(format!("{} has ended, and its Job {name} goes on: {job:?}", NAMES[which]));
+            if let Some((job, made)) = self.cluster.jobs.iter().find(|(_, job)| job.owner == uid && !job.over) {
+                return Err(format!("{name} has ended, and its Job {job} goes on: {made:?}"));
             }
             let finished = find(&status.conditions, ConditionType::Finished);
             let reason = finished.and_then(|finished| Reason::from_name(&finished.reason));
             let Some(reason) = reason.filter(|_| is_true(&status.conditions, ConditionType::Finished)) else {
-                return Err(format!("{} has not ended: {status:?}", NAMES[which]));
+                return Err(format!("{name} has not ended: {status:?}"));
             };
             *ends.entry(reason.as_str()).or_default() += 1;
         }

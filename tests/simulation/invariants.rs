@@ -127,9 +127,9 @@ impl World {
             (None, Some(stage)) => migration.spec.stages.iter().position(|each| each.name == *stage).map(|at| 4 + at),
             _ => None,
         };
-        let with = migration.spec.gates.iter().filter(|gate| gate.window.is_some());
+        let mut with = migration.spec.gates.iter().filter(|gate| gate.window.is_some());
         match place(before) {
-            None => with.filter(|gate| gate.before == *before).last(),
+            None => with.rfind(|gate| gate.before == *before),
             Some(here) => with
                 .filter(|gate| place(&gate.before).is_some_and(|at| at <= here))
                 .max_by_key(|gate| place(&gate.before)),

@@ -208,7 +208,7 @@ impl World {
                 self.wake(which);
             }
             Reason::Suspended => self.suspend(which),
-            Reason::DriftDetected if round % 2 == 0 => {
+            Reason::DriftDetected if round.is_multiple_of(2) => {
                 self.tell(|| "somebody repairs what drifted".to_owned());
                 self.repair();
                 self.wake(which);

@@ -66,6 +66,8 @@ pub(crate) struct World {
     pub(crate) cluster: Cluster,
     pub(crate) database: Database,
     pub(crate) processes: [Process; 2],
+    /// The process that holds the Lease.
+    pub(crate) holder: usize,
     pub(crate) wishes: [Wish; 2],
     /// Whether faults happen.
     pub(crate) faults: bool,
@@ -96,6 +98,7 @@ impl World {
             cluster: Cluster::new(),
             database: Database::new(),
             processes: Default::default(),
+            holder: 0,
             wishes,
             faults: true,
             people: true,

@@ -220,6 +220,16 @@ impl Case<'_> {
         decision
     }
 
+    /// The decision with a sign to stop for what runs, or without what ended, where it has no other effect: nothing goes on from either.
+    pub(super) fn making_room(&self, decision: Decision) -> Decision {
+        match &self.observed.task {
+            _ if decision.effect != Effect::None => decision,
+            TaskState::Running(..) => decision.effect(Effect::StopTask),
+            TaskState::Ended(task, _) => decision.effect(Effect::ForgetTask(*task)),
+            TaskState::Idle => decision,
+        }
+    }
+
     pub(super) fn uid(&self) -> &str {
         self.migration.metadata.uid.as_deref().unwrap_or_default()
     }

@@ -159,19 +159,24 @@ fn obstacle(case: &Case<'_>, position: Phase) -> Option<Decision> {
             return Some(Decision::new(Verdict::Waiting(case.phase(), *reason, message.clone())));
         }
         StoredPlan::Unusable(reason, message) => {
-            return Some(Decision::new(Verdict::Replan(*reason, message.clone())).at_once());
+            return Some(replan(case, *reason, message.clone()));
         }
         StoredPlan::None => {
             let message = "no plan is recorded in the status".to_owned();
-            return Some(Decision::new(Verdict::Replan(Reason::DriftDetected, message)).at_once());
+            return Some(replan(case, Reason::DriftDetected, message));
         }
     }
     let now = case.observed.content_digest.as_ref()?;
     if case.status.started_at.is_none() && case.status.content_digest.as_ref().is_some_and(|planned| planned != now) {
         let message = "a PodTemplate that the spec names was changed since the plan was computed".to_owned();
-        return Some(Decision::new(Verdict::Replan(Reason::DriftDetected, message)).at_once());
+        return Some(replan(case, Reason::DriftDetected, message));
     }
     None
+}
+
+/// Plans anew, and not from what was computed before.
+fn replan(case: &Case<'_>, reason: Reason, message: String) -> Decision {
+    case.making_room(Decision::new(Verdict::Replan(reason, message)).at_once())
 }
 
 /// Every path with its message, for people.

@@ -38,12 +38,6 @@ fn accepted(decision: Decision, request: Request, message: impl Into<String>) ->
     decision.fact(Fact::Answered { request, accepted: true, message: message.into() }).at_once()
 }
 
-/// The decision with a sign to stop for what runs, where it has no other effect.
-fn stopping(case: &Case<'_>, decision: Decision) -> Decision {
-    let runs = matches!(case.observed.task, TaskState::Running(..)) && decision.effect == Effect::None;
-    if runs { decision.effect(Effect::StopTask) } else { decision }
-}
-
 /// The reason of an end.
 fn end_reason(case: &Case<'_>) -> Option<Reason> {
     conditions::find(&case.status.conditions, ConditionType::Finished).and_then(|each| Reason::from_name(&each.reason))
@@ -64,7 +58,7 @@ fn abort(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision
                 (true, _) => "stopped; changes are taken back",
             };
             let decision = case.fail(case.failing(), Reason::Aborted, &failure);
-            accepted(stopping(case, decision), request, message)
+            accepted(case.making_room(decision), request, message)
         }
     }
 }
@@ -95,7 +89,7 @@ fn roll_back(case: &Case<'_>, position: Option<Phase>, request: Request) -> Deci
                 SteeringAction::Abort.annotation()
             ),
         ),
-        _ => accepted(stopping(case, begin(case.failing())), request, "changes are taken back"),
+        _ => accepted(case.making_room(begin(case.failing())), request, "changes are taken back"),
     }
 }
 
@@ -127,7 +121,7 @@ fn replan(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decisio
         }
         _ => {
             let verdict = Verdict::Replan(Reason::Progressing, "a person asked for a new plan".to_owned());
-            accepted(stopping(case, Decision::new(verdict)), request, "the plan is computed anew")
+            accepted(case.making_room(Decision::new(verdict)), request, "the plan is computed anew")
         }
     }
 }

@@ -206,6 +206,18 @@ fn a_migration_that_goes_on_does_not_say_any_more_that_it_is_suspended() {
 }
 
 #[test]
+fn a_new_plan_is_not_the_result_that_the_last_planning_left() {
+    let mut world = World::new(gated);
+    while !is_true(&world.status().conditions, ConditionType::Planned) {
+        world.pass();
+    }
+    world.ask(SteeringAction::Replan, "1");
+    world.settle();
+    assert!(world.answer(SteeringAction::Replan).0);
+    assert_eq!(world.times(Task::Plan), 2);
+}
+
+#[test]
 fn trouble_of_one_phase_does_not_hide_the_next() {
     let mut world = World::new(|_| {});
     world.failures = vec![(STAGE, Cause::Drifted, false)];
@@ -213,8 +225,9 @@ fn trouble_of_one_phase_does_not_hide_the_next() {
     world.passes(2);
     let trouble = world.trouble;
     assert!(trouble.is_some());
-    world.run_to(Task::Prove);
-    world.restart();
+    while world.status().phase != Some(Phase::Soak) {
+        world.pass();
+    }
     world.trouble = trouble;
     assert_eq!(world.run(&[]), Reason::Complete);
     assert!(world.status().phases.iter().any(|phase| phase.name == Phase::Prove));

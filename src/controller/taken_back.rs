@@ -1,0 +1,59 @@
+//! What the conditions of steps say while a rollback takes back what they did, and after it.
+
+use jiff::Timestamp;
+
+use crate::api::conditions::{ConditionStatus, ConditionWriter, find};
+use crate::api::status::{SchemaMigrationStatus, StageState};
+use crate::api::{ConditionType, Reason};
+
+/// Steps whose conditions say what stands in the world, which a rollback changes.
+const TAKEN_BACK: [ConditionType; 5] = [
+    ConditionType::CleanedUp,
+    ConditionType::TypesFixed,
+    ConditionType::UniquesAdded,
+    ConditionType::ForeignKeysAdded,
+    ConditionType::SchemaUpdated,
+];
+
+/// Says of every step that had done something how far it is taken back. One that was skipped has done nothing.
+fn take_back(
+    status: &mut SchemaMigrationStatus,
+    value: ConditionStatus,
+    reason: Reason,
+    message: &str,
+    generation: i64,
+    now: Timestamp,
+) {
+    for condition in TAKEN_BACK {
+        let concerned = find(&status.conditions, condition).is_some_and(|each| {
+            let undoing = [Reason::RollingBack, Reason::RollbackFailed];
+            (each.status == ConditionStatus::True.as_str() && each.reason != Reason::Skipped.as_str())
+                || undoing.iter().any(|reason| reason.as_str() == each.reason)
+        });
+        if concerned {
+            ConditionWriter::new(&mut status.conditions, generation, now).set(condition, value, reason, message);
+        }
+    }
+}
+
+/// What every step did is being taken back.
+pub(super) fn taking_back(status: &mut SchemaMigrationStatus, generation: i64, now: Timestamp) {
+    let message = "what this step did is being taken back";
+    take_back(status, ConditionStatus::Unknown, Reason::RollingBack, message, generation, now);
+}
+
+/// How far every step is taken back once the rollback has ended.
+pub(super) fn taken_back(status: &mut SchemaMigrationStatus, whole: bool, generation: i64, now: Timestamp) {
+    if !whole {
+        let message = "the rollback could not finish, so this step may stand, as a whole or in part: the condition RolledBack says what does";
+        return take_back(status, ConditionStatus::Unknown, Reason::RollbackFailed, message, generation, now);
+    }
+    let message = "what this step did was taken back";
+    take_back(status, ConditionStatus::False, Reason::RollbackSucceeded, message, generation, now);
+    for stage in &mut status.stages {
+        (stage.added, stage.verified) = (0, 0);
+        if stage.state != StageState::Failed {
+            (stage.state, stage.started, stage.finished) = (StageState::Pending, None, None);
+        }
+    }
+}

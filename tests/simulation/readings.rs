@@ -1,0 +1,99 @@
+//! The tasks that only read, as `src/controller/reading.rs` and `work.rs` do them, and the purge.
+
+use std::sync::Arc;
+
+use holdfast::api::status::{JobPurpose, TestedStatus, ValidationCount};
+use holdfast::controller::observed::{Task, TaskResult};
+use holdfast::mysql::Cause;
+
+use crate::database::Ending;
+use crate::engine::{Ended, Run, error};
+use crate::plans::{self, Kind};
+use crate::world::World;
+
+impl World {
+    /// The result of a task that only reads, or works in one short step.
+    pub(crate) fn read(&mut self, process: usize, run: &Run) -> Ended {
+        self.reach(process)?;
+        if self.faults && self.rng.u32(0..40) == 0 {
+            return error(Cause::Server, "MySQL error 1105: simulated");
+        }
+        match run.task {
+            Task::Preflight if self.database.busy => error(Cause::NotReady, "300 sessions are active, 200 are allowed"),
+            Task::Preflight => Ok(TaskResult::PreflightPassed { server: "MySQL 9.7".to_owned() }),
+            Task::Plan => self.compute_plan(run),
+            Task::CountBeforeBackup(_) => Ok(TaskResult::Counted { baseline: "{}".to_owned() }),
+            Task::CheckBackup(_) => {
+                let status = run.migration.status.clone().unwrap_or_default();
+                let job = status.jobs.iter().rev().find(|job| job.purpose == JobPurpose::Backup);
+                Ok(match job.and_then(|job| self.cluster.jobs.get(&job.name)) {
+                    Some(job) if job.over => TaskResult::BackupProven,
+                    _ => TaskResult::BackupUnproven("the backup Job is gone before its result was compared".to_owned()),
+                })
+            }
+            Task::Validate => {
+                let plan = self.planned(run);
+                let rows = plan.operations.iter().filter(|operation| plans::kind(&operation.id) == Kind::Rows);
+                let report = rows.map(|operation| ValidationCount {
+                    issue_type: format!("orphans: {}", operation.id),
+                    count: i64::try_from(self.database.orphans[plans::table(&operation.id)]).unwrap(),
+                });
+                Ok(TaskResult::Validated { report: report.collect(), stops: None })
+            }
+            Task::CheckBeforeStart => {
+                let plan = self.planned(run);
+                let uid = run.migration.metadata.uid.clone().unwrap_or_default();
+                let own = self.processes[process].memory.get(&uid).is_some_and(|memory| memory.session.is_some());
+                if !own && let Some(holder) = self.database.fence {
+                    return error(Cause::LockHeld, format!("the schema shop is in the hands of connection {holder}"));
+                }
+                if self.database.server != plan.server.server_uuid {
+                    return Ok(TaskResult::Drifted(format!("the server {} answers", self.database.server)));
+                }
+                if plan.tables.values().any(|before| *before != plans::definition(&self.database.objects)) {
+                    return Ok(TaskResult::Drifted("the catalogue is not what the plan says".to_owned()));
+                }
+                Ok(TaskResult::MayStart)
+            }
+            Task::Test => {
+                if self.faults && self.rng.u32(0..25) == 0 {
+                    return error(Cause::TestFailed, "a probe of fk-a did not cascade");
+                }
+                Ok(TaskResult::Tested(TestedStatus { probes: 1, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() }))
+            }
+            Task::Purge => {
+                if let Some(holder) = self.database.fence {
+                    return error(Cause::LockHeld, format!("the fence of shop is held by connection {holder}"));
+                }
+                let digest = run.digest();
+                let mut entries = 0;
+                for migration in self.database.journal.iter_mut().filter(|migration| migration.digest == digest) {
+                    if matches!(migration.ending, Ending::Running | Ending::Failed) {
+                        return error(Cause::Drifted, "the journal says that a migration of the plan has not ended");
+                    }
+                    for entry in &mut migration.entries {
+                        entries += std::mem::take(&mut entry.quarantined);
+                    }
+                }
+                Ok(TaskResult::Purged { entries, tables: 1 })
+            }
+            Task::Section(_) | Task::Prove | Task::Undo => error(Cause::Server, "needs a session"),
+        }
+    }
+
+    fn compute_plan(&mut self, run: &Run) -> Ended {
+        if let Some(missing) = &self.cluster.missing {
+            return error(Cause::NotReady, missing.clone());
+        }
+        let content = self.content_digest(&run.migration);
+        let wish = self.wish(run.name());
+        let plan = plans::plan(wish, &content, &self.database.objects, &self.database.server);
+        let generation = run.migration.metadata.generation.unwrap_or(0);
+        let status = plans::status(&plan, generation, self.now);
+        let stages = plans::stage_statuses(&plan);
+        let operations = i64::try_from(plan.operations.len()).unwrap();
+        let server_uuid = plan.server.server_uuid.clone();
+        self.cluster.plans.insert(plan.digest.clone(), Arc::new(plan));
+        Ok(TaskResult::Planned { status: Box::new(status), server_uuid, content_digest: content, stages, operations })
+    }
+}
