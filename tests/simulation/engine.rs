@@ -391,6 +391,7 @@ impl World {
                 rows: None,
                 found_done: false,
                 made: None,
+                after_image: None,
             };
             let Task::Section(section) = run.task else { return };
             run.result = Some(Ok(TaskResult::Section(SectionReport {

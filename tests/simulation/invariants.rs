@@ -49,6 +49,7 @@ fn section_of(condition: ConditionType, section: Section) -> bool {
         Section::FixTypes => condition == ConditionType::TypesFixed,
         Section::AddUniques => condition == ConditionType::UniquesAdded,
         Section::Stage(_) => condition == ConditionType::ForeignKeysAdded,
+        Section::FillAgain => condition == ConditionType::SchemaUpdated,
     }
 }
 

@@ -47,6 +47,7 @@ fn belongs(task: Task, step: GatePoint<'_>) -> bool {
         Task::Section(Section::FixTypes) => step == GatePoint::Phase(GatedPhase::FixTypes),
         Task::Section(Section::AddUniques) => step == GatePoint::Phase(GatedPhase::AddUniques),
         Task::Section(Section::Stage(_)) => matches!(step, GatePoint::Stage(_)),
+        Task::Section(Section::FillAgain) => step == GatePoint::Phase(GatedPhase::UpdateSchema),
         Task::Test => step == GatePoint::Phase(GatedPhase::Test),
         Task::Prove => step == GatePoint::Phase(GatedPhase::Complete),
         Task::Purge => step == GatePoint::Phase(GatedPhase::Purge),
