@@ -48,7 +48,12 @@ pub fn run(
     progress: Progress,
     stop: Stop,
 ) -> RunningTask {
-    Box::pin(async move {
+    let secret = format!(
+        "{}/{}",
+        migration.namespace().unwrap_or_default(),
+        migration.spec.database.credentials_secret_ref.name
+    );
+    let running: RunningTask = Box::pin(async move {
         let namespace = migration.namespace().unwrap_or_default();
         let engine = target::engine(&context.client, &namespace, &migration.spec).await?;
         let work = Work { context, migration, engine, allowance, progress, stop };
@@ -63,7 +68,18 @@ pub fn run(
             Task::Test => work.test().await,
             Task::Purge => work.purge().await,
         }
-    })
+    });
+    Box::pin(async move { running.await.map_err(|error| naming_the_secret(error, &secret)) })
+}
+
+/// Where the name and the password came from that the server refuses: the engine does not know.
+fn naming_the_secret(mut error: Error, secret: &str) -> Error {
+    if error.cause == Cause::AccessDenied {
+        error.message.push_str(&format!(
+            ": correct the Secret {secret} (keys \"username\" and \"password\") or the account on the server, and what it may see"
+        ));
+    }
+    error
 }
 
 /// What a task works with.
@@ -349,6 +365,13 @@ fn expected(error: ApiExpected) -> ExpectedError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_login_names_the_secret_and_nothing_else_does() {
+        let message = |cause| naming_the_secret(Error::new(cause, "MySQL error 1045"), "shop/migrator").message;
+        assert!(message(Cause::AccessDenied).starts_with("MySQL error 1045: correct the Secret shop/migrator "));
+        assert_eq!(message(Cause::Unreachable), "MySQL error 1045");
+    }
 
     #[test]
     fn another_server_is_named_and_accepted_only_where_none_is_known() {

@@ -80,6 +80,22 @@ pub struct Connection {
     identity: &'static str,
 }
 
+/// What to do about a server that is not there.
+const CHECK_PLACE: &str = ": check spec.database.host and port, the Service and its endpoints";
+
+/// Puts where and as whom before a connection's error, and what to do about it behind.
+fn refused(error: Error, place: &str, username: &str) -> Error {
+    let mut error = error.while_doing(format!("connecting to {place} as {username:?}"));
+    match error.cause {
+        Cause::Unreachable => error.message.push_str(CHECK_PLACE),
+        Cause::TlsFailed => {
+            error.message.push_str(": check spec.database.tls and the names in the server's certificate")
+        }
+        _ => {}
+    }
+    error
+}
+
 /// Marks SQL text as checked: its identifiers come quoted from [`crate::plan::identifier`], its values are bound or literals of
 /// ours. Every statement that is not a constant passes through here.
 #[must_use]
@@ -100,13 +116,10 @@ impl Target {
         };
         match tokio::time::timeout(self.connect_timeout, opening).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(error.while_doing(format!("connecting to {place} as {:?}", self.username))),
+            Ok(Err(error)) => Err(refused(error, &place, &self.username)),
             Err(_) => Err(Error::new(
                 Cause::Unreachable,
-                format!(
-                    "no answer from {place} within {} s: check database.host, the Service and its endpoints",
-                    self.connect_timeout.as_secs()
-                ),
+                format!("no answer from {place} within {} s{CHECK_PLACE}", self.connect_timeout.as_secs()),
             )),
         }
     }
@@ -230,5 +243,21 @@ impl Connection {
     pub async fn close(self) -> Result<(), Error> {
         self.inner.close().await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_fails_says_where_as_whom_and_what_to_check() {
+        let message = |cause| refused(Error::new(cause, "because"), "mysql.shop.svc:3306", "migrator").message;
+        let begin = "connecting to mysql.shop.svc:3306 as \"migrator\": because";
+        assert_eq!(message(Cause::AccessDenied), begin);
+        assert!(
+            message(Cause::Unreachable).starts_with(begin) && message(Cause::Unreachable).contains("its endpoints")
+        );
+        assert!(message(Cause::TlsFailed).contains("spec.database.tls"));
     }
 }

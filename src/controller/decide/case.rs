@@ -336,10 +336,8 @@ impl Case<'_> {
     /// A failure: before the first change an end, after it the rollback.
     pub(super) fn fail(&self, phase: Phase, reason: Reason, message: &str) -> Decision {
         if self.status.started_at.is_none() {
-            let message = format!(
-                "{message}. Nothing was changed; change the spec to begin again, or set the annotation {}",
-                SteeringAction::Retry.annotation()
-            );
+            let message = format!("{message}. Nothing was changed. {}", self.way_out(reason));
+            let message = message.trim_end().to_owned();
             return Decision::new(Verdict::Ended(End::Failed(phase, reason, message))).at_once();
         }
         if self.status.rollback.is_some() {
@@ -352,6 +350,31 @@ impl Case<'_> {
             return self.hold(phase, reason, message);
         }
         Decision::new(Verdict::RollBack(phase, reason, message.to_owned())).fact(Fact::Strategy(strategy)).at_once()
+    }
+
+    /// How a person begins a migration again that failed before the first change.
+    fn way_out(&self, reason: Reason) -> String {
+        match reason {
+            // Its message says which approval is to be deleted; asking again would not help.
+            Reason::ApprovalDenied => String::new(),
+            Reason::InvalidSpec => self.command(
+                "Changing the spec begins it again; if it is the database that has to follow, begin it again then",
+                SteeringAction::Retry,
+            ),
+            Reason::AccessDenied
+            | Reason::DatabaseUnreachable
+            | Reason::DependencyNotReady
+            | Reason::LockHeld
+            | Reason::PreflightFailed
+            | Reason::PrivilegeMissing
+            | Reason::UnsupportedServer => {
+                self.command("Once the cause is gone, begin it again", SteeringAction::Retry)
+            }
+            _ => self.command(
+                "Change the spec, which begins it again, or remove the cause and begin it again",
+                SteeringAction::Retry,
+            ),
+        }
     }
 
     /// Ends with everything where it is.

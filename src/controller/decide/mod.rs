@@ -200,7 +200,9 @@ fn anew(case: &Case<'_>) -> Decision {
     {
         return failure::stop_job(case, job, Verdict::Unchanged, "stopped, because the spec was changed");
     }
-    Decision::new(Verdict::Anew("the spec was changed before the first change was made".to_owned())).at_once()
+    Decision::new(Verdict::Anew("the spec was changed before the first change was made".to_owned()))
+        .effect(Effect::EndTrouble)
+        .at_once()
 }
 
 fn ended(case: &Case<'_>) -> Decision {

@@ -143,7 +143,9 @@ fn retry(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision
         ),
         _ => {
             let message = "begun again from the start, because a person asked for it";
-            accepted(Decision::new(Verdict::Anew(message.to_owned())), request, message)
+            // What was waited for too long may be waited for as long once more.
+            let anew = Decision::new(Verdict::Anew(message.to_owned())).effect(Effect::EndTrouble);
+            accepted(anew, request, message)
         }
     }
 }

@@ -218,3 +218,39 @@ fn a_missing_secret_is_waited_for_and_then_given_up() {
     assert_eq!(world.run(&[]), Reason::DependencyNotReady);
     assert!(find(&world.status().conditions, ConditionType::Finished).unwrap().message.contains("shop/s"));
 }
+
+#[test]
+fn a_failure_before_the_first_change_says_how_to_begin_again() {
+    let command = "kubectl annotate --overwrite --namespace shop smig m holdfast.dev/retry-at=";
+    for (cause, way_out, annotation) in [
+        (Cause::AccessDenied, "Once the cause is gone", true),
+        (Cause::ServerUnsupported, "Once the cause is gone", true),
+        (Cause::InvalidSpec, "Changing the spec", true),
+        (Cause::VerificationFailed, "Change the spec", true),
+    ] {
+        let mut world = World::new(|_| {});
+        world.failures = vec![(Task::Preflight, cause, true)];
+        world.run(&[]);
+        let told = find(&world.status().conditions, ConditionType::Finished).unwrap().message.clone();
+        assert!(told.contains("simulated. Nothing was changed. ") && told.contains(way_out), "{told}");
+        assert_eq!(told.contains(command), annotation, "{told}");
+    }
+    let mut world = World::new(super::world::gated);
+    world.settle();
+    world.approve("CleanUp", super::world::DIGEST, "Deny", None);
+    assert_eq!(world.run(&[]), Reason::ApprovalDenied);
+    let told = find(&world.status().conditions, ConditionType::Finished).unwrap().message.clone();
+    assert!(told.contains("delete the MigrationApproval") && !told.contains(command), "{told}");
+}
+
+#[test]
+fn what_was_waited_for_in_vain_is_waited_for_as_long_again_after_a_retry() {
+    let mut world = World::new(|_| {});
+    world.missing = Some("the Secret shop/s does not exist".to_owned());
+    assert_eq!(world.run(&[]), Reason::DependencyNotReady);
+    world.ask(SteeringAction::Retry, "1");
+    world.passes(5);
+    assert!(!world.finished(), "given up at once: {:?}", world.status().message);
+    world.missing = None;
+    assert_eq!(world.run(&[]), Reason::Complete);
+}
