@@ -6,7 +6,7 @@ export LC_ALL=C
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for part in common packages binaries rootfs images image_root process network pki control_plane node addons teardown; do
+for part in common packages binaries rootfs images image_root maven_server process network pki control_plane node addons teardown; do
 	# shellcheck source=/dev/null
 	. "$CLUSTER_DIR/lib/$part.sh"
 done
@@ -17,11 +17,15 @@ usage() {
 
 		  build                                  install, download and build everything that a cluster needs
 		  up                                     build, then start the cluster
+		  run -- COMMAND...                      run COMMAND with the cluster's environment (see env) and end with its exit
+		                                         status; a cluster that was not up is started for it, and taken down after
+		                                         it, however it ends
 		  down                                   stop it and remove all it made; its logs stay
 		  status                                 say what runs; exit status 0 if the cluster is up
 		  env                                    print shell commands that set KUBECONFIG and PATH, for eval
 		  image NAME:TAG DOCKERFILE CONTEXT [--build-arg K=V]...
 		                                         build an image; a cluster that is up gets it at once
+		  old-mysql                              build an image of a MySQL that is too old: holdfast.test/mysql:5.7
 		  volume NAME SIZE                       make a PersistentVolume NAME of StorageClass holdfast-small that
 		                                         holds SIZE (like 16Mi) and not a byte more
 		  clean-cache                            remove everything that was built
@@ -111,9 +115,16 @@ up() {
 	if is_up; then
 		build
 		import_images
+		# Nobody who asks for a cluster wants it to go with a command that ended long ago.
+		rm -f "$STATE/for-one-command"
 		say "the cluster is up already ($STATE)"
 		return
 	fi
+	bring_up
+}
+
+# bring_up [AT_EXIT]: builds and starts, in place of whatever an earlier cluster left. AT_EXIT is the trap that is set in the end.
+bring_up() {
 	if [[ -d $STATE/run ]]; then
 		say "removing what an earlier cluster left"
 		take_down
@@ -124,8 +135,56 @@ up() {
 	rm -rf "$LOGS"
 	trap abandon_start EXIT
 	start_cluster
-	trap - EXIT
+	trap -- "${1:--}" EXIT
 	say "the cluster is up in $(seconds_since "$began") s; to use it: eval \"\$(${CLUSTER_DIR/#$PWD\//}/cluster.sh env)\""
+}
+
+# Of `run`: the command's process, and whether the cluster was started for it.
+COMMAND=
+OURS=
+
+# On any way out of `run`: the command's whole process group ends, then the cluster, if it was started for the command.
+end_run() {
+	local status=$? deadline=$((SECONDS + 60)) signal=TERM
+	trap '' INT TERM HUP
+	stop_step
+	while [[ -n $COMMAND ]] && kill -"$signal" -- "-$COMMAND" 2>/dev/null; do
+		((SECONDS < deadline)) || signal=KILL
+		sleep 0.2
+	done
+	if [[ -n $OURS ]]; then
+		take_down
+		say "the cluster is down; its logs: $LOGS"
+	fi
+	exit "$status"
+}
+
+run() {
+	local status=0 settings
+	[[ ${1:-} == -- && $# -ge 2 ]] || die "usage: cluster.sh run -- COMMAND..."
+	shift
+	need_root "cluster.sh run"
+	lock_state
+	if is_up && [[ ! -e $STATE/for-one-command ]]; then
+		build
+		import_images
+		say "the cluster is up already ($STATE) and stays up"
+		trap end_run EXIT
+	else
+		OURS=yes
+		bring_up end_run
+		touch "$STATE/for-one-command"
+	fi
+	settings=$(environment)
+	eval "$settings"
+	# In a process group of its own, so that a signal to this script is handled at once and ends all of the command; without the
+	# locks, which its children would keep.
+	set -m
+	"$@" <&0 8>&- 9>&- &
+	COMMAND=$!
+	set +m
+	wait "$COMMAND" || status=$?
+	exit "$status"
 }
 
 down() {
@@ -176,6 +235,14 @@ image() {
 	! is_up || step "import-$(tr '/:' '__' <<<"$1")" "importing the image $1" import_images "$(archive_of "$1")-"
 }
 
+old_mysql() {
+	build
+	lock_cache
+	build_old_mysql
+	unlock_cache
+	! is_up || step import-old-mysql "importing the image $OLD_MYSQL_IMAGE" import_images "$(archive_of "$OLD_MYSQL_IMAGE")-"
+}
+
 volume() {
 	(($# == 2)) || die "volume needs NAME SIZE"
 	is_up || die "no cluster is up ($STATE): start it with cluster.sh up"
@@ -187,7 +254,7 @@ clean_cache() {
 	lock_cache
 	[[ ! -d $STATE/run ]] || die "a cluster is up ($STATE): take it down first"
 	# By name: a folder that was chosen by mistake keeps what is not ours.
-	rm -rf "${CACHE:?}"/{bin,rootfs,image-store,image-archives,containerd,mysqld,logs} "${CACHE:?}"/image-context.*
+	rm -rf "${CACHE:?}"/{bin,rootfs,image-store,image-archives,maven-servers,containerd,mysqld,logs} "${CACHE:?}"/image-context.*
 	say "removed what was built in $CACHE"
 }
 
@@ -197,7 +264,8 @@ trap 'stop_step; exit 143' TERM HUP
 command=${1:-}
 shift || true
 case $command in
-build | up | down | status | image | volume) "$command" "$@" ;;
+build | up | run | down | status | image | volume) "$command" "$@" ;;
+old-mysql) old_mysql ;;
 env) environment ;;
 clean-cache) clean_cache ;;
 help | --help | -h) usage ;;

@@ -29,7 +29,7 @@ pub(crate) fn first(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(Stri
     let begun = Instant::now();
     board.heading("First act: foreign keys for a dirty, busy database");
     let truth = shop.generate(data.rows, data.seed)?;
-    let fresh = shop.snapshot()?;
+    let fresh = shop.database().snapshot()?;
     board.line(&format!("✓ {} rows in {} tables, no foreign key", fresh.rows(), fresh.0.len()));
     shop.start_traffic()?;
     board.line("✓ the application writes and reads");
@@ -38,11 +38,11 @@ pub(crate) fn first(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(Stri
     let end = watch(board, &migration, Some(shop))?;
     expect(&end, "Succeeded")?;
 
-    let keys = shop.foreign_keys()?;
+    let keys = shop.database().foreign_keys()?;
     board.line(&format!("{} foreign keys in the catalogue:", keys.len()));
     board.block(&keys.join("\n"));
     board.line("orphans before, and now as plain SQL counts them:");
-    let orphans_now = shop.orphans()?;
+    let orphans_now = shop.database().orphans()?;
     board.block(&report::before_and_after(&end["status"]["validation"], &orphans_now));
     let traffic = shop.stop_traffic()?;
     board.line("the application's traffic during the rollout:");
@@ -97,7 +97,7 @@ pub(crate) fn second(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(Str
     board.next_migration();
     shop.kubectl.run(&["delete", "schemamigration,migrationapproval", "--all", "--wait", "--timeout=60s"])?;
     shop.generate(data.rows, data.seed)?;
-    let before = shop.snapshot()?;
+    let before = shop.database().snapshot()?;
     board.line(&format!("✓ the database is as it was: {} rows, no foreign key", before.rows()));
     shop.apply_folder("deploy/sample-failing")?;
     let migration = Migration::new(&shop.kubectl, "referential-integrity-too-early");
@@ -105,7 +105,7 @@ pub(crate) fn second(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(Str
     let rolled_back = status_of(&end, "RolledBack") == Some("True");
     board.line(&summary(&end));
 
-    let after = shop.snapshot()?;
+    let after = shop.database().snapshot()?;
     let differences = before.differences(&after, WRITTEN_BY_JOBS);
     let identical =
         before.0.iter().all(|(name, table)| after.0.get(name).is_some_and(|now| now.definition == table.definition))

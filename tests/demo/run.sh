@@ -30,14 +30,6 @@ existing) on_existing_cluster "$@" ;;
 *) stop "CLUSTER=$CLUSTER is not known: leave it out for a local cluster, or set it to existing for the one of the current kubectl context" ;;
 esac
 
-cluster=tests/cluster/cluster.sh
 cargo build --release --locked --bin holdfast --example sample --example demo
-trap '$cluster down' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-$cluster up
-$cluster image holdfast.test/operator:dev deploy/Dockerfile . --build-arg BASE=holdfast.test/base:bookworm
-$cluster image holdfast.test/sample:dev deploy/sample/Dockerfile . --build-arg BASE=holdfast.test/base:bookworm
-environment=$($cluster env)
-eval "$environment"
-target/release/examples/demo "$@"
+tests/harness/images.sh release
+exec tests/cluster/cluster.sh run -- target/release/examples/demo "$@"

@@ -2,6 +2,7 @@
 //! application in a namespace. Each user of it needs another part.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+pub mod database;
 pub mod kubectl;
 pub mod migration;
 pub mod operator;
