@@ -29,7 +29,7 @@ pub struct SchemaMigrationStatus {
     /// What is done or waited for just now, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The stage or step that is worked on.
+    /// What is done or waited for just now, in a few words: a column of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
     /// The state, one condition for each phase and for the whole.

@@ -9,7 +9,7 @@ use crate::api::status::{
 };
 
 use super::decision::Fact;
-use super::project::MAX_TEXT;
+use super::project::{MAX_CURRENT, MAX_TEXT};
 
 /// Keeps a fact.
 pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Timestamp) {
@@ -62,7 +62,7 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
             let (before, total) = status.steps.as_ref().map_or((0, 0), |steps| (steps.done, steps.total));
             status.steps = Some(StepCount::new((*done).max(before), total));
         }
-        Fact::Current(current) => status.current = current.clone().map(|text| shortened(text, 256)),
+        Fact::Current(current) => status.current = current.clone().map(|text| shortened(text, MAX_CURRENT)),
         Fact::Stage { index, state, verified } => {
             if let Some(stage) = status.stages.get_mut(*index) {
                 stage.state = *state;

@@ -19,6 +19,8 @@ use super::taken_back::{taken_back, taking_back};
 
 /// Longest text of the status but for the messages of conditions.
 pub(super) const MAX_TEXT: usize = 1024;
+/// Longest text of a column that people read in a table.
+pub(super) const MAX_CURRENT: usize = 256;
 
 /// The status after a decision.
 #[must_use]
@@ -64,10 +66,24 @@ pub fn project(
             writer.set(condition, ConditionStatus::Unknown, Reason::Pending, "its turn has not come");
         }
     }
+    if !decision.facts.iter().any(|fact| matches!(fact, Fact::Current(_))) {
+        current(&mut status, &decision.verdict);
+    }
     apply(&mut status, &decision.verdict, rollback_strategy, generation, now);
     approved(&mut status, generation, now);
     background(&mut status, observed.loaded_plan());
     status
+}
+
+/// What is being done or waited for, in a few words, where no task says it.
+fn current(status: &mut SchemaMigrationStatus, verdict: &Verdict) {
+    match verdict {
+        Verdict::Working(_, message) => status.current = Some(shortened(message.clone(), MAX_CURRENT)),
+        Verdict::Waiting(_, reason, _) | Verdict::Drifted(_, reason, _) => {
+            status.current = Some(format!("waiting: {reason}"));
+        }
+        _ => {}
+    }
 }
 
 fn next_attempt(attempt: i32) -> BackupStatus {

@@ -76,13 +76,13 @@ pub(super) fn back_up(case: &Case<'_>) -> Decision {
     case.job(place, create, |end| match end {
         JobEnd::Succeeded { name, message } => made(case, name, attempt, message),
         JobEnd::Failed { name, message, delete } => {
-            let mut decision =
-                case.fail(Phase::BackUp, Reason::BackupFailed, &failure_text(&message)).fact(Fact::JobSeen {
-                    name: name.to_owned(),
-                    uid: None,
-                    state: JobState::Failed,
-                    message: Some(message),
-                });
+            let text = format!("{} ({})", failure_text(&message), described(case));
+            let mut decision = case.fail(Phase::BackUp, Reason::BackupFailed, &text).fact(Fact::JobSeen {
+                name: name.to_owned(),
+                uid: None,
+                state: JobState::Failed,
+                message: Some(message),
+            });
             if delete {
                 decision = decision.effect(Effect::DeleteJob(name.to_owned()));
             }
@@ -100,6 +100,18 @@ fn failure_text(message: &str) -> String {
     }
 }
 
+/// Where the backup is described, and the two objects there that it most often fails for.
+fn described(case: &Case<'_>) -> String {
+    let image = case.migration.spec.backup.job.as_ref().map(|job| job.image.as_str()).unwrap_or_default();
+    format!("spec.backup.job.image is {image:?}, the PersistentVolumeClaim is {:?}", claim(case))
+}
+
+fn claim<'a>(case: &'a Case<'_>) -> &'a str {
+    let job = case.migration.spec.backup.job.as_ref();
+    let claim = job.and_then(|job| job.destination.persistent_volume_claim.as_ref());
+    claim.map(|claim| claim.claim_name.as_str()).unwrap_or_default()
+}
+
 fn made(case: &Case<'_>, name: &str, attempt: i32, message: Option<&str>) -> Decision {
     let summary = match message.map(serde_json::from_str::<backup::Outcome>) {
         Some(Ok(backup::Outcome::Made(summary))) => summary,
@@ -115,16 +127,8 @@ fn made(case: &Case<'_>, name: &str, attempt: i32, message: Option<&str>) -> Dec
             return case.fail(Phase::BackUp, Reason::BackupUnverified, &message);
         }
     };
-    let claim = case
-        .migration
-        .spec
-        .backup
-        .job
-        .as_ref()
-        .and_then(|job| job.destination.persistent_volume_claim.as_ref())
-        .map(|claim| claim.claim_name.clone())
-        .unwrap_or_default();
-    let mut status = backup_status(&summary, name, attempt, format!("persistentvolumeclaim/{claim}/{}", summary.file));
+    let mut status =
+        backup_status(&summary, name, attempt, format!("persistentvolumeclaim/{}/{}", claim(case), summary.file));
     let verification = case.migration.spec.backup.verification;
     let text =
         format!("{} bytes, {} rows in {} tables", summary.bytes, summary.rows.iter().sum::<u64>(), summary.rows.len());

@@ -206,6 +206,11 @@ fn a_failed_backup_ends_the_migration_before_anything_is_changed() {
     world.job_failure = Some("-backup-");
     assert_eq!(world.run(&[]), Reason::BackupFailed);
     assert!(!world.changed_anything());
+    let told = find(&world.status().conditions, ConditionType::BackedUp).unwrap().message.clone();
+    assert!(
+        told.contains("spec.backup.job.image is \"mysql:9.7\", the PersistentVolumeClaim is \"backups\""),
+        "{told}"
+    );
 }
 
 #[test]

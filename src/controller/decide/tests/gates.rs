@@ -11,6 +11,7 @@ use crate::mysql::Cause;
 fn nothing_is_changed_before_the_right_plan_is_approved() {
     let mut world = World::new(gated);
     assert_eq!(world.settle(), Reason::ApprovalPending);
+    assert_eq!(world.status().current.as_deref(), Some("waiting: ApprovalPending"));
     world.approve("CleanUp", &DIGEST.replace('a', "b"), "Approve", Some(10));
     assert_eq!(world.settle(), Reason::ApprovalForAnotherPlan);
     world.approve("Test", DIGEST, "Approve", Some(10));
