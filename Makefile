@@ -15,6 +15,7 @@ demo: ## Show a rollout and a rollback on a local cluster that it starts and sto
 test: lint ## Run all tests, on real servers that it starts itself and stops again (needs root, Rust, Go and Debian)
 	cargo test --locked --no-run
 	HOLDFAST_SIMULATION_SECONDS=$${HOLDFAST_SIMULATION_SECONDS:-100} tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --no-fail-fast
+	tests/e2e/run.sh
 
 .PHONY: test-all
 test-all: test ## Run all tests, then 1,000,000 simulated histories and 10,000 random rollouts (hours)
@@ -37,6 +38,10 @@ test-mysql: ## Run the tests of the engine on a throw-away MySQL
 test-api: ## Run the tests of the resources and admission policies on a throw-away API server
 	tests/cluster/api-server.sh run -- cargo test --locked --test api
 
+.PHONY: test-e2e
+test-e2e: ## Run the end-to-end tests on the local cluster, which is started for them unless it is up (TEST=NAME for some)
+	tests/e2e/run.sh $(TEST)
+
 .PHONY: bench
 bench: ## Measure figures on a throw-away MySQL: a table, and target/bench/report.json
 	cargo bench --locked --bench figures --no-run
@@ -51,10 +56,11 @@ crds: ## Generate the custom resource definitions into crds/ and their chart
 lint: ## Check formatting and run clippy with warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
+	cargo clippy --locked --test e2e -- --deny warnings
 
 .PHONY: lint-shell
 lint-shell: ## Check the shell scripts (needs shellcheck)
-	cd tests/cluster && shellcheck *.sh lib/*.sh images/mysql/*.sh
+	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../demo/*.sh ../harness/*.sh
 
 .PHONY: audit
 audit: ## Check licences and sources of the dependencies (needs cargo-deny)

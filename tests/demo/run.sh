@@ -31,5 +31,5 @@ existing) on_existing_cluster "$@" ;;
 esac
 
 cargo build --release --locked --bin holdfast --example sample --example demo
-tests/harness/images.sh release
+tests/harness/images.sh release operator sample
 exec tests/cluster/cluster.sh run -- target/release/examples/demo "$@"

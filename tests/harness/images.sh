@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
-# Builds the operator's and the sample application's images from the programs of a cargo profile: images.sh release|debug.
+# Builds images of ours from the programs in a folder of target/: images.sh release|stripped operator|sample...
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-profile=${1:?usage: images.sh release|debug}
+folder=${1:?usage: images.sh release|stripped operator|sample...}
+shift
 
 cluster=tests/cluster/cluster.sh
 $cluster build
-$cluster image holdfast.test/operator:dev deploy/Dockerfile . \
-	--build-arg BASE=holdfast.test/base:bookworm --build-arg BINARY="target/$profile/holdfast"
-$cluster image holdfast.test/sample:dev deploy/sample/Dockerfile . \
-	--build-arg BASE=holdfast.test/base:bookworm --build-arg BINARY="target/$profile/examples/sample"
+for image in "$@"; do
+	case $image in
+	operator) dockerfile=deploy/Dockerfile program=holdfast ;;
+	sample) dockerfile=deploy/sample/Dockerfile program=examples/sample ;;
+	*) echo "images.sh: $image is not known: operator or sample" >&2 && exit 2 ;;
+	esac
+	$cluster image "holdfast.test/$image:dev" "$dockerfile" . \
+		--build-arg BASE=holdfast.test/base:bookworm --build-arg BINARY="target/$folder/$program"
+done

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# `make test-e2e`: runs the end-to-end tests on the local cluster, which is started for them unless it is up. Arguments are those of
+# the test program, such as a part of a test's name.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+# The development profile, which `cargo test` builds anyway.
+cargo build --locked --bin holdfast
+cargo test --locked --test e2e --no-run
+# What only a debugger reads would have to be imported each time.
+mkdir -p target/stripped
+strip -o target/stripped/holdfast target/debug/holdfast
+tests/harness/images.sh stripped operator
+tests/cluster/cluster.sh old-mysql
+# The cases wait most of the time: more of them than there are processors.
+exec tests/cluster/cluster.sh run -- cargo test --locked --test e2e -- --test-threads 12 "$@"
