@@ -8,6 +8,8 @@ use super::approvals::counted;
 
 /// Longest note that Kubernetes keeps.
 const MAX_NOTE: usize = 1024;
+/// Longest action that it takes.
+const MAX_ACTION: usize = 128;
 
 /// An event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,12 +18,16 @@ pub struct Told {
     pub warning: bool,
     /// Reason.
     pub reason: String,
+    /// What it is about: a phase, or the point of a gate. Kubernetes takes events of the same reason and action for repetitions of the
+    /// first, whose note alone it keeps.
+    pub action: String,
     /// Note.
     pub note: String,
 }
 
 fn told(warning: bool, reason: &str, note: impl Into<String>) -> Told {
-    Told { warning, reason: reason.to_owned(), note: shortened(note.into(), MAX_NOTE) }
+    let (reason, note) = (reason.to_owned(), shortened(note.into(), MAX_NOTE));
+    Told { warning, reason, action: String::new(), note }
 }
 
 /// What happened between two statuses.
@@ -42,15 +48,17 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
             continue;
         }
         let note = gate.message.clone().unwrap_or_default();
-        match gate.state {
-            GateState::Open if gate.approval.is_some() => events.push(told(false, "ApprovalGranted", note)),
-            GateState::Open => events.push(told(false, "WindowOpened", note)),
+        let mut event = match gate.state {
+            GateState::Open if gate.approval.is_some() => told(false, "ApprovalGranted", note),
+            GateState::Open => told(false, "WindowOpened", note),
             GateState::Closed => {
                 let expected = [Reason::ApprovalPending, Reason::OutsideWindow];
                 let warning = !expected.iter().any(|reason| reason.as_str() == gate.reason);
-                events.push(told(warning, &gate.reason, note));
+                told(warning, &gate.reason, note)
             }
-        }
+        };
+        event.action = gate.before.point().map(|point| shortened(point.to_string(), MAX_ACTION)).unwrap_or_default();
+        events.push(event);
     }
     for answer in after.steering.iter().filter(|answer| !before.steering.contains(answer)) {
         let reason = if answer.accepted { "RequestAccepted" } else { "RequestRefused" };
@@ -115,5 +123,49 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
             events.push(told(warning, &name, message(ConditionType::Finished)));
         }
     }
+    let phase = after.phase.map_or_else(|| "Reconcile".to_owned(), |phase| phase.to_string());
+    for event in events.iter_mut().filter(|event| event.action.is_empty()) {
+        event.action.clone_from(&phase);
+    }
     events
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::api::conditions::{ConditionStatus, ConditionWriter};
+    use crate::api::status::GateStatus;
+
+    fn passed(phase: Phase, condition: ConditionType) -> SchemaMigrationStatus {
+        let mut status = SchemaMigrationStatus { phase: Some(phase), ..SchemaMigrationStatus::default() };
+        ConditionWriter::new(&mut status.conditions, 1, Timestamp::UNIX_EPOCH).set(
+            condition,
+            ConditionStatus::True,
+            Reason::Succeeded,
+            "done",
+        );
+        status
+    }
+
+    #[test]
+    fn events_of_one_reason_about_different_things_are_no_repetitions() {
+        let nothing = SchemaMigrationStatus::default();
+        let plan = between(&nothing, &passed(Phase::Plan, ConditionType::Planned));
+        let test = between(&nothing, &passed(Phase::Test, ConditionType::Tested));
+        assert_eq!((plan[0].reason.as_str(), test[0].reason.as_str()), ("PhaseSucceeded", "PhaseSucceeded"));
+        assert_eq!((plan[0].action.as_str(), test[0].action.as_str()), ("Plan", "Test"));
+
+        let gate = |point: serde_json::Value| -> GateStatus {
+            serde_json::from_value(serde_json::json!({"before": point, "state": "Closed", "reason": "ApprovalPending"}))
+                .unwrap()
+        };
+        let mut closed = nothing.clone();
+        closed.phase = Some(Phase::Validate);
+        closed.gates = vec![gate(serde_json::json!({"phase": "CleanUp"})), gate(serde_json::json!({"phase": "Copy"}))];
+        let actions: Vec<_> = between(&nothing, &closed).into_iter().map(|event| event.action).collect();
+        assert_eq!(actions, ["CleanUp", "Copy"]);
+    }
 }

@@ -135,7 +135,7 @@ async fn announce(context: &Context, migration: &SchemaMigration, before: &Schem
             type_: if told.warning { EventType::Warning } else { EventType::Normal },
             reason: told.reason,
             note: Some(told.note),
-            action: "Reconcile".to_owned(),
+            action: told.action,
             secondary: None,
         };
         if let Err(error) = context.recorder.publish(&event, &migration.object_ref(&())).await {

@@ -72,7 +72,7 @@ fn an_approved_migration_ends_complete_and_tells_its_story() -> Outcome<()> {
         ("BackupVerified", "rows agree"),
         ("OrphansFound", "break the rules"),
         ("ApprovalPending", "CleanUp"),
-        ("ApprovalGranted", "CleanUp"),
+        ("ApprovalGranted", "complete-cleanup"),
         ("PhaseSucceeded", "ForeignKeysAdded"),
         ("PhaseSucceeded", "Tested"),
         ("Complete", "4 foreign keys"),

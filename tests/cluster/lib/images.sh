@@ -27,7 +27,8 @@ build_image() {
 	shift 3
 	identity=$(mktemp)
 	# The root filesystem of RUN is a chroot: no daemon, no network of its own. A name without a registry must be in the store.
-	store build --isolation chroot --layers --pull-never --format docker --iidfile "$identity" \
+	# --force-rm: what fails leaves no container mounted.
+	store build --isolation chroot --layers --force-rm --pull-never --format docker --iidfile "$identity" \
 		--file "$dockerfile" --tag "$name" "$@" "$context"
 	id=$(sed 's/^sha256://' "$identity" | cut -c1-16)
 	rm -f "$identity"
