@@ -40,7 +40,7 @@ fn a_failing_application_test_takes_everything_back() -> Outcome<()> {
         ("Succeeded", "False", "RollbackSucceeded"),
         ("Ready", "False", "RollbackSucceeded"),
         ("Stalled", "True", "RollbackSucceeded"),
-        ("ForeignKeysAdded", "True", "Succeeded"),
+        ("ForeignKeysAdded", "False", "RollbackSucceeded"),
         ("Tested", "False", "TestsFailed"),
     ] {
         case.expect_condition(&end, condition_type, status, reason);
