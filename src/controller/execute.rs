@@ -12,6 +12,7 @@ use crate::api::{FIELD_MANAGER, FINALIZER, SchemaMigration};
 use super::context::{Context, PassError, asking};
 use super::decision::{Effect, JobRequest};
 use super::observed::JobView;
+use super::tasks::give_back;
 use super::{job_view, jobs, work};
 
 /// Does it.
@@ -106,10 +107,8 @@ async fn release(context: &Context, migration: &SchemaMigration, uid: &str) -> R
             delete_job(context, migration, &job.name).await?;
         }
     }
-    if let Some(session) = context.tasks.session(uid).lock().await.take()
-        && let Err(error) = session.release().await
-    {
-        tracing::warn!(migration = migration.name_any(), %error, "the fence could not be given back; the server frees it with the connection");
+    if let Some(session) = context.tasks.session(uid).lock().await.take() {
+        give_back(session).await;
     }
     context.tasks.remove(uid);
     if migration.finalizers().iter().any(|each| each == FINALIZER) {

@@ -63,9 +63,10 @@ async fn pass(cached: &SchemaMigration, context: &Arc<Context>) -> Result<Action
     let namespace = cached.namespace().unwrap_or_default();
     let api: Api<SchemaMigration> = Api::namespaced(context.client.clone(), &namespace);
     // Read anew: a decision on an old status would do a step twice.
-    let Some(migration) = api.get_opt(&cached.name_any()).await.map_err(asking("reading the SchemaMigration"))? else {
-        return Ok(Action::await_change());
-    };
+    let found = api.get_opt(&cached.name_any()).await.map_err(asking("reading the SchemaMigration"))?;
+    let uid = found.as_ref().and_then(|migration| migration.metadata.uid.as_deref());
+    context.tasks.abandon(&cached.name_any(), Some(&namespace), uid);
+    let Some(migration) = found else { return Ok(Action::await_change()) };
     if !context.leads.load(Ordering::SeqCst) {
         return Ok(Action::await_change());
     }

@@ -203,6 +203,7 @@ async fn one_controller(
     let jobs: Api<Job> = scoped(&client, namespace.as_deref());
     let approvals: Api<MigrationApproval> = scoped(&client, namespace.as_deref());
     let ours = watcher::Config::default().labels("app.kubernetes.io/managed-by=holdfast");
+    let held = context.clone();
     Controller::new(migrations, watcher::Config::default())
         .with_config(Config::default().concurrency(context.flags.concurrency).debounce(DEBOUNCE))
         .owns(jobs, ours)
@@ -213,11 +214,17 @@ async fn one_controller(
         .reconcile_on(calls)
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile, on_error, context)
-        .for_each(|result| async move {
-            if let Err(error) = result {
+        .for_each(|result| {
+            match result {
+                Ok(_) => {}
+                // Called for, and not there any more: for such a one there is no pass.
+                Err(kube::runtime::controller::Error::ObjectNotFound(gone)) => {
+                    held.tasks.abandon(&gone.name, gone.namespace.as_deref(), None);
+                }
                 // Errors of passes are told where they happen; what is left are those of the watches.
-                tracing::debug!(%error, "watch");
+                Err(error) => tracing::debug!(%error, "watch"),
             }
+            std::future::ready(())
         })
         .await;
 }

@@ -45,6 +45,8 @@ impl Slot {
 
 #[derive(Default)]
 struct Entry {
+    /// Known once a task was begun; before that nothing is held.
+    of: Option<ObjectRef<SchemaMigration>>,
     slot: Option<Slot>,
     session: SessionSlot,
     trouble: Option<Trouble>,
@@ -131,6 +133,7 @@ impl Tasks {
         if entry.slot.is_some() {
             return;
         }
+        entry.of = Some(migration.clone());
         let (progress, reading) = Progress::new();
         let stop = Stop::default();
         let outcome = Arc::new(Mutex::new(None));
@@ -229,6 +232,28 @@ impl Tasks {
         lock(&self.entries).remove(uid);
     }
 
+    /// Ends what is held for a migration that is gone, or that was created anew and is another one now: nobody else would. Its task
+    /// is asked to stop, and its fence is given back as soon as the task has ended. `there` is the uid of the one that is there.
+    pub fn abandon(&self, name: &str, namespace: Option<&str>, there: Option<&str>) {
+        let mut entries = lock(&self.entries);
+        let gone = entries.extract_if(|uid, entry| {
+            let same = |of: &ObjectRef<SchemaMigration>| of.name == name && of.namespace.as_deref() == namespace;
+            entry.of.as_ref().is_some_and(same) && there != Some(uid.as_str())
+        });
+        for (uid, entry) in gone {
+            // Before the entry is gone for others, so that a task that has yet to ask for its session finds itself stopped.
+            if let Some(slot) = &entry.slot {
+                slot.stop.0.cancel();
+            }
+            tracing::info!(migration = name, namespace, uid, "gone: what was held for it is given back");
+            tokio::spawn(async move {
+                if let Some(session) = entry.session.lock().await.take() {
+                    give_back(session).await;
+                }
+            });
+        }
+    }
+
     /// Stops every task and gives every fence back, within a time.
     pub async fn shut_down(&self, limit: Duration) {
         let sessions: Vec<SessionSlot> = {
@@ -240,15 +265,51 @@ impl Tasks {
         };
         let released = tokio::time::timeout(limit, async {
             for slot in sessions {
-                if let Some(session) = slot.lock().await.take()
-                    && let Err(error) = session.release().await
-                {
-                    tracing::warn!(%error, "the fence could not be given back; the server frees it with the connection");
+                if let Some(session) = slot.lock().await.take() {
+                    give_back(session).await;
                 }
             }
         });
         if released.await.is_err() {
             tracing::warn!("tasks did not stop within {} s; the journal settles what they did", limit.as_secs());
         }
+    }
+}
+
+/// Gives a fence back, as well as it can be: a server that does not answer frees it with the connection.
+pub(super) async fn give_back(session: Session) {
+    if let Err(error) = session.release().await {
+        tracing::warn!(%error, "the fence could not be given back; the server frees it with the connection");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_held_for_a_migration_that_is_gone_is_ended_and_for_its_namesake_kept() {
+        let (tasks, _woken) = Tasks::new();
+        let of = |name: &str| ObjectRef::<SchemaMigration>::new(name).within("shop");
+        let waits = |_: Progress, stop: Stop| async move {
+            stop.0.cancelled().await;
+            stop.check()?;
+            Err(Error::new(Cause::Server, "not stopped"))
+        };
+        tasks.start("old", of("first"), Task::Preflight, waits);
+        tasks.start("new", of("first"), Task::Preflight, waits);
+        tasks.start("other", of("second"), Task::Preflight, waits);
+        let stop = |uid: &str| lock(&tasks.entries).get(uid).unwrap().slot.as_ref().unwrap().stop.clone();
+        let (old, new) = (stop("old"), stop("new"));
+        tasks.abandon("first", Some("elsewhere"), None);
+        assert!(old.check().is_ok(), "another namespace is another migration");
+        tasks.abandon("first", Some("shop"), Some("new"));
+        assert!(old.check().is_err() && new.check().is_ok());
+        assert!(matches!(tasks.state("old"), TaskState::Idle), "nothing is known of it any more");
+        assert!(matches!(tasks.state("new"), TaskState::Running(..)));
+        tasks.abandon("first", Some("shop"), None);
+        assert!(new.check().is_err());
+        assert!(matches!(tasks.state("other"), TaskState::Running(..)));
     }
 }

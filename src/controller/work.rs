@@ -232,6 +232,8 @@ impl Work {
         let uid = self.migration.metadata.uid.clone().unwrap_or_default();
         let slot = self.context.tasks.session(&uid);
         let mut held = slot.lock().await;
+        // Nobody would give back what is begun for a migration that is gone.
+        self.stop.check()?;
         let session = match held.take() {
             Some(session) => session,
             None => {

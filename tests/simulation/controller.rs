@@ -82,6 +82,7 @@ impl World {
     fn try_pass(&mut self, process: usize, which: usize, life: u32) -> Result<Duration, Broken> {
         let long = Duration::from_secs(3600);
         self.call()?;
+        self.abandon(process);
         let Some(migration) = self.cluster.migrations.get(NAMES[which]).cloned() else { return Ok(long) };
         if !self.processes[process].leads {
             return Ok(long);
@@ -349,6 +350,28 @@ impl World {
         Ok(())
     }
 
+    /// Ends what a process holds for migrations that are not there any more.
+    fn abandon(&mut self, process: usize) {
+        let there: Vec<_> = self.cluster.migrations.values().filter_map(|object| object.metadata.uid.clone()).collect();
+        let memory = &mut self.processes[process].memory;
+        let mut given_back = Vec::new();
+        memory.retain(|uid, held| {
+            if there.contains(uid) {
+                return true;
+            }
+            held.abandoned = true;
+            if let Some(run) = &mut held.run {
+                run.stop = true;
+                return true;
+            }
+            given_back.extend(held.session.take());
+            false
+        });
+        for session in given_back {
+            self.database.disconnect(session.connection);
+        }
+    }
+
     /// One step of the tasks of a process; whether there was one.
     pub(crate) fn task_step(&mut self, process: usize) -> bool {
         let memory = &self.processes[process].memory;
@@ -382,6 +405,9 @@ impl World {
                 }
                 memory.outcome = Some((run.task, ended.map_err(Arc::new)));
             }
+        }
+        if self.processes[process].memory.values().any(|held| held.abandoned && held.run.is_none()) {
+            self.abandon(process);
         }
         if called && let Some(place) = which {
             let name = *self.cluster.migrations.keys().nth(place).unwrap();

@@ -27,6 +27,8 @@ pub(crate) struct Memory {
     pub(crate) started: Option<Timestamp>,
     pub(crate) session: Option<Session>,
     pub(crate) trouble: Option<Trouble>,
+    /// Its migration is gone: what is held is given back once the task has ended.
+    pub(crate) abandoned: bool,
 }
 
 /// A task that ran this long has got somewhere.
