@@ -1,13 +1,20 @@
 # shellcheck shell=bash
-# Root filesystems made with debootstrap: Debian stable for the operator's image, Debian unstable for MySQL 9.7.
+# Root filesystems made with debootstrap: Debian stable for the operator's image and for MariaDB, Debian unstable for MySQL 9.7.
+
+# shellcheck source=/dev/null
+. "$CLUSTER_DIR/lib/maven_server.sh"
 
 DEBIAN_MIRROR=${HOLDFAST_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 MYSQL_SERIES=9.7
 
+# What recipes are made of, beside debian_rootfs and slim.
+declare -A RECIPE_PARTS=([mysql80]="maven_artifact maven_server_rootfs")
+
 # A root filesystem's folder is named after the recipe that makes it.
 rootfs() {
 	echo "$CACHE/rootfs/$1-$({
-		declare -f "fill_$1" debian_rootfs slim
+		# shellcheck disable=SC2086 # several names
+		declare -f "fill_$1" debian_rootfs slim ${RECIPE_PARTS[$1]:-}
 		echo "$DEBIAN_MIRROR"
 	} | sha256sum | cut -c1-16)"
 }
