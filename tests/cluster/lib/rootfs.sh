@@ -58,6 +58,18 @@ fill_mysql() {
 	install -d "$1/docker-entrypoint-initdb.d" "$1/etc/mysql"
 }
 
+fill_mariadb() {
+	debian_rootfs bookworm "$1" --include=mariadb-server-core,mariadb-client-core
+	chroot "$1" groupadd --system --gid 999 mysql
+	chroot "$1" useradd --system --uid 999 --gid 999 --home-dir /var/lib/mysql --shell /usr/sbin/nologin mysql
+	# The whole server's package would bring Perl and a service; of it only the plugin that shows metadata locks is used.
+	chroot "$1" sh -ec 'cd /tmp
+		apt-get --option APT::Sandbox::User=root download mariadb-server
+		dpkg-deb --fsys-tarfile mariadb-server_*.deb | tar --extract --directory / ./usr/lib/mysql/plugin/metadata_lock_info.so'
+	slim "$1"
+	install -d -m 0750 -o 999 -g 999 "$1/var/lib/mysql" "$1/run/mysqld"
+}
+
 # Runs in a mount namespace of its own: whatever a broken installation leaves mounted vanishes with it.
 make_rootfs() {
 	local name=$1 folder
