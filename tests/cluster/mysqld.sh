@@ -16,8 +16,8 @@ usage() {
 		usage: mysqld.sh run [--server KIND] [--port-file FILE] [--option --NAME=VALUE]... -- COMMAND [ARGUMENT]...
 
 		Starts a server with an empty data folder on a free port of 127.0.0.1, runs COMMAND with
-		HOLDFAST_TEST_MYSQL=mysql://root@127.0.0.1:PORT and HOLDFAST_TEST_SERVER=KIND, stops the server, deletes the data and ends
-		with COMMAND's exit status. A replicated server's replica is in HOLDFAST_TEST_REPLICA, in the same form.
+		HOLDFAST_TEST_MYSQL=mysql://USER[:PASSWORD]@127.0.0.1:PORT[?ssl-mode=DISABLED] and HOLDFAST_TEST_SERVER=KIND, stops the
+		server, deletes the data and ends with COMMAND's exit status. A replica is in HOLDFAST_TEST_REPLICA, in the same form.
 
 		  --server KIND           ${SERVER_KINDS[*]}
 		                          (default: ${SERVER_KINDS[0]}; native: InnoDB enforces foreign keys, as in 8.0 and 8.4)
@@ -79,11 +79,13 @@ run() {
 	if [[ $kind == *-replicated ]]; then
 		start_server "$kind" "$RUN/replica" --server-id=2 "${options[@]}"
 		replicate "$port" "$PORT" "$RUN/replica/mysqld.log"
-		export HOLDFAST_TEST_REPLICA=mysql://root@127.0.0.1:$PORT
+		HOLDFAST_TEST_REPLICA=$(url_of "$kind" "$PORT")
+		export HOLDFAST_TEST_REPLICA
 	fi
+	make_account "$kind" "$port"
 	[[ -z $port_file ]] || echo "$port" >"$port_file"
 	# In the background, so that a signal is handled at once; with the caller's standard input.
-	HOLDFAST_TEST_SERVER=$kind HOLDFAST_TEST_MYSQL=mysql://root@127.0.0.1:$port "$@" <&0 &
+	HOLDFAST_TEST_SERVER=$kind HOLDFAST_TEST_MYSQL=$(url_of "$kind" "$port") "$@" <&0 &
 	COMMAND=$!
 	wait "$COMMAND" || status=$?
 	COMMAND=

@@ -21,7 +21,11 @@ options_of() {
 	OPTIONS=(--no-defaults --user=mysql "--datadir=$INSIDE/data")
 	[[ $1 == mariadb-* ]] || OPTIONS+=(--secure-file-priv=NULL --mysqlx=OFF)
 	# Binary logs are named after the host otherwise, and MariaDB has none unasked.
-	[[ $1 != mariadb-* ]] || OPTIONS+=(--log-bin=binlog --binlog-format=ROW)
+	[[ $1 != mariadb-* ]] || OPTIONS+=(--log-bin=binlog --binlog-format=ROW --plugin-load-add=metadata_lock_info)
+	# Its OpenSSL 1.0.2 offers no cipher that rustls takes, so the tests do without TLS, and without TLS the newer plugin wants RSA.
+	[[ $1 != mysql-8.0 ]] || OPTIONS+=(--default-authentication-plugin=mysql_native_password)
+	# As Debian's own configuration says.
+	[[ $1 != mariadb-* ]] || OPTIONS+=(--character-set-server=utf8mb4 --collation-server=utf8mb4_general_ci)
 	[[ $1 != mysql-9.7-native ]] || OPTIONS+=(--innodb-native-foreign-keys=ON)
 	[[ $1 != mysql-9.7-replicated ]] || OPTIONS+=(--gtid-mode=ON --enforce-gtid-consistency=ON)
 }
@@ -134,6 +138,21 @@ start_server() {
 	done
 	tail -n 20 "$folder/mysqld.log" >&2
 	die "$kind did not start (attempt $attempt); its last messages are above"
+}
+
+# url_of KIND PORT: how the tests log in.
+url_of() {
+	case $1 in
+	mysql-8.0) echo "mysql://tester:throw-away@127.0.0.1:$2?ssl-mode=DISABLED" ;;
+	mariadb-*) echo "mysql://tester:throw-away@127.0.0.1:$2" ;;
+	*) echo "mysql://root@127.0.0.1:$2" ;;
+	esac
+}
+
+# make_account KIND PORT: the account in url_of. The older plugin cannot be given an empty password by every client.
+make_account() {
+	[[ $(url_of "$1" "$2") == *//tester:* ]] || return 0
+	client "$1" "$2" --execute "CREATE USER tester IDENTIFIED BY 'throw-away'; GRANT ALL ON *.* TO tester WITH GRANT OPTION"
 }
 
 # replicate SOURCE_PORT REPLICA_PORT LOG: makes the second server follow the first by GTID, and waits until it does.
