@@ -14,6 +14,7 @@ use crate::mysql::catalogue::{read_catalogue, read_for_planning};
 use crate::mysql::preflight::{self, PreflightLimits, parse_minimum_version};
 use crate::mysql::{Cause, Error, SessionLimits};
 use crate::mysql::{drift, statements, validation};
+use crate::plan::catalogue::{Flavour, Server};
 use crate::plan::model::{Action, LockClass, Section};
 use crate::plan::statement_use::unacknowledged_replace;
 use crate::plan::{Plan, TableName, build_with_templates, input, render};
@@ -46,6 +47,7 @@ pub(super) async fn preflight(work: &Work) -> Result<TaskResult, Error> {
     let report = preflight::preflight(&mut connection, &limits, &tables).await;
     connection.close().await?;
     let report = report?;
+    refuse_unproven(&report.server)?;
     no_unlisted(&report.replicas)?;
     let mut server = report.server.version_text;
     for warning in report.warnings {
@@ -78,6 +80,21 @@ fn no_unlisted(found: &[String]) -> Result<(), Error> {
         found.join(", ")
     );
     Err(Error::new(Cause::ReplicaNotListed, message))
+}
+
+/// Refuses what the engine can work on, but not all that the operator does around it.
+fn refuse_unproven(server: &Server) -> Result<(), Error> {
+    if server.flavour == Flavour::MySql {
+        return Ok(());
+    }
+    Err(Error::new(
+        Cause::ServerUnsupported,
+        format!(
+            "the server is MariaDB ({}): this version's backup and the check that it is whole are not proven there, so nothing is begun; use MySQL \
+             8.0.12 or later",
+            server.version_text
+        ),
+    ))
 }
 
 /// Counts orphans and duplicates.
@@ -233,7 +250,9 @@ fn stages(plan: &Plan) -> Vec<StageStatus> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::plan::catalogue::Version;
 
     #[test]
     fn replicas_that_are_not_listed_are_named_with_the_way_out() {
@@ -244,5 +263,21 @@ mod tests {
                 && error.message.contains("10.0.0.7 (account replicator)")
                 && error.message.contains("STOP REPLICA")
         }));
+    }
+
+    #[test]
+    fn a_server_that_only_the_engine_is_proven_on_is_refused_before_anything_is_done() {
+        let mut server = Server {
+            flavour: Flavour::MariaDb,
+            version: Version { major: 10, minor: 11, patch: 18 },
+            version_text: "10.11.18-MariaDB".to_owned(),
+            server_uuid: String::new(),
+            native_foreign_keys: true,
+            lower_case_table_names: 0,
+        };
+        let error = refuse_unproven(&server).unwrap_err();
+        assert!(error.cause == Cause::ServerUnsupported && error.message.contains("10.11.18-MariaDB"), "{error}");
+        server.flavour = Flavour::MySql;
+        refuse_unproven(&server).unwrap();
     }
 }

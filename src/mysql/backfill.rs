@@ -235,7 +235,11 @@ impl Job<'_> {
         let batch = new_batch(connection).await?;
         let what =
             Change { operation: &self.operation.id, batch, reason: Reason::Column(self.column.clone()), columns };
-        let source = format!("FROM {} w STRAIGHT_JOIN {rows} WHERE {still} FOR UPDATE OF t", list.quoted());
+        let source = format!(
+            "FROM {} w STRAIGHT_JOIN {rows} WHERE {still} {}",
+            list.quoted(),
+            connection.dialect.lock_to_write("t")
+        );
         let update = format!("STRAIGHT_JOIN {} w ON {} {set}", list.quoted(), pairs("w", primary, "e", primary));
         change(self.work, connection, &self.quarantine, &what, (&source, &[from, to]), &update).await
     }

@@ -29,7 +29,8 @@ type Transactions = BTreeMap<String, String>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     InnodbTrx,
-    TransactionEvents,
+    /// With the statement that reads them.
+    TransactionEvents(&'static str),
 }
 
 /// When the session last read `innodb_trx`, so that the next reading waits no longer than it must to be a new one.
@@ -84,9 +85,9 @@ pub(crate) async fn wait(work: &Work<'_>, label: &str) -> Result<(), Error> {
         }
         let now = match source {
             Source::InnodbTrx => innodb_trx(work, &mut reader).await?,
-            Source::TransactionEvents => {
+            Source::TransactionEvents(statement) => {
                 work.pause(BETWEEN_READINGS).await?;
-                transaction_events(&mut reader).await?
+                transaction_events(&mut reader, statement).await?
             }
         };
         // A stale reading shows too much rather than too little: what it no longer shows has ended, or was prepared by XA, which
@@ -108,18 +109,35 @@ fn detached(transaction: &str) -> String {
 async fn first_reading(work: &Work<'_>, reader: &mut Connection, canary: u64) -> Result<(Source, Transactions), Error> {
     let started = Instant::now();
     let own = format!("{canary} ");
-    while started.elapsed() < CANARY_DEADLINE {
+    let deadline = match reader.dialect.transaction_events() {
+        Some(_) => CANARY_DEADLINE,
+        // Without another list there is nothing to do but to wait for a fresh reading.
+        None => work.settings.barrier_timeout,
+    };
+    while started.elapsed() < deadline {
         let mut reading = innodb_trx(work, reader).await?;
         let before = reading.len();
         reading.retain(|transaction, _| !transaction.starts_with(&own));
         if reading.len() < before {
             return Ok((Source::InnodbTrx, reading));
         }
+        // Anywhere up to that, so as not to fall into step with another reader.
+        work.pause(BETWEEN_READINGS.mul_f64(fastrand::f64())).await?;
     }
+    let Some(events) = reader.dialect.transaction_events() else {
+        return Err(Error::new(
+            Cause::BarrierTimeout,
+            format!(
+                "information_schema.innodb_trx has not shown a transaction opened {} s ago, and this server has no other list of transactions: \
+                 stop the tool that reads innodb_trx more often than every 0.1 s, which keeps it stale, and grant PROCESS",
+                deadline.as_secs()
+            ),
+        ));
+    };
     tracing::warn!(
         "another reader keeps information_schema.innodb_trx stale; transaction events and XA RECOVER are read instead"
     );
-    let mut reading = transaction_events(reader).await?;
+    let mut reading = transaction_events(reader, events).await?;
     let before = reading.len();
     reading.retain(|transaction, _| !transaction.starts_with(&own));
     if reading.len() == before {
@@ -129,22 +147,14 @@ async fn first_reading(work: &Work<'_>, reader: &mut Connection, canary: u64) ->
              grant PROCESS and SELECT on performance_schema, and switch the consumer events_transactions_current on",
         ));
     }
-    Ok((Source::TransactionEvents, reading))
+    Ok((Source::TransactionEvents(events), reading))
 }
 
 /// Reads `innodb_trx` as soon as it may have been renewed since this session read it.
 async fn innodb_trx(work: &Work<'_>, reader: &mut Connection) -> Result<Transactions, Error> {
     work.last_reading.pause(work).await?;
     within(SHORT_STATEMENT, "reading information_schema.innodb_trx", async {
-        // trx_id changes at the first write: thread and start are what stays.
-        let rows = sqlx::query(
-            "SELECT CAST(x.trx_mysql_thread_id AS UNSIGNED), CAST(x.trx_started AS CHAR), CAST(t.processlist_user AS CHAR), \
-             CAST(t.processlist_host AS CHAR) FROM information_schema.innodb_trx x \
-             LEFT JOIN performance_schema.threads t ON t.processlist_id = x.trx_mysql_thread_id \
-             WHERE x.trx_mysql_thread_id <> CONNECTION_ID()",
-        )
-        .fetch_all(reader.raw())
-        .await?;
+        let rows = sqlx::query(reader.dialect.open_transactions()).fetch_all(reader.raw()).await?;
         work.last_reading.note();
         rows.iter()
             .map(|row| {
@@ -153,7 +163,8 @@ async fn innodb_trx(work: &Work<'_>, reader: &mut Connection) -> Result<Transact
                 let words = if thread == 0 {
                     format!("a transaction without a session since {started} (prepared XA: see XA RECOVER)")
                 } else {
-                    let (user, host) = (user.unwrap_or_else(|| "unknown".into()), host.unwrap_or_else(|| "unknown".into()));
+                    let (user, host) =
+                        (user.unwrap_or_else(|| "unknown".into()), host.unwrap_or_else(|| "unknown".into()));
                     format!("connection {thread} ({user}@{host}) since {started}")
                 };
                 Ok((format!("{thread} {started}"), words))
@@ -163,16 +174,9 @@ async fn innodb_trx(work: &Work<'_>, reader: &mut Connection) -> Result<Transact
     .await
 }
 
-async fn transaction_events(reader: &mut Connection) -> Result<Transactions, Error> {
+async fn transaction_events(reader: &mut Connection, statement: &'static str) -> Result<Transactions, Error> {
     within(SHORT_STATEMENT, "reading transaction events and XA RECOVER", async {
-        let rows = sqlx::query(
-            "SELECT CAST(t.processlist_id AS UNSIGNED), CAST(x.event_id AS UNSIGNED), CAST(t.processlist_user AS CHAR), \
-             CAST(t.processlist_host AS CHAR) FROM performance_schema.events_transactions_current x \
-             JOIN performance_schema.threads t ON t.thread_id = x.thread_id \
-             WHERE x.state = 'ACTIVE' AND t.processlist_id <> CONNECTION_ID()",
-        )
-        .fetch_all(reader.raw())
-        .await?;
+        let rows = sqlx::query(statement).fetch_all(reader.raw()).await?;
         let mut found = Transactions::new();
         for row in rows {
             let (thread, event): (u64, u64) = (row.try_get(0)?, row.try_get(1)?);
@@ -180,7 +184,7 @@ async fn transaction_events(reader: &mut Connection) -> Result<Transactions, Err
             let (user, host) = (user.unwrap_or_else(|| "unknown".into()), host.unwrap_or_else(|| "unknown".into()));
             found.insert(format!("{thread} {event}"), format!("connection {thread} ({user}@{host})"));
         }
-        for row in sqlx::raw_sql("XA RECOVER CONVERT XID").fetch_all(reader.raw()).await? {
+        for row in sqlx::raw_sql(reader.dialect.prepared_transactions()).fetch_all(reader.raw()).await? {
             let xid: String = row.try_get("data")?;
             found.insert(format!("xa {xid}"), format!("prepared XA transaction {xid}"));
         }

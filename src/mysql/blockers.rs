@@ -62,20 +62,7 @@ pub(crate) async fn holders(
         return Ok(Vec::new());
     }
     let places = vec!["(?, ?)"; tables.len()].join(", ");
-    // A session without an active transaction holds its lock by LOCK TABLES, HANDLER or a running statement: its time in the
-    // process list is the best that is known of its age.
-    let statement = format!(
-        "SELECT CAST(t.processlist_id AS UNSIGNED), CAST(t.processlist_user AS CHAR), CAST(t.processlist_host AS CHAR), \
-         CAST(CONCAT(m.object_schema, '.', m.object_name) AS CHAR), \
-         CAST(COALESCE(x.timer_wait / 1e9, t.processlist_time * 1000, 0) AS UNSIGNED) AS held, \
-         CAST(LEFT(s.digest_text, 160) AS CHAR) \
-         FROM performance_schema.metadata_locks m \
-         LEFT JOIN performance_schema.threads t ON t.thread_id = m.owner_thread_id \
-         LEFT JOIN performance_schema.events_transactions_current x ON x.thread_id = m.owner_thread_id AND x.state = 'ACTIVE' \
-         LEFT JOIN performance_schema.events_statements_current s ON s.thread_id = m.owner_thread_id AND s.nesting_event_level = 0 \
-         WHERE m.object_type = 'TABLE' AND m.lock_status = 'GRANTED' AND (m.object_schema, m.object_name) IN ({places}) \
-         AND (t.processlist_id IS NULL OR t.processlist_id <> CONNECTION_ID()) ORDER BY held DESC"
-    );
+    let statement = connection.dialect.lock_holders().replace("{places}", &places);
     let rows = within(SHORT_STATEMENT, "looking for sessions that hold the tables", async {
         let mut query = sqlx::query(sql(statement));
         for table in tables {

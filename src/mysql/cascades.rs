@@ -143,7 +143,8 @@ impl Cascades {
             Some(depth) => (" AND p.holdfast_depth = ?", vec![batch, u64::from(depth - 1), batch]),
             None => ("", vec![batch, batch]),
         };
-        let source = self.children(key, parents, " FOR UPDATE OF t")?;
+        let locking = format!(" {}", connection.dialect.lock_to_write("t"));
+        let source = self.children(key, parents, &locking)?;
         child.take(work, connection, &tag, ("t", "NULL"), &source, &values).await
     }
 

@@ -34,7 +34,9 @@ pub async fn read_catalogue(
     let server = read_server(connection).await?;
     let schema = read_schema(connection, schema, server.lower_case_table_names).await?;
     // Statistics may be cached for a day; estimates want those of now.
-    connection.run("SET SESSION information_schema_stats_expiry = 0").await?;
+    if let Some(statement) = connection.dialect.fresh_statistics() {
+        connection.run(statement).await?;
+    }
     create_statement::settle_format(connection).await?;
     let foreign_keys = read_foreign_keys(connection, &schema).await?;
     let wanted = connected(tables, &foreign_keys, server.lower_case_table_names);
@@ -172,7 +174,7 @@ async fn read_tables(
 ) -> Result<(), Error> {
     let rows = select(
         connection,
-        "SELECT CAST(TABLE_NAME AS CHAR), CAST(COALESCE(ENGINE, TABLE_TYPE) AS CHAR), CAST(COALESCE(ROW_FORMAT, '') AS CHAR), \
+        "SELECT CAST(TABLE_NAME AS CHAR), CAST(IF(TABLE_TYPE IN ('SEQUENCE', 'SYSTEM VERSIONED'), TABLE_TYPE, COALESCE(ENGINE, TABLE_TYPE)) AS CHAR), CAST(COALESCE(ROW_FORMAT, '') AS CHAR), \
          CAST(TABLE_COLLATION AS CHAR), CAST(COALESCE(CREATE_OPTIONS, '') AS CHAR), CAST(COALESCE(TABLE_ROWS, 0) AS UNSIGNED), \
          CAST(COALESCE(DATA_LENGTH, 0) AS UNSIGNED), CAST(COALESCE(INDEX_LENGTH, 0) AS UNSIGNED) \
          FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME IN ({tables})",
@@ -215,13 +217,14 @@ async fn read_tables(
 
 async fn read_columns(connection: &mut Connection, part: &mut Part<'_>) -> Result<(), Error> {
     let statement = "SELECT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR), CAST(COLUMN_TYPE AS CHAR), CAST(DATA_TYPE AS CHAR), \
-         CAST(IS_NULLABLE AS CHAR), CAST(COLUMN_DEFAULT AS CHAR), CAST(COALESCE(EXTRA, '') AS CHAR), \
+         CAST(IS_NULLABLE AS CHAR), CAST({default} AS CHAR), CAST(COALESCE(EXTRA, '') AS CHAR), \
          CAST(CHARACTER_SET_NAME AS CHAR), CAST(COLLATION_NAME AS CHAR), \
          CAST(NULLIF(GENERATION_EXPRESSION, '') AS CHAR), CAST(COLUMN_COMMENT AS CHAR), \
          CAST(CHARACTER_MAXIMUM_LENGTH AS UNSIGNED), CAST(CHARACTER_OCTET_LENGTH AS UNSIGNED) \
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME IN ({tables}) \
-         ORDER BY TABLE_NAME, ORDINAL_POSITION";
-    part.read(connection, statement, |table, row| {
+         ORDER BY TABLE_NAME, ORDINAL_POSITION"
+        .replace("{default}", connection.dialect.column_default());
+    part.read(connection, &statement, |table, row| {
         let nullable: String = row.try_get(4)?;
         table.columns.push(Column {
             name: identifier(row, 1)?,
@@ -244,11 +247,12 @@ async fn read_columns(connection: &mut Connection, part: &mut Part<'_>) -> Resul
 
 async fn read_indexes(connection: &mut Connection, part: &mut Part<'_>) -> Result<(), Error> {
     let statement = "SELECT CAST(TABLE_NAME AS CHAR), CAST(INDEX_NAME AS CHAR), CAST(NON_UNIQUE AS UNSIGNED), \
-         CAST(COALESCE(IS_VISIBLE, 'YES') AS CHAR), CAST(INDEX_TYPE AS CHAR), CAST(CARDINALITY AS UNSIGNED), \
+         CAST({visible} AS CHAR), CAST(INDEX_TYPE AS CHAR), CAST(CARDINALITY AS UNSIGNED), \
          CAST(COLUMN_NAME AS CHAR), CAST(SUB_PART AS UNSIGNED), CAST(COALESCE(COLLATION, 'A') AS CHAR) \
          FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME IN ({tables}) \
-         ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX";
-    part.read(connection, statement, |table, row| {
+         ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
+        .replace("{visible}", connection.dialect.index_is_visible());
+    part.read(connection, &statement, |table, row| {
         let name = identifier(row, 1)?;
         let not_unique: u64 = row.try_get(2)?;
         let visible: String = row.try_get(3)?;
@@ -288,11 +292,7 @@ async fn read_triggers_and_checks(connection: &mut Connection, part: &mut Part<'
         Ok(())
     })
     .await?;
-    let checks = "SELECT CAST(t.TABLE_NAME AS CHAR), CAST(c.CONSTRAINT_NAME AS CHAR), CAST(c.CHECK_CLAUSE AS CHAR) \
-         FROM information_schema.TABLE_CONSTRAINTS AS t JOIN information_schema.CHECK_CONSTRAINTS AS c \
-         ON c.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = t.CONSTRAINT_NAME \
-         WHERE t.CONSTRAINT_TYPE = 'CHECK' AND t.TABLE_SCHEMA = ? AND t.TABLE_NAME IN ({tables}) \
-         ORDER BY t.TABLE_NAME, c.CONSTRAINT_NAME";
+    let Some(checks) = connection.dialect.check_constraints() else { return Ok(()) };
     part.read(connection, checks, |table, row| {
         table.checks.push((row.try_get(1)?, row.try_get(2)?));
         Ok(())

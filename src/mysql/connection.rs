@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Row};
 
+use super::dialect::Dialect;
 use super::error::{Cause, Error};
 
 /// How the connection is protected.
@@ -74,10 +75,10 @@ pub struct Connection {
     inner: MySqlConnection,
     /// `CONNECTION_ID()`: what KILL QUERY and the process list name.
     pub id: u64,
-    /// `@@server_uuid` of the server that answered (MariaDB: `@@server_id` and `@@hostname`).
+    /// `@@server_uuid` of the server that answered (MariaDB: `@@server_id`, `@@hostname` and `@@port`).
     pub server_uuid: String,
-    /// The expression that gives it.
-    identity: &'static str,
+    /// How this server wants our statements.
+    pub(crate) dialect: Dialect,
 }
 
 /// What to do about a server that is not there.
@@ -152,14 +153,12 @@ impl Target {
 
 impl Connection {
     async fn prepare(mut inner: MySqlConnection, limits: SessionLimits) -> Result<Self, Error> {
-        let version: String =
-            sqlx::raw_sql("SELECT CAST(@@version AS CHAR)").fetch_one(&mut inner).await?.try_get(0)?;
-        let identity = if version.contains("MariaDB") {
-            "CAST(CONCAT(@@server_id, '@', @@hostname) AS CHAR)"
-        } else {
-            "CAST(@@server_uuid AS CHAR)"
-        };
-        let mut connection = Self { inner, id: 0, server_uuid: String::new(), identity };
+        let row = sqlx::raw_sql("SELECT CAST(@@version AS CHAR), CAST(@@version_comment AS CHAR)")
+            .fetch_one(&mut inner)
+            .await?;
+        let (version, comment): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let dialect = Dialect::of(&version, &comment)?;
+        let mut connection = Self { inner, id: 0, server_uuid: String::new(), dialect };
         (connection.id, connection.server_uuid) = connection.who_answers("").await?;
         connection.set_limits(limits).await?;
         Ok(connection)
@@ -167,7 +166,7 @@ impl Connection {
 
     /// The session and the server that answer, after `first` (statements that end with a semicolon) in the same round trip.
     async fn who_answers(&mut self, first: &str) -> Result<(u64, String), Error> {
-        let statement = format!("{first}SELECT CONNECTION_ID(), {}, @@global.read_only", self.identity);
+        let statement = format!("{first}SELECT CONNECTION_ID(), {}, @@global.read_only", self.dialect.identity());
         let row = sqlx::raw_sql(sql(statement)).fetch_one(&mut self.inner).await?;
         let read_only: i64 = row.try_get(2)?;
         if read_only != 0 {

@@ -12,12 +12,7 @@ use crate::plan::identifier::TableName;
 /// # Errors
 /// What the server answers.
 pub(crate) async fn settle_format(connection: &mut Connection) -> Result<(), Error> {
-    connection
-        .run(
-            "SET SESSION sql_quote_show_create = 1, \
-             sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', show_create_table_verbosity = 0",
-        )
-        .await?;
+    connection.run(connection.dialect.settled_definitions()).await?;
     Ok(())
 }
 

@@ -121,23 +121,25 @@ async fn watch(work: &Work<'_>, change: &Change<'_>, observer: &mut Connection, 
     let mut last_look = Instant::now();
     loop {
         let look = within(Duration::from_secs(5), "watching the change", async {
-            let row = sqlx::query(
-                "SELECT CAST(t.processlist_state AS CHAR), CAST(s.work_completed AS UNSIGNED), CAST(s.work_estimated AS UNSIGNED) \
-                 FROM performance_schema.threads t LEFT JOIN performance_schema.events_stages_current s ON s.thread_id = t.thread_id \
-                 WHERE t.processlist_id = ?",
-            )
-            .bind(id)
-            .fetch_optional(observer.raw())
-            .await?
-            .ok_or_else(|| {
-                Error::new(
-                    Cause::PrivilegeMissing,
-                    format!("performance_schema.threads does not show connection {id}: is performance_schema on, may this user read it?"),
-                )
-            })?;
+            let dialect = observer.dialect;
+            let row =
+                sqlx::query(dialect.statement_progress()).bind(id).fetch_optional(observer.raw()).await?.ok_or_else(
+                    || {
+                        Error::new(
+                            Cause::PrivilegeMissing,
+                            format!(
+                                "{} does not show connection {id}: is it on, may this user read it?",
+                                dialect.sessions_source()
+                            ),
+                        )
+                    },
+                )?;
             let state: Option<String> = row.try_get(0)?;
             let (completed, estimated): (Option<u64>, Option<u64>) = (row.try_get(1)?, row.try_get(2)?);
-            Ok((state.is_some_and(|state| state.starts_with("Waiting for") && state.contains("lock")), completed.zip(estimated)))
+            Ok((
+                state.is_some_and(|state| state.starts_with("Waiting for") && state.contains("lock")),
+                completed.zip(estimated),
+            ))
         })
         .await;
         let (waiting, stage) = match look {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::cascades::{Cascades, refuse_triggers};
 use super::connection::{Connection, sql};
 use super::deadline::within;
+use super::dialect::Dialect;
 use super::error::{Cause, Error, code};
 use super::ledger::Ledger;
 use super::orphans::{MAX_ROUNDS, Removed, delete_batch, equal};
@@ -255,15 +256,16 @@ impl Job<'_> {
     }
 
     /// The rows of a batch that equal the row that stays still, `t` with `s`, both to be locked.
-    fn still_equal(&self, list: &WorkTable) -> String {
+    fn still_equal(&self, dialect: Dialect, list: &WorkTable) -> String {
         let table = self.table.quoted();
         format!(
             "FROM {} w STRAIGHT_JOIN {table} t FORCE INDEX (PRIMARY) ON {} STRAIGHT_JOIN {table} s FORCE INDEX (PRIMARY) ON {} \
-             WHERE w.n > ? AND w.n <= ? AND {} FOR UPDATE OF t, s",
+             WHERE w.n > ? AND w.n <= ? AND {} {}",
             list.quoted(),
             pairs("t", &self.primary, "w", &self.primary),
             pairs("s", &self.primary, "w", &self.survivor),
             pairs("t", self.columns, "s", self.columns),
+            dialect.lock_to_write("t, s"),
         )
     }
 
@@ -279,7 +281,7 @@ impl Job<'_> {
         let tag = Tag { operation, batch, kind: Kind::Row, reason: Reason::Duplicate, depth: 0, columns: &[] };
         let taken = self
             .quarantine
-            .take(self.work, connection, &tag, ("t", "NULL"), &self.still_equal(list), &[from, to])
+            .take(self.work, connection, &tag, ("t", "NULL"), &self.still_equal(connection.dialect, list), &[from, to])
             .await?;
         let mut repointed = 0;
         for key in self.dependents {
@@ -312,7 +314,7 @@ impl Job<'_> {
         let source = format!(
             "FROM {} q STRAIGHT_JOIN {} w ON {} STRAIGHT_JOIN {} s FORCE INDEX (PRIMARY) ON {} STRAIGHT_JOIN {} t ON {} \
              WHERE q.holdfast_batch = ? AND q.holdfast_kind = 'Row' AND ({}) AND NOT EXISTS \
-             (SELECT 1 FROM {} x WHERE x.holdfast_batch = ? AND x.holdfast_kind = 'Row' AND {}) FOR UPDATE OF t",
+             (SELECT 1 FROM {} x WHERE x.holdfast_batch = ? AND x.holdfast_kind = 'Row' AND {}) {}",
             self.quarantine.quoted(),
             list.quoted(),
             pairs("w", &self.primary, "q", &self.primary),
@@ -323,6 +325,7 @@ impl Job<'_> {
             differs.join(" OR "),
             child.quoted(),
             child.same_row("x", "t")?,
+            connection.dialect.lock_to_write("t"),
         );
         let set: Vec<String> = key
             .columns

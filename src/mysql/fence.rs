@@ -66,16 +66,13 @@ pub(crate) async fn release_lock(connection: &mut Connection, name: &str) -> Res
 /// Who holds a named lock, for messages: `user@host, connection 12`.
 pub(crate) async fn holder(connection: &mut Connection, name: &str) -> Result<Option<String>, Error> {
     within(SHORT_STATEMENT, "asking who holds the lock", async {
-        let id: Option<u64> =
-            sqlx::query("SELECT CAST(IS_USED_LOCK(?) AS UNSIGNED)").bind(name).fetch_one(connection.raw()).await?.try_get(0)?;
+        let id: Option<u64> = sqlx::query("SELECT CAST(IS_USED_LOCK(?) AS UNSIGNED)")
+            .bind(name)
+            .fetch_one(connection.raw())
+            .await?
+            .try_get(0)?;
         let Some(id) = id else { return Ok(None) };
-        let who = sqlx::query(
-            "SELECT CAST(processlist_user AS CHAR), CAST(processlist_host AS CHAR), CAST(LEFT(processlist_info, 200) AS CHAR) \
-             FROM performance_schema.threads WHERE processlist_id = ?",
-        )
-        .bind(id)
-        .fetch_optional(connection.raw())
-        .await?;
+        let who = sqlx::query(connection.dialect.session_by_id()).bind(id).fetch_optional(connection.raw()).await?;
         Ok(Some(match who {
             None => format!("connection {id}"),
             Some(row) => {

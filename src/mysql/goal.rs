@@ -52,8 +52,8 @@ pub(crate) fn same_key(one: &ForeignKey, other: &ForeignKey) -> bool {
         && one.parent == other.parent
         && same_names(&one.columns, &other.columns)
         && same_names(&one.parent_columns, &other.parent_columns)
-        && one.on_delete == other.on_delete
-        && one.on_update == other.on_update
+        && one.on_delete.means(other.on_delete)
+        && one.on_update.means(other.on_update)
 }
 
 fn key_of<'c>(catalogue: &'c Catalogue, key: &ForeignKey) -> Option<&'c ForeignKey> {

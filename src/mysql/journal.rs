@@ -247,10 +247,13 @@ impl Journal {
     /// [`Cause::FenceLost`] when another session took the migration over or ended it.
     pub(crate) async fn assert_epoch(&self, connection: &mut Connection) -> Result<(), Error> {
         let migrations = self.table("migrations")?.quoted();
-        let row = sqlx::query(sql(format!("SELECT epoch, state FROM {migrations} WHERE id = ? FOR SHARE")))
-            .bind(&self.migration)
-            .fetch_optional(connection.raw())
-            .await?;
+        let row = sqlx::query(sql(format!(
+            "SELECT epoch, state FROM {migrations} WHERE id = ? {}",
+            connection.dialect.lock_row_to_read()
+        )))
+        .bind(&self.migration)
+        .fetch_optional(connection.raw())
+        .await?;
         let lost = match row {
             None => "is gone from the journal".to_owned(),
             Some(row) => {

@@ -70,10 +70,11 @@ pub(crate) async fn keep_column_values(work: &Work<'_>, table: &TableName, colum
         wait_until_calm(work, &mut connection).await?;
         let to = from + work.settings.batch_rows.max(1);
         let rows = format!(
-            "FROM {} w STRAIGHT_JOIN {source} t FORCE INDEX (PRIMARY) ON {} WHERE w.n > ? AND w.n <= ? AND t.{} IS NOT NULL FOR SHARE OF t",
+            "FROM {} w STRAIGHT_JOIN {source} t FORCE INDEX (PRIMARY) ON {} WHERE w.n > ? AND w.n <= ? AND t.{} IS NOT NULL {}",
             list.quoted(),
             pairs("t", &key, "w", &key),
-            column.quoted()
+            column.quoted(),
+            connection.dialect.lock_to_read("t")
         );
         let mut attempts = Attempts::new(work, &what);
         kept += loop {

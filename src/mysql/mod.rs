@@ -16,6 +16,7 @@ pub(crate) mod create_statement;
 mod ddl;
 mod ddl_attempt;
 mod deadline;
+mod dialect;
 pub mod drift;
 mod duplicates;
 pub mod error;

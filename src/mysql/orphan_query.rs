@@ -253,12 +253,13 @@ async fn read_columns(connection: &mut Connection, table: &TableName) -> Result<
 
 /// Distinct values of the child's key, by an index that begins with its columns; `None` without such an index.
 async fn index_cardinality(connection: &mut Connection, key: &ForeignKey) -> Result<Option<u64>, Error> {
-    let rows = sqlx::query(
+    let rows = sqlx::query(sql(format!(
         "SELECT CAST(INDEX_NAME AS CHAR), CAST(IF(SUB_PART IS NULL, COLUMN_NAME, NULL) AS CHAR), CAST(CARDINALITY AS UNSIGNED) \
          FROM information_schema.STATISTICS \
-         WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_TYPE = 'BTREE' AND IS_VISIBLE = 'YES' \
+         WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_TYPE = 'BTREE' AND {} = 'YES' \
          ORDER BY INDEX_NAME, SEQ_IN_INDEX",
-    )
+        connection.dialect.index_is_visible()
+    )))
     .bind(key.child.schema.as_str())
     .bind(key.child.table.as_str())
     .fetch_all(connection.raw())

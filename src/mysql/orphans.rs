@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::cascades::{Cascades, refuse_triggers};
 use super::connection::{Connection, sql};
 use super::deadline::within;
+use super::dialect::Dialect;
 use super::error::{Cause, Error};
 use super::ledger::Ledger;
 use super::orphan_query::{self, OrphanQuery};
@@ -265,11 +266,11 @@ impl Job<'_> {
     }
 
     /// The rows of a batch that are orphans still, with the places of their parents locked until the transaction ends.
-    fn still_orphans(&self, list: &WorkTable) -> Result<String, Error> {
+    fn still_orphans(&self, dialect: Dialect, list: &WorkTable) -> Result<String, Error> {
         let primary = self.quarantine.shape.require_primary_key()?;
         Ok(format!(
             "FROM {} w STRAIGHT_JOIN {} t FORCE INDEX (PRIMARY) ON {} LEFT JOIN {} p {} ON {} \
-             WHERE w.n > ? AND w.n <= ? AND {} AND p.{} IS NULL FOR UPDATE OF t FOR SHARE OF p",
+             WHERE w.n > ? AND w.n <= ? AND {} AND p.{} IS NULL {}",
             list.quoted(),
             self.key.child.quoted(),
             pairs("t", primary, "w", primary),
@@ -278,6 +279,7 @@ impl Job<'_> {
             self.query.matches("t", "p"),
             self.query.not_null("t"),
             self.key.parent_columns.first().map(Identifier::quoted).unwrap_or_default(),
+            dialect.lock_to_write_and_read("t", "p"),
         ))
     }
 
@@ -298,7 +300,7 @@ impl Job<'_> {
             depth: 0,
             columns: &self.nulled,
         };
-        let source = self.still_orphans(list)?;
+        let source = self.still_orphans(connection.dialect, list)?;
         let taken = self.quarantine.take(self.work, connection, &tag, ("t", "NULL"), &source, &[from, to]).await?;
         let what = format!("removing orphans of {}", self.key.name);
         match &self.cascades {

@@ -16,11 +16,13 @@ use crate::plan::catalogue::{Flavour, Server, Version};
 use crate::plan::identifier::{Identifier, TableName};
 
 /// Older servers have no atomic DDL and no online rename of what Holdfast relies on; no specification can allow them.
-const OLDEST: Version = Version { major: 8, minor: 0, patch: 0 };
+const OLDEST: Version = Version { major: 8, minor: 0, patch: 12 };
+/// Older ones have INSTANT changes and information schema tables of another kind.
+const OLDEST_MARIADB: Version = Version { major: 10, minor: 11, patch: 0 };
 /// Longest time that all of the checks together may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Servers that speak MySQL's protocol but not its DDL.
-const REFUSED: [&str; 5] = ["Vitess", "TiDB", "OceanBase", "SingleStore", "StarRocks"];
+const REFUSED: [&str; 7] = ["Vitess", "PlanetScale", "TiDB", "OceanBase", "SingleStore", "StarRocks", "Doris"];
 
 /// What must hold, from `spec.preflight` and `spec.journal`.
 #[derive(Debug, Clone)]
@@ -55,7 +57,7 @@ pub struct PreflightReport {
 /// # Errors
 /// [`Cause::InvalidSpec`].
 pub fn parse_minimum_version(text: &str) -> Result<Version, Error> {
-    super::server::parse_version(text).map_err(|_| {
+    super::dialect::parse_version(text).map_err(|_| {
         Error::new(
             Cause::InvalidSpec,
             format!("spec.preflight.minimumServerVersion is {text:?}: write it as 8.0 or 8.0.34"),
@@ -83,8 +85,11 @@ async fn check(
 ) -> Result<PreflightReport, Error> {
     let server = read_server(connection).await?;
     check_version(&server, limits.minimum_server_version)?;
-    check_performance_schema(variable(connection, "performance_schema").await?.as_deref())?;
+    if connection.dialect.has_performance_schema() {
+        check_performance_schema(variable(connection, "performance_schema").await?.as_deref())?;
+    }
     check_topology(connection).await?;
+    check_lock_list(connection).await?;
     let missing = privileges::missing(connection, &limits.schema, tables, &limits.journal).await?;
     if !missing.is_empty() {
         return Err(Error::new(
@@ -109,21 +114,22 @@ fn check_version(server: &Server, minimum: Version) -> Result<(), Error> {
     let unsupported = |message: String| Err(Error::new(Cause::ServerUnsupported, message));
     if let Some(name) = REFUSED.iter().find(|name| server.version_text.to_lowercase().contains(&name.to_lowercase())) {
         return unsupported(format!(
-            "the server is {name} ({}), which Holdfast does not support: it needs MySQL 8.0 or later",
-            server.version_text
-        ));
-    }
-    if server.flavour != Flavour::MySql {
-        return unsupported(format!(
-            "the server is MariaDB ({}), on which this version of Holdfast has not been proven: it needs MySQL 8.0 or later",
-            server.version_text
-        ));
-    }
-    if server.version < OLDEST {
-        return unsupported(format!(
-            "the server says {}; Holdfast needs MySQL {} or later, whatever spec.preflight.minimumServerVersion says: upgrade it",
+            "the server is {name} ({}), which speaks MySQL's protocol but does not change schemas as MySQL does: \
+             Holdfast needs MySQL {} or MariaDB {}, or later; use that server's own means of changing its schema",
             server.version_text,
-            text(OLDEST)
+            text(OLDEST),
+            text(OLDEST_MARIADB)
+        ));
+    }
+    let (name, oldest) = match server.flavour {
+        Flavour::MySql => ("MySQL", OLDEST),
+        Flavour::MariaDb => ("MariaDB", OLDEST_MARIADB),
+    };
+    if server.version < oldest {
+        return unsupported(format!(
+            "the server says {}; Holdfast needs {name} {} or later, whatever spec.preflight.minimumServerVersion says: upgrade it",
+            server.version_text,
+            text(oldest)
         ));
     }
     if server.version < minimum {
@@ -160,12 +166,17 @@ async fn check_topology(connection: &mut Connection) -> Result<(), Error> {
         ));
     }
     let single = variable(connection, "group_replication_single_primary_mode").await?;
-    let members = number(
-        connection,
-        "SELECT CAST(COUNT(*) AS UNSIGNED) FROM performance_schema.replication_group_members WHERE MEMBER_STATE = 'ONLINE'",
-    )
-    .await
-    .map_err(|error| hint_at_performance_schema(error, "whether the server is in a replication group"))?;
+    let members = if connection.dialect.has_performance_schema() {
+        number(
+            connection,
+            "SELECT CAST(COUNT(*) AS UNSIGNED) FROM performance_schema.replication_group_members WHERE MEMBER_STATE = 'ONLINE'",
+        )
+        .await
+        .map_err(|error| hint_at_performance_schema(error, "whether the server is in a replication group"))?
+    } else {
+        // MariaDB has no group replication; its clusters are Galera's.
+        0
+    };
     if members > 0 && single.is_some_and(|value| matches!(value.to_uppercase().as_str(), "OFF" | "0")) {
         return Err(Error::new(
             Cause::ServerUnsupported,
@@ -173,6 +184,19 @@ async fn check_topology(connection: &mut Connection) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Whether the server shows who holds a table: without it no change could tell when to stay away.
+async fn check_lock_list(connection: &mut Connection) -> Result<(), Error> {
+    let Some(statement) = connection.dialect.lock_list() else { return Ok(()) };
+    if number(connection, statement).await? > 0 {
+        return Ok(());
+    }
+    Err(Error::new(
+        Cause::ServerUnsupported,
+        "the server does not show which sessions hold a table, so changes could not stay out of their way: an administrator has to run INSTALL SONAME \
+         'metadata_lock_info' once (a plugin that comes with MariaDB; no restart is needed)",
+    ))
 }
 
 async fn check_foreign_key_checks(connection: &mut Connection) -> Result<(), Error> {
@@ -194,25 +218,18 @@ async fn check_traffic(
     tables: &[TableName],
 ) -> Result<(), Error> {
     let not_ready = |message: String| Err(Error::new(Cause::NotReady, message));
-    let sessions = number(
-        connection,
-        "SELECT CAST(COUNT(*) AS UNSIGNED) FROM performance_schema.threads WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_ID IS NOT NULL \
-         AND PROCESSLIST_ID <> CONNECTION_ID() AND PROCESSLIST_COMMAND NOT IN ('Daemon') AND PROCESSLIST_COMMAND NOT LIKE 'Binlog Dump%'",
-    )
-    .await
-    .map_err(|error| hint_at_performance_schema(error, "how many sessions are connected"))?;
+    let sessions = number(connection, connection.dialect.client_sessions())
+        .await
+        .map_err(|error| hint_at_performance_schema(error, "how many sessions are connected"))?;
     if sessions > limits.max_active_sessions {
         return not_ready(format!(
             "{sessions} client sessions are connected, spec.preflight.maxActiveSessions is {}: wait for a quieter hour or raise it",
             limits.max_active_sessions
         ));
     }
-    let running = number(
-        connection,
-        "SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Threads_running'",
-    )
-    .await
-    .map_err(|error| hint_at_performance_schema(error, "Threads_running"))?;
+    let running = number(connection, connection.dialect.running_statements())
+        .await
+        .map_err(|error| hint_at_performance_schema(error, "Threads_running"))?;
     if running > limits.max_threads_running {
         return not_ready(format!(
             "{running} statements are running (Threads_running), spec.preflight.maxThreadsRunning is {}: wait for a quieter hour or raise it",
@@ -231,14 +248,18 @@ async fn check_traffic(
 }
 
 async fn warn_of_unchecked_sessions(connection: &mut Connection, warnings: &mut Vec<String>) -> Result<(), Error> {
-    let rows = sqlx::raw_sql(
-        "SELECT CAST(t.PROCESSLIST_ID AS UNSIGNED), CAST(COALESCE(t.PROCESSLIST_USER, '') AS CHAR), CAST(COALESCE(t.PROCESSLIST_HOST, '') AS CHAR) \
-         FROM performance_schema.variables_by_thread AS v JOIN performance_schema.threads AS t ON t.THREAD_ID = v.THREAD_ID \
-         WHERE v.VARIABLE_NAME = 'foreign_key_checks' AND v.VARIABLE_VALUE = 'OFF' AND t.PROCESSLIST_ID <> CONNECTION_ID() LIMIT 20",
-    )
-    .fetch_all(connection.raw())
-    .await
-    .map_err(|error| hint_at_performance_schema(error.into(), "which sessions have foreign_key_checks off"))?;
+    let Some(statement) = connection.dialect.unchecked_sessions() else {
+        warnings.push(
+            "This server does not show other sessions' variables: whether one has foreign_key_checks off, so that no key holds for what it \
+             writes, is not known."
+                .to_owned(),
+        );
+        return Ok(());
+    };
+    let rows = sqlx::raw_sql(sql(format!("{statement} LIMIT 20")))
+        .fetch_all(connection.raw())
+        .await
+        .map_err(|error| hint_at_performance_schema(error.into(), "which sessions have foreign_key_checks off"))?;
     for row in &rows {
         let (id, user, host): (u64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         warnings.push(format!(
@@ -249,7 +270,7 @@ async fn warn_of_unchecked_sessions(connection: &mut Connection, warnings: &mut 
 }
 
 async fn warn_of_prepared_transactions(connection: &mut Connection, warnings: &mut Vec<String>) -> Result<(), Error> {
-    let rows = sqlx::raw_sql("XA RECOVER CONVERT XID").fetch_all(connection.raw()).await?;
+    let rows = sqlx::raw_sql(connection.dialect.prepared_transactions()).fetch_all(connection.raw()).await?;
     for row in &rows {
         let xid: String = row.try_get(3)?;
         warnings.push(format!(
@@ -264,13 +285,10 @@ async fn warn_of_prepared_transactions(connection: &mut Connection, warnings: &m
 /// # Errors
 /// When the server cannot be asked.
 pub async fn replicas(connection: &mut Connection) -> Result<Vec<String>, Error> {
-    let rows = sqlx::raw_sql(
-        "SELECT CAST(COALESCE(PROCESSLIST_USER, '') AS CHAR), CAST(COALESCE(PROCESSLIST_HOST, '') AS CHAR) FROM performance_schema.threads \
-         WHERE PROCESSLIST_COMMAND LIKE 'Binlog Dump%'",
-    )
-    .fetch_all(connection.raw())
-    .await
-    .map_err(|error| hint_at_performance_schema(error.into(), "which replicas are connected"))?;
+    let rows = sqlx::raw_sql(connection.dialect.replicas())
+        .fetch_all(connection.raw())
+        .await
+        .map_err(|error| hint_at_performance_schema(error.into(), "which replicas are connected"))?;
     rows.iter()
         .map(|row| {
             let (user, host): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -285,7 +303,7 @@ async fn number(connection: &mut Connection, statement: &'static str) -> Result<
 
 fn hint_at_performance_schema(error: Error, what: &str) -> Error {
     error.while_doing(format!(
-        "reading from performance_schema {what} (it must be on, and the account needs SELECT on it)"
+        "reading {what} (on MySQL performance_schema must be on, and the account needs SELECT on it; on MariaDB it needs PROCESS)"
     ))
 }
 
@@ -318,13 +336,15 @@ mod tests {
     #[test]
     fn servers_are_refused_by_name_and_version() {
         let refused = |version: &str, text: &str, minimum: &str| {
-            let version = super::super::server::parse_version(version).unwrap();
+            let version = super::super::dialect::parse_version(version).unwrap();
             let error = check_version(&server(version, text), parse_minimum_version(minimum).unwrap()).unwrap_err();
             assert_eq!(error.cause, Cause::ServerUnsupported);
             error.message
         };
         assert!(refused("8.0.30", "8.0.30-Vitess", "8.0").contains("Vitess"));
-        assert!(refused("10.11.6", "10.11.6-MariaDB", "8.0").contains("MariaDB"));
+        assert!(refused("10.6.18", "10.6.18-MariaDB", "8.0").contains("MariaDB 10.11.0"));
+        assert!(refused("8.0.11", "8.0.11 (MySQL)", "8.0").contains("MySQL 8.0.12"));
+        assert!(refused("8.0.11", "8.0.11-TiDB-v8.5.0", "8.0").contains("TiDB"));
         let old = refused("5.7.44", "5.7.44 (MySQL)", "5.7");
         assert!(old.contains("whatever spec.preflight.minimumServerVersion says"), "{old}");
         let below = refused("8.0.30", "8.0.30 (MySQL)", "8.4");

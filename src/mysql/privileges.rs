@@ -16,8 +16,6 @@ const ON_TABLES: [&str; 9] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", 
 const ON_FAR_PARENTS: [&str; 2] = ["SELECT", "REFERENCES"];
 /// On the schema of journal and quarantine.
 const ON_JOURNAL: [&str; 7] = ["CREATE", "DROP", "ALTER", "SELECT", "INSERT", "UPDATE", "DELETE"];
-/// On the whole server: to see other sessions, and prepared transactions.
-const GLOBAL: [&str; 2] = ["PROCESS", "XA_RECOVER_ADMIN"];
 
 /// One line of SHOW GRANTS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +49,17 @@ pub(crate) async fn missing(
         JournalLocation::Schema(schema) => schema,
         JournalLocation::Prefix(_) => schema,
     };
-    Ok(lacking(&grants, schema, tables, journal))
+    Ok(lacking(&grants, connection.dialect.watching_privileges(), schema, tables, journal))
 }
 
-fn lacking(grants: &[Grant], schema: &Identifier, tables: &[TableName], journal: &Identifier) -> Vec<String> {
+/// `watching` is what seeing other sessions takes: privileges on the whole server, and a schema to read.
+fn lacking(
+    grants: &[Grant],
+    (global, watched): (&[&str], Option<&str>),
+    schema: &Identifier,
+    tables: &[TableName],
+    journal: &Identifier,
+) -> Vec<String> {
     let mut missing = Vec::new();
     let mut note = |names: &[&str], schema: &str, table: &str| {
         let absent: Vec<_> = names.iter().copied().filter(|name| !has(grants, name, schema, table)).collect();
@@ -64,8 +69,10 @@ fn lacking(grants: &[Grant], schema: &Identifier, tables: &[TableName], journal:
             missing.push(format!("GRANT {} ON {}.{}", absent.join(", "), quoted(schema), quoted(table)));
         }
     };
-    note(&GLOBAL, "*", "*");
-    note(&["SELECT"], "performance_schema", "*");
+    note(global, "*", "*");
+    if let Some(schema) = watched {
+        note(&["SELECT"], schema, "*");
+    }
     if tables.is_empty() {
         note(&ON_TABLES, schema.as_str(), "*");
     } else if ON_TABLES.iter().any(|name| !has(grants, name, schema.as_str(), "*")) {
@@ -179,7 +186,8 @@ mod tests {
 
     fn lacks(lines: &[&str]) -> Vec<String> {
         let grants: Vec<_> = lines.iter().filter_map(|line| parse(line)).collect();
-        lacking(&grants, &id("shop"), &[TableName::new(id("shop"), id("users"))], &id("holdfast"))
+        let watching = (["PROCESS", "XA_RECOVER_ADMIN"].as_slice(), Some("performance_schema"));
+        lacking(&grants, watching, &id("shop"), &[TableName::new(id("shop"), id("users"))], &id("holdfast"))
     }
 
     const GLOBALS: &str = "GRANT PROCESS, XA_RECOVER_ADMIN ON *.* TO `m`@`%`";

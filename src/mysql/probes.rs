@@ -85,7 +85,8 @@ fn prevents_probing(error: &Error) -> bool {
                     | 1364
                     | 1366
                     | 1406
-                    | 3819
+                    | code::CHECK_VIOLATED
+                    | code::CHECK_VIOLATED_MARIADB
                     | 3140
                     | 1416
                     | 3643

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use sqlx::Row;
 
-use super::connection::Connection;
+use super::barrier;
+use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing, same_key};
@@ -118,11 +119,10 @@ async fn holes(connection: &mut Connection) -> Result<(String, Option<u64>, bool
         .fetch_one(connection.raw())
         .await?;
     let (now, global): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
-    let sessions = sqlx::raw_sql(
-        "SELECT COUNT(*) FROM performance_schema.variables_by_thread WHERE variable_name = 'foreign_key_checks' AND variable_value = 'OFF'",
-    )
-    .fetch_one(connection.raw())
-    .await;
+    let Some(unchecked) = connection.dialect.unchecked_sessions() else { return Ok((now, None, global == 0)) };
+    let sessions = sqlx::raw_sql(sql(format!("SELECT COUNT(*) FROM ({unchecked}) AS unchecked")))
+        .fetch_one(connection.raw())
+        .await;
     let sessions = match sessions {
         Ok(row) => Some(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0)),
         Err(error) => {

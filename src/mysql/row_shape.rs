@@ -121,12 +121,15 @@ fn identifier(name: String) -> Result<Identifier, Error> {
 /// # Errors
 /// [`Cause::Drifted`] when the table does not exist.
 pub(crate) async fn read(connection: &mut Connection, name: &TableName) -> Result<Shape, Error> {
-    let columns = sqlx::query(
-        "SELECT CAST(column_name AS CHAR), CAST(data_type AS CHAR), CAST(column_type AS CHAR CHARACTER SET utf8mb4), \
+    let columns = sqlx::query(sql(format!(
+        "SELECT CAST(column_name AS CHAR), CAST({data_type} AS CHAR), CAST(column_type AS CHAR CHARACTER SET utf8mb4), \
          CAST(character_set_name AS CHAR), CAST(collation_name AS CHAR), CAST(character_maximum_length AS UNSIGNED), \
-         is_nullable = 'YES', column_default IS NOT NULL, CAST(extra AS CHAR), CAST(srs_id AS UNSIGNED) \
-         FROM information_schema.columns WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
-    )
+         is_nullable = 'YES', ({default}) IS NOT NULL, CAST(extra AS CHAR), {spatial_reference} \
+         FROM information_schema.columns AS c WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
+        data_type = connection.dialect.data_type(),
+        default = connection.dialect.column_default(),
+        spatial_reference = connection.dialect.spatial_reference(),
+    )))
     .bind(name.schema.as_str())
     .bind(name.table.as_str())
     .fetch_all(connection.raw())

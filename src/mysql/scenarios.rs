@@ -21,7 +21,7 @@ pub enum ExpectedError {
     UniqueViolation,
     /// A NOT NULL column refuses it (1048).
     NotNullViolation,
-    /// A CHECK constraint refuses it (3819).
+    /// A CHECK constraint refuses it (3819; MariaDB: 4025).
     CheckViolation,
 }
 
@@ -32,7 +32,7 @@ impl ExpectedError {
             Self::ForeignKeyViolation => &[code::ROW_IS_REFERENCED, code::NO_REFERENCED_ROW, 1216, 1217],
             Self::UniqueViolation => &[code::DUPLICATE_ENTRY],
             Self::NotNullViolation => &[1048],
-            Self::CheckViolation => &[3819],
+            Self::CheckViolation => &[code::CHECK_VIOLATED, code::CHECK_VIOLATED_MARIADB],
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::plan::statement_use::StatementUse;
 /// What must be switched on for the statistics to hold the statements looked for.
 const CONSUMERS: &str = "'global_instrumentation', 'statements_digest'";
 const INSTRUMENTS: &str = "'statement/sql/replace', 'statement/sql/replace_select', 'statement/sql/truncate', 'statement/sql/set_option', 'statement/sql/load', 'statement/com/Execute'";
+/// What is missing where the performance schema is off unless somebody switched it on.
+const NO_STATISTICS: &str = "this kind of server keeps no statistics of statements";
 
 /// Reads what the statistics hold of some tables, and says where they are known to miss something.
 ///
@@ -21,6 +23,9 @@ pub async fn read(
     tables: &[TableName],
     lower_case_table_names: u8,
 ) -> Result<StatementUse, Error> {
+    if !connection.dialect.has_performance_schema() {
+        return Ok(StatementUse { not_seen: vec![NO_STATISTICS.to_owned()], ..StatementUse::default() });
+    }
     let what = "reading from performance_schema which statements the application uses (the account needs SELECT on it)";
     within(SHORT_STATEMENT, what, async {
         let rows = sqlx::raw_sql(

@@ -93,6 +93,17 @@ impl Planner<'_> {
             );
             return None;
         }
+        // The catalogue has these instead of an engine: MariaDB's other kinds of table.
+        if let Some(kind) = ["SEQUENCE", "SYSTEM VERSIONED"].iter().find(|kind| table.engine.eq_ignore_ascii_case(kind))
+        {
+            self.problem(
+                path,
+                format!(
+                    "{name} is of the kind {kind}, whose rows keep more than what is seen, so they cannot be taken out and put back: leave the table out"
+                ),
+            );
+            return None;
+        }
         if !table.engine.eq_ignore_ascii_case("InnoDB") {
             self.problem(
                 path,

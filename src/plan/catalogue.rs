@@ -36,12 +36,20 @@ pub struct Server {
     pub version: Version,
     /// `@@version` with `@@version_comment`, for messages.
     pub version_text: String,
-    /// `@@server_uuid` (MariaDB, which has none: the `server_id` and host as text).
+    /// `@@server_uuid` (MariaDB, which has none: the `server_id`, host and port as text).
     pub server_uuid: String,
     /// Whether InnoDB itself enforces foreign keys (all servers but MySQL 9.7 and later in their default mode).
     pub native_foreign_keys: bool,
     /// `@@lower_case_table_names`.
     pub lower_case_table_names: u8,
+}
+
+impl Server {
+    /// Whether the catalogue shows integers with a display width: `int(11)`. MySQL gave that up, MariaDB did not.
+    #[must_use]
+    pub fn shows_display_widths(&self) -> bool {
+        self.flavour == Flavour::MariaDb || self.version < Version { major: 8, minor: 0, patch: 19 }
+    }
 }
 
 /// Everything that was read.
@@ -198,6 +206,13 @@ impl ReferentialAction {
             Self::Cascade => "CASCADE",
             Self::SetNull => "SET NULL",
         }
+    }
+
+    /// Whether two actions mean the same: RESTRICT and NO ACTION do to InnoDB, and servers differ in which one they show.
+    #[must_use]
+    pub fn means(self, other: Self) -> bool {
+        let refuses = |action| matches!(action, Self::Restrict | Self::NoAction);
+        self == other || (refuses(self) && refuses(other))
     }
 }
 

@@ -1,7 +1,7 @@
 //! How the server carries out a change of a column's type, whether anything could get lost by it, and the statement with every
 //! other attribute of the column restated, which the server would drop otherwise.
 
-use super::catalogue::{Column, Table, Version};
+use super::catalogue::{Column, Table};
 use super::column_type::{ColumnType, Family};
 use super::identifier::Identifier;
 
@@ -152,7 +152,7 @@ pub(crate) fn definition(create_statement: &str, column: &Identifier) -> Option<
 }
 
 /// A definition with another type and every other attribute as it was.
-pub(crate) fn with_type(definition: &str, column: &Column, after: &ColumnType, version: Version) -> Option<String> {
+pub(crate) fn with_type(definition: &str, column: &Column, after: &ColumnType, widths: bool) -> Option<String> {
     let mut rest = definition.strip_prefix(column.column_type.as_str())?;
     if after.collation.is_some() {
         for attribute in [" CHARACTER SET ", " COLLATE "] {
@@ -161,7 +161,7 @@ pub(crate) fn with_type(definition: &str, column: &Column, after: &ColumnType, v
             }
         }
     }
-    Some(format!("{}{rest}", after.sql(version)))
+    Some(format!("{}{rest}", after.sql(widths)))
 }
 
 #[cfg(test)]
@@ -169,7 +169,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const VERSION: Version = Version { major: 9, minor: 7, patch: 4 };
     const INDEXED: Surroundings = Surroundings { indexed: true, checked: false };
 
     fn column(column_type: &str, characters: Option<u64>) -> Column {
@@ -245,7 +244,7 @@ mod tests {
         let create = "CREATE TABLE `t` (\n  `c` varchar(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'x' COMMENT 'a, b' /*!80023 INVISIBLE */,\n  PRIMARY KEY (`c`)\n)";
         let found = definition(create, &Identifier::new("c").unwrap()).unwrap();
         let restate = |after: &str| {
-            with_type(&found, &column("varchar(20)", Some(20)), &ColumnType::parse(after).unwrap(), VERSION).unwrap()
+            with_type(&found, &column("varchar(20)", Some(20)), &ColumnType::parse(after).unwrap(), false).unwrap()
         };
         assert_eq!(
             restate("varchar(40)"),

@@ -1,7 +1,7 @@
 //! Types of columns: read from a specification by a grammar of known words (so that no free text reaches a statement), spelled
 //! as the catalogue spells them, and compared by the rules of foreign keys.
 
-use super::catalogue::{Column, Version};
+use super::catalogue::Column;
 
 /// A type in its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,11 +185,11 @@ impl ColumnType {
     }
 
     /// As `COLUMN_TYPE` of the catalogue spells it: without character set and collation.
-    pub(crate) fn spelled(&self, version: Version) -> String {
+    /// `widths`: [`super::catalogue::Server::shows_display_widths`].
+    pub(crate) fn spelled(&self, widths: bool) -> String {
         let mut arguments = self.arguments.clone();
-        let widths_shown = version < Version { major: 8, minor: 0, patch: 19 };
         if arguments.is_empty()
-            && widths_shown
+            && widths
             && let Some(place) = INTEGERS.iter().position(|base| *base == self.base)
         {
             let (signed, unsigned) = WIDTHS[place];
@@ -214,8 +214,8 @@ impl ColumnType {
     }
 
     /// As SQL, with character set and collation where they were given.
-    pub(crate) fn sql(&self, version: Version) -> String {
-        let mut text = self.spelled(version);
+    pub(crate) fn sql(&self, widths: bool) -> String {
+        let mut text = self.spelled(widths);
         if let Some(character_set) = &self.character_set {
             text.push_str(&format!(" CHARACTER SET {character_set}"));
         }
@@ -317,9 +317,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const NEW: Version = Version { major: 9, minor: 7, patch: 4 };
-    const OLD: Version = Version { major: 8, minor: 0, patch: 18 };
-
     #[test]
     fn types_are_spelled_as_the_catalogue_does() {
         for (written, spelled) in [
@@ -334,9 +331,9 @@ mod tests {
             ("DATETIME(0)", "datetime"),
             ("TIMESTAMP(3)", "timestamp(3)"),
         ] {
-            assert_eq!(ColumnType::parse(written).unwrap().spelled(NEW), spelled, "{written}");
+            assert_eq!(ColumnType::parse(written).unwrap().spelled(false), spelled, "{written}");
         }
-        assert_eq!(ColumnType::parse("INT UNSIGNED").unwrap().spelled(OLD), "int(10) unsigned");
+        assert_eq!(ColumnType::parse("INT UNSIGNED").unwrap().spelled(true), "int(10) unsigned");
     }
 
     #[test]
@@ -364,6 +361,6 @@ mod tests {
     #[test]
     fn a_collation_brings_its_character_set() {
         let parsed = ColumnType::parse("varchar(10) collate utf8mb4_bin").unwrap();
-        assert_eq!(parsed.sql(NEW), "varchar(10) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+        assert_eq!(parsed.sql(false), "varchar(10) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
     }
 }

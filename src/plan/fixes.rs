@@ -51,6 +51,7 @@ impl Planner<'_> {
     fn plan_add(&mut self, fix: &Fix, table: &Table, parsed: &ColumnType, nullable: bool, backfill: Option<&Backfill>) {
         let path = format!("{}.addColumn", fix.path);
         let version = self.now.server.version;
+        let widths = self.now.server.shows_display_widths();
         if let Some(existing) = table.column(&fix.column) {
             let message = format!(
                 "{}.{} exists already ({}): remove this type fix, or name another column",
@@ -103,7 +104,7 @@ impl Planner<'_> {
         };
         let column = Column {
             name: fix.column.clone(),
-            column_type: parsed.spelled(version),
+            column_type: parsed.spelled(widths),
             data_type: parsed.base.clone(),
             nullable,
             default: None,
@@ -119,19 +120,24 @@ impl Planner<'_> {
         let forward = format!(
             "{alter} ADD COLUMN {} {} {}, {}",
             fix.column.quoted(),
-            parsed.sql(version),
+            parsed.sql(widths),
             if nullable { "NULL" } else { "NOT NULL" },
             Algorithm::Instant.clauses()
         );
-        let drop = if version >= INSTANT_DROP { Algorithm::Instant } else { Algorithm::Inplace };
+        // Without INSTANT the way back rebuilds the table, online, and takes its time.
+        let (drop, lock, estimate) = if version >= INSTANT_DROP {
+            (Algorithm::Instant, LockClass::Metadata, estimate::metadata())
+        } else {
+            (Algorithm::Inplace, LockClass::OnlineBuild, estimate::copy(table))
+        };
         let inverse = format!("{alter} DROP COLUMN {}, {}", fix.column.quoted(), drop.clauses());
         self.push(
             Section::FixTypes,
             format!("add-column-{}-{}", table.name.table, fix.column),
             Action::AddColumn { table: table.name.clone(), column: fix.column.clone() },
             Some((forward, inverse)),
-            LockClass::Metadata,
-            estimate::metadata(),
+            lock,
+            estimate,
             &fix.path,
         );
         if let Some(table) = self.now.tables.get_mut(&table.name.to_string()) {
@@ -215,7 +221,7 @@ impl Planner<'_> {
 
     fn plan_modify(&mut self, fix: &Fix, table: &Table, after: &ColumnType, type_path: &str) {
         let name_path = format!("{}.modifyColumn.name", fix.path);
-        let version = self.now.server.version;
+        let widths = self.now.server.shows_display_widths();
         let Some(column) = self.column(&name_path, table, &fix.column) else { return };
         let place = format!("{}.{}", table.name, column.name);
         if column.generation_expression.is_some() {
@@ -237,20 +243,20 @@ impl Planner<'_> {
             return;
         };
         let same_collation = after.collation.is_none() || after.collation == column.collation;
-        if before.spelled(version) == after.spelled(version) && same_collation {
+        if before.spelled(widths) == after.spelled(widths) && same_collation {
             self.warn(format!("{place} is {} already: nothing to change.", column.column_type));
             return;
         }
         if let Some(reason) = loss(&before, after) {
             self.problem(
                 type_path,
-                format!("{place} is {}; changing it to {} is refused, because {reason}: add a column with a backfill instead", column.column_type, after.spelled(version)),
+                format!("{place} is {}; changing it to {} is refused, because {reason}: add a column with a backfill instead", column.column_type, after.spelled(widths)),
             );
             return;
         }
         let added = self.before.table(&table.name).is_none_or(|table| table.column(&column.name).is_none());
         let restated = definition(&table.create_statement, &column.name)
-            .and_then(|before| with_type(&before, &column, after, version).map(|after| (before, after)));
+            .and_then(|before| with_type(&before, &column, after, widths).map(|after| (before, after)));
         let Some((before_definition, after_definition)) = restated.filter(|_| !added) else {
             self.problem(
                 name_path,
@@ -266,7 +272,7 @@ impl Planner<'_> {
         };
         let around = Surroundings::of(&column, table);
         let forward = algorithm(&column, around, &before, after);
-        let changed = changed_column(&column, after, version);
+        let changed = changed_column(&column, after, widths);
         let backward = algorithm(&changed, around, after, &with_collation(&before, &column));
         if backward == Algorithm::Copy
             && forward != Algorithm::Copy
@@ -276,7 +282,7 @@ impl Planner<'_> {
                 type_path,
                 format!(
                     "changing {place} to {} needs no copy, but its way back does (writers of {} wait for it): acknowledge it with {{hazard: OfflineInverse, table: {}}} in spec.acknowledge",
-                    after.spelled(version), table.name, table.name.table
+                    after.spelled(widths), table.name, table.name.table
                 ),
             );
         }
@@ -298,7 +304,7 @@ impl Planner<'_> {
             Action::ModifyColumn {
                 table: table.name.clone(),
                 before: column.clone(),
-                after_type: after.spelled(version),
+                after_type: after.spelled(widths),
             },
             Some((alter(&after_definition, forward), alter(&before_definition, backward))),
             lock,
@@ -339,9 +345,9 @@ fn described(column: &Column) -> String {
     }
 }
 
-fn changed_column(column: &Column, after: &ColumnType, version: Version) -> Column {
+fn changed_column(column: &Column, after: &ColumnType, widths: bool) -> Column {
     let mut changed = column.clone();
-    changed.column_type = after.spelled(version);
+    changed.column_type = after.spelled(widths);
     changed.data_type = after.base.clone();
     if after.collation.is_some() {
         changed.character_set = after.character_set.clone();

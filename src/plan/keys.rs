@@ -91,7 +91,7 @@ impl Planner<'_> {
         };
         let existing = self.before.foreign_keys.iter().find(relation).cloned();
         if let Some(existing) = existing {
-            if equal_action(existing.on_delete, key.on_delete) && equal_action(existing.on_update, key.on_update) {
+            if existing.on_delete.means(key.on_delete) && existing.on_update.means(key.on_update) {
                 if !same(&existing.name, &key.name) {
                     self.warn(format!(
                         "{}: the foreign key {} is there already under the name {} and keeps it.",
@@ -272,10 +272,4 @@ fn refers_by(wide: &ForeignKey, narrow: &ForeignKey) -> bool {
     narrow.columns.iter().zip(&narrow.parent_columns).all(|(own, other)| {
         (wide.columns.iter().zip(&wide.parent_columns)).any(|pair| same(pair.0, own) && same(pair.1, other))
     })
-}
-
-/// Restrict and NoAction are the same to InnoDB, and servers differ in which one they show.
-fn equal_action(one: ReferentialAction, other: ReferentialAction) -> bool {
-    use ReferentialAction::{NoAction, Restrict};
-    one == other || (matches!(one, Restrict | NoAction) && matches!(other, Restrict | NoAction))
 }

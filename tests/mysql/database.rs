@@ -11,6 +11,7 @@ use holdfast::plan::{Identifier, Operation, Plan, Section, TableName};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::common::{identifier as id, target};
+use crate::served::Served;
 
 /// Nothing in a test may take longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -19,14 +20,19 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) struct Database {
     pub(crate) schema: Identifier,
     pub(crate) journal: Identifier,
+    /// What the server is.
+    pub(crate) served: Served,
 }
 
 impl Database {
     /// Makes the schema of a test and runs statements in it.
     pub(crate) async fn fresh(test: &str, statements: &[&str]) -> Self {
-        let database =
-            Self { schema: id(&format!("holdfast_test_{test}")), journal: id(&format!("holdfast_journal_{test}")) };
         let mut connection = target().connect(SessionLimits::default()).await.unwrap();
+        let database = Self {
+            schema: id(&format!("holdfast_test_{test}")),
+            journal: id(&format!("holdfast_journal_{test}")),
+            served: Served::read(&mut connection).await,
+        };
         for schema in [&database.schema, &database.journal] {
             connection.run(&format!("DROP SCHEMA IF EXISTS {}", schema.quoted())).await.unwrap();
         }
@@ -50,7 +56,8 @@ impl Database {
     pub(crate) async fn run(&self, statements: &[&str]) {
         let mut connection = self.application().await;
         for statement in statements {
-            connection.run(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+            let statement = self.served.words(statement);
+            connection.run(&statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
         }
         connection.close().await.unwrap();
     }
@@ -169,7 +176,8 @@ impl Database {
         let column = id(column);
         let forward =
             format!("ALTER TABLE {} ADD COLUMN {} INT NULL, ALGORITHM=INSTANT", table.quoted(), column.quoted());
-        let inverse = format!("ALTER TABLE {} DROP COLUMN {}, ALGORITHM=INSTANT", table.quoted(), column.quoted());
+        let algorithm = self.served.drop_column();
+        let inverse = format!("ALTER TABLE {} DROP COLUMN {}, {algorithm}", table.quoted(), column.quoted());
         let name = format!("add-column-{column}");
         self.operation(
             &name,

@@ -99,7 +99,7 @@ async fn a_changed_password_stops_the_session_and_the_new_one_takes_the_migratio
             &format!("CREATE USER {user} IDENTIFIED BY 'first'"),
             &format!("GRANT ALL ON {schema}.* TO {user}"),
             &format!("GRANT ALL ON {journal}.* TO {user}"),
-            &format!("GRANT PROCESS, XA_RECOVER_ADMIN, CONNECTION_ADMIN ON *.* TO {user}"),
+            &format!("GRANT {} ON *.* TO {user}", database.served.watching()),
             &format!("GRANT SELECT ON performance_schema.* TO {user}"),
         ])
         .await;

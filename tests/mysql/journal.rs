@@ -61,7 +61,7 @@ async fn a_crash_during_an_index_build_is_settled_from_what_the_server_finished(
     let plan = database.plan(vec![database.add_index("child", "by_note", "note")]).await;
     let session = engine.begin("shop/first", &plan).await.unwrap();
     let work = tokio::spawn(async move { run_section(&session, Section::Stage(0)).await });
-    let building = "SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_info LIKE 'ALTER TABLE `holdfast_test_crash_during`%'";
+    let building = &database.served.sessions_at("ALTER TABLE `holdfast_test_crash_during`%");
     eventually("the build", || async { database.number(building).await > 0 }).await;
     work.abort();
     assert!(work.await.unwrap_err().is_cancelled());

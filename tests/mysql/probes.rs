@@ -92,6 +92,10 @@ async fn a_key_that_cannot_be_probed_is_named_with_the_reason() {
         .run(&["ALTER TABLE pairs ADD COLUMN kind VARCHAR(9) NOT NULL, ADD CONSTRAINT only_good CHECK (kind = 'good')"])
         .await;
     let report = probe(&target(), &database.schema, LIMIT, &keys(&database)[2..3]).await.unwrap();
+    if !database.served.has_checks() {
+        assert_eq!(report.probed[0].key.as_str(), "fk_pair", "a check that the server forgets stands in nobody's way");
+        return;
+    }
     assert_eq!(report.probed, []);
     assert_eq!(report.unprobed[0].key.as_str(), "fk_pair");
     assert!(report.unprobed[0].reason.contains("only_good"), "{report:?}");

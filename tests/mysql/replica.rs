@@ -1,0 +1,110 @@
+//! A source with a replica: what the online protocol does to the replica, and what can be read of it there. Where the server of this
+//! run has no replica there is nothing to test.
+
+use holdfast::mysql::error::Cause;
+use holdfast::mysql::preflight::{PreflightLimits, parse_minimum_version, preflight};
+use holdfast::mysql::{JournalLocation, SessionLimits, Target};
+use holdfast::plan::Section;
+use holdfast::plan::model::OrphanPolicy;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+use std::time::Duration;
+
+use crate::common::{replica, target};
+use crate::database::{Database, PARENT_AND_CHILD, eventually, run_section};
+
+/// A session on the replica; the engine itself refuses to work on one.
+async fn open(replica: &Target) -> MySqlConnection {
+    MySqlConnectOptions::new()
+        .host(&replica.host)
+        .port(replica.port)
+        .username(&replica.username)
+        .password(&replica.password)
+        .ssl_mode(MySqlSslMode::Required)
+        .connect()
+        .await
+        .unwrap()
+}
+
+async fn number(session: &mut MySqlConnection, query: &str) -> i64 {
+    let row =
+        sqlx::raw_sql(AssertSqlSafe(format!("SELECT CAST(({query}) AS SIGNED)"))).fetch_one(session).await.unwrap();
+    row.try_get::<Option<i64>, _>(0).unwrap().unwrap_or(-1)
+}
+
+/// Waits until the replica has applied everything that the source has committed so far.
+async fn caught_up(database: &Database, session: &mut MySqlConnection) {
+    let source = database.text("SELECT CAST(@@gtid_executed AS CHAR)").await.unwrap().replace('\n', "");
+    assert_eq!(number(session, &format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{source}', 60)")).await, 0, "60 s");
+}
+
+/// InnoDB's number of a table: another one after every copy.
+async fn table_id(session: &mut MySqlConnection, table: &str) -> i64 {
+    number(session, &format!("SELECT TABLE_ID FROM information_schema.INNODB_TABLES WHERE NAME = '{table}'")).await
+}
+
+#[tokio::test]
+async fn a_key_reaches_the_replica_without_a_copy_and_holds_there() {
+    let Some(replica) = replica() else { return };
+    let database = Database::fresh("replica_key", PARENT_AND_CHILD).await;
+    let mut there = open(&replica).await;
+    caught_up(&database, &mut there).await;
+    let before = table_id(&mut there, "holdfast_test_replica_key/child").await;
+    assert!(before > 0);
+    let plan = database.plan(vec![database.add_key("child", "parent", "fk_replica", OrphanPolicy::Fail)]).await;
+    let session = database.engine().begin("shop/replica", &plan).await.unwrap();
+    run_section(&session, Section::Stage(0)).await.unwrap();
+    session.release().await.unwrap();
+    caught_up(&database, &mut there).await;
+    let keys = "SELECT COUNT(*) FROM information_schema.referential_constraints WHERE constraint_name = 'fk_replica'";
+    assert_eq!(number(&mut there, keys).await, 1);
+    assert_eq!(table_id(&mut there, "holdfast_test_replica_key/child").await, before, "the replica copied the table");
+    // A copy on the source would have been one on the replica, too.
+    database.run(&["ALTER TABLE child FORCE, ALGORITHM=COPY"]).await;
+    caught_up(&database, &mut there).await;
+    assert_ne!(table_id(&mut there, "holdfast_test_replica_key/child").await, before);
+}
+
+#[tokio::test]
+async fn the_replica_is_named_by_preflight_and_refused_as_the_server_to_work_on() {
+    let Some(replica) = replica() else { return };
+    let error = replica.connect(SessionLimits::default()).await.unwrap_err();
+    assert_eq!(error.cause, Cause::ServerUnsupported, "{error}");
+    assert!(error.message.contains("read-only"), "{error}");
+    let database = Database::fresh("replica_named", PARENT_AND_CHILD).await;
+    let mut connection = target().connect(SessionLimits::default()).await.unwrap();
+    let limits = PreflightLimits {
+        minimum_server_version: parse_minimum_version("8.0").unwrap(),
+        max_active_sessions: 10_000,
+        max_threads_running: 10_000,
+        max_transaction_age: Duration::from_secs(3600),
+        schema: database.schema.clone(),
+        journal: JournalLocation::Schema(database.journal.clone()),
+    };
+    let report = preflight(&mut connection, &limits, &[database.table("child")]).await.unwrap();
+    assert_eq!(report.replicas.len(), 1, "{:?}", report.replicas);
+    assert!(report.replicas[0].contains("replicator"), "{:?}", report.replicas);
+}
+
+#[tokio::test]
+async fn lag_is_read_from_the_transaction_that_the_replica_is_at() {
+    let Some(replica) = replica() else { return };
+    // Age of the transaction being applied; NULL while there is none.
+    let lag = "SELECT MAX(TIMESTAMPDIFF(MICROSECOND, APPLYING_TRANSACTION_ORIGINAL_COMMIT_TIMESTAMP, NOW(6)) DIV 1000) \
+               FROM performance_schema.replication_applier_status_by_worker WHERE APPLYING_TRANSACTION <> ''";
+    let database = Database::fresh("replica_lag", PARENT_AND_CHILD).await;
+    let (mut there, mut reader) = (open(&replica).await, open(&replica).await);
+    caught_up(&database, &mut there).await;
+    // A reader's lock holds the applier up at the next change of the table.
+    sqlx::raw_sql("BEGIN").execute(&mut reader).await.unwrap();
+    sqlx::raw_sql("SELECT * FROM holdfast_test_replica_lag.child LIMIT 1").execute(&mut reader).await.unwrap();
+    database.run(&["ALTER TABLE child ADD COLUMN extra INT, ALGORITHM=INSTANT"]).await;
+    eventually("a lag of more than half a second", || {
+        let replica = replica.clone();
+        async move { number(&mut open(&replica).await, lag).await > 500 }
+    })
+    .await;
+    sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
+    caught_up(&database, &mut there).await;
+    assert_eq!(number(&mut there, lag).await, -1, "nothing is being applied any more");
+}
