@@ -16,13 +16,27 @@ demo: ## Show a rollout and a rollback on a local cluster that it starts and sto
 SAME_SEEDS := HOLDFAST_SIMULATION_FIRST=1 HOLDFAST_SIMULATION_SECONDS=100 HOLDFAST_ROLLOUT_SECONDS=100
 
 .PHONY: test
-test: lint ## Run all tests, on real servers that it starts itself and stops again (needs root, Rust, Go and Debian)
+test: lint ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, all started and stopped by itself (needs root, Rust, Go, Debian)
 	cargo test --locked --no-run
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --no-fail-fast
+	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica::
+	tests/cluster/mysqld.sh run --server mysql-9.7-native -- cargo test --locked --test mysql -- $(SERVER_TESTS)
+	tests/cluster/mysqld.sh run --server mysql-8.0 -- cargo test --locked --test mysql -- catalogue:: planning:: names:: undo:: probes::
+	tests/cluster/mysqld.sh run --server mariadb-10.11 -- cargo test --locked --test mysql -- $(SERVER_TESTS)
+	tests/cluster/mysqld.sh run --server mariadb-10.11 --option --metadata-lock-info=OFF -- cargo test --locked --test mysql -- list_of_locks
 	tests/e2e/run.sh
 
+# What `make test` runs on every server that enforces keys in its own way: where one is added, proven, probed and cleaned for.
+SERVER_TESTS := catalogue:: planning:: preflight:: names:: probes:: orphans:: online_ddl::
+
+.PHONY: test-matrix
+test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 in both modes and with a replica, 8.0, MariaDB 10.11
+	cargo test --locked --test mysql --no-run
+	for server in mysql-9.7 mysql-9.7-native mysql-9.7-replicated mysql-8.0 mariadb-10.11; do \
+		tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test mysql; done
+
 .PHONY: test-all
-test-all: test ## Run all tests, then 1,000,000 simulated histories and 10,000 random rollouts (hours)
+test-all: test test-matrix ## Run all tests, the engine's on every kind of server, then 1,000,000 simulated histories and 10,000 random rollouts (hours)
 	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
 
