@@ -48,6 +48,19 @@ impl Dialect {
         }
     }
 
+    /// What every lent connection starts with, whatever the borrower before it did: no open transaction, short waits, a SHOW CREATE
+    /// TABLE that is independent of the server's settings, and statistics of now.
+    pub(crate) fn standing(self) -> String {
+        let mut statements = vec![
+            "ROLLBACK",
+            "SET SESSION autocommit = 1, foreign_key_checks = 1, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1",
+            "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            self.settled_definitions(),
+        ];
+        statements.extend(self.fresh_statistics());
+        format!("{}; ", statements.join("; "))
+    }
+
     /// Makes statistics fresh, where the catalogue keeps a copy of them.
     pub(crate) fn fresh_statistics(self) -> Option<&'static str> {
         (!self.mariadb()).then_some("SET SESSION information_schema_stats_expiry = 0")

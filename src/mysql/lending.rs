@@ -11,12 +11,6 @@ use super::connection::Connection;
 use super::deadline::within;
 use super::error::{Cause, Error};
 
-/// What every lent connection starts with, whatever the borrower before it did: no open transaction, short waits, a SHOW CREATE
-/// TABLE that is independent of the server's settings, and statistics of now.
-const STANDING: &str = "ROLLBACK; \
-     SET SESSION autocommit = 1, foreign_key_checks = 1, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
-     transaction_isolation = 'REPEATABLE-READ', sql_quote_show_create = 1, show_create_table_verbosity = 0, \
-     sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', information_schema_stats_expiry = 0; ";
 /// How long an idle connection may take to answer before another one is opened instead.
 const CHECK_DEADLINE: Duration = Duration::from_secs(5);
 /// Idle connections that are kept: more are never needed at once.
@@ -59,7 +53,8 @@ impl Lender {
     /// # Errors
     /// As [`Self::idle`], and when the connection is gone.
     pub(crate) async fn ready(&self, mut connection: Connection) -> Result<Lent, Error> {
-        within(CHECK_DEADLINE, "preparing a connection for reading", connection.ready_again(STANDING)).await?;
+        let standing = connection.dialect.standing();
+        within(CHECK_DEADLINE, "preparing a connection for reading", connection.ready_again(&standing)).await?;
         Ok(Lent { connection, lender: self.clone() })
     }
 

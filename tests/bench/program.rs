@@ -7,6 +7,9 @@ mod common;
 mod figure;
 mod key;
 mod planning;
+#[path = "../mysql/served.rs"]
+#[allow(dead_code, clippy::unwrap_used)]
+mod served;
 
 use std::process::ExitCode;
 

@@ -96,6 +96,13 @@ impl Served {
         format!("SELECT COUNT(*) FROM {source} WHERE {column}info LIKE '{statement}'")
     }
 
+    /// The ids of a user's sessions, with commas between them.
+    pub(crate) fn sessions_of(self, user: &str) -> String {
+        let (source, column) = self.sessions();
+        let id = if self.mariadb { "id" } else { "processlist_id" };
+        format!("SELECT COALESCE(GROUP_CONCAT({id}), '') FROM {source} WHERE {column}user = '{user}'")
+    }
+
     /// Counts sessions that alter a table by a statement of this pattern, with their locks behind them.
     pub(crate) fn building(self, statement: &str) -> String {
         let (_, column) = self.sessions();
