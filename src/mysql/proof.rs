@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use sqlx::Row;
 
-use super::barrier;
 use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};

@@ -246,17 +246,17 @@ impl Planner<'_> {
             self.add_index(&table.name, name, columns, *unique);
             return;
         }
-        let version = self.now.server.version;
+        let widths = self.now.server.shows_display_widths();
         let Some(table) = self.now.tables.get_mut(&table.name.to_string()) else { return };
         match clause {
-            Clause::AddColumn(column) => table.columns.push(shown(column, collation, version)),
+            Clause::AddColumn(column) => table.columns.push(shown(column, collation, widths)),
             Clause::ModifyColumn(column) => {
                 let line = format!("  {} ", column.name.quoted());
                 // Its definition is not known any more: a later fix of the same column finds none.
                 let rest = table.create_statement.lines().filter(|each| !each.starts_with(&line));
                 table.create_statement = rest.collect::<Vec<_>>().join("\n");
                 if let Some(place) = table.columns.iter_mut().find(|each| same(&each.name, &column.name)) {
-                    *place = Column { name: place.name.clone(), ..shown(column, place.collation.clone(), version) };
+                    *place = Column { name: place.name.clone(), ..shown(column, place.collation.clone(), widths) };
                 }
             }
             Clause::DropIndex(name) => table.indexes.retain(|index| !same(&index.name, name)),
@@ -287,15 +287,13 @@ impl Planner<'_> {
 }
 
 /// A column as a clause defines it; a type that is not understood stays as it is written.
-fn shown(clause: &ColumnClause, collation: Option<String>, version: super::catalogue::Version) -> Column {
+fn shown(clause: &ColumnClause, collation: Option<String>, widths: bool) -> Column {
     let parsed = ColumnType::parse(&clause.column_type).ok();
     let textual = parsed.as_ref().is_some_and(|parsed| matches!(parsed.family(), Family::Text | Family::Members));
     let collation = parsed.as_ref().and_then(|parsed| parsed.collation.clone()).or(collation).filter(|_| textual);
     Column {
         name: clause.name.clone(),
-        column_type: parsed
-            .as_ref()
-            .map_or_else(|| clause.column_type.to_lowercase(), |parsed| parsed.spelled(version)),
+        column_type: parsed.as_ref().map_or_else(|| clause.column_type.to_lowercase(), |parsed| parsed.spelled(widths)),
         data_type: parsed.as_ref().map_or_else(|| clause.column_type.to_lowercase(), |parsed| parsed.base.clone()),
         nullable: clause.nullable,
         default: None,
