@@ -6,6 +6,8 @@ use crate::plan::catalogue::{Flavour, Version};
 
 /// CHECK constraints are enforced, and the catalogue shows them.
 const CHECK_CONSTRAINTS: Version = Version { major: 8, minor: 0, patch: 16 };
+/// Prepared statements are in the statistics of statements: measured in this version, and that 8.0.15 lacks them; in between unknown.
+const PREPARED_COUNTED: Version = Version { major: 9, minor: 7, patch: 0 };
 /// Spatial reference systems are in the catalogue, and with them so are the other novelties of 8.0.
 const SPATIAL_REFERENCES: Version = Version { major: 8, minor: 0, patch: 3 };
 
@@ -295,6 +297,11 @@ impl Dialect {
              FROM performance_schema.variables_by_thread AS v JOIN performance_schema.threads AS t ON t.THREAD_ID = v.THREAD_ID \
              WHERE v.VARIABLE_NAME = 'foreign_key_checks' AND v.VARIABLE_VALUE = 'OFF' AND t.PROCESSLIST_ID <> CONNECTION_ID()",
         )
+    }
+
+    /// Whether the statistics of statements surely hold prepared ones, too.
+    pub(crate) fn counts_prepared_statements(self) -> bool {
+        !self.mariadb() && self.version >= PREPARED_COUNTED
     }
 
     /// Whether the performance schema is there to be asked: on MariaDB it is off unless somebody switched it on, so nothing of ours

@@ -49,6 +49,9 @@ pub async fn read(
 /// Where the statistics are known to miss something.
 async fn gaps(connection: &mut Connection) -> Result<Vec<String>, Error> {
     let mut gaps = Vec::new();
+    if !connection.dialect.counts_prepared_statements() {
+        gaps.push("a server of this version may not count prepared statements".to_owned());
+    }
     for (kind, names) in [("consumer", CONSUMERS), ("instrument", INSTRUMENTS)] {
         let statement = format!(
             "SELECT CAST(NAME AS CHAR) FROM performance_schema.setup_{kind}s WHERE NAME IN ({names}) AND ENABLED <> 'YES' ORDER BY NAME"

@@ -58,7 +58,7 @@ async fn each_change_of_somebody_else_is_named_and_ends_when_it_is_put_right() {
     ] {
         database.run(&[change]).await;
         let error = drifted(&session).await;
-        assert!(error.message.contains(named), "{change}: {error}");
+        assert!(error.message.contains(&database.served.definitions(&[named])[0]), "{change}: {error}");
         assert_eq!(database.keys_named("fk_new").await, i64::from(named == "fk_new"), "nothing was added: {change}");
         database.run(&[back]).await;
     }

@@ -26,6 +26,7 @@ fn step(up: &str, down: &str, verify: &str) -> Value {
 }
 
 async fn planned(database: &Database, content: Value) -> Plan {
+    let content = serde_json::from_str(&database.served.words(&content.to_string())).unwrap();
     let spec = spec(&database.schema, content);
     let mut connection = database.application().await;
     let catalogue = read_catalogue(&mut connection, &database.schema, &tables(&spec).unwrap()).await.unwrap();

@@ -11,6 +11,10 @@ async fn replace_truncate_and_switched_checks_are_seen_on_the_tables_they_concer
         let tables = ["parent", "odd . name", "other", "prepared"].map(|name| fresh.table(name));
         let mut connection = fresh.connect().await;
         let seen = read(&mut connection, &tables, 0).await.unwrap();
+        if fresh.served.mariadb {
+            assert!(seen.not_seen[0].contains("keeps no statistics"), "{seen:?}");
+            return;
+        }
         assert!(seen.replaced.is_empty() && seen.truncated.is_empty() && !seen.sets_checks, "{seen:?}");
         let mut application = fresh.connect().await;
         application.run("REPLACE INTO parent SELECT * FROM other").await.unwrap();
@@ -19,7 +23,12 @@ async fn replace_truncate_and_switched_checks_are_seen_on_the_tables_they_concer
         application.run("SET @@session.foreign_key_checks = 0").await.unwrap();
         sqlx::query("REPLACE LOW_PRIORITY INTO prepared VALUES (?)").bind(1).execute(application.raw()).await.unwrap();
         let seen = read(&mut connection, &tables, 0).await.unwrap();
-        assert_eq!(seen.replaced.iter().collect::<Vec<_>>(), [&tables[1], &tables[0], &tables[3]], "{seen:?}");
+        if fresh.served.counts_prepared_statements() {
+            assert_eq!(seen.replaced.iter().collect::<Vec<_>>(), [&tables[1], &tables[0], &tables[3]], "{seen:?}");
+        } else {
+            assert_eq!(seen.replaced.iter().collect::<Vec<_>>(), [&tables[1], &tables[0]], "{seen:?}");
+            assert!(seen.not_seen.iter().any(|gap| gap.contains("prepared statements")), "{seen:?}");
+        }
         assert_eq!(seen.truncated.iter().collect::<Vec<_>>(), [&tables[2]], "{seen:?}");
         assert!(seen.sets_checks, "{seen:?}");
     })
@@ -29,6 +38,9 @@ async fn replace_truncate_and_switched_checks_are_seen_on_the_tables_they_concer
 #[tokio::test]
 async fn what_the_statistics_miss_is_said() {
     in_fresh_schema(|fresh| async move {
+        if fresh.served.mariadb {
+            return;
+        }
         fresh.run("CREATE TABLE t (id INT PRIMARY KEY)").await;
         let tables = [fresh.table("t")];
         let mut connection = fresh.connect().await;
