@@ -7,13 +7,12 @@ use holdfast::mysql::{Cause, SessionLimits, Stop};
 
 use crate::common::target;
 use crate::database::{PATIENCE, eventually};
+use crate::served::Served;
 
 /// Whether a connection executes something.
 async fn works(id: u64) -> bool {
     let mut observer = target().connect(SessionLimits::default()).await.unwrap();
-    let statement = format!(
-        "SELECT CAST(COUNT(*) AS SIGNED) FROM performance_schema.threads WHERE processlist_id = {id} AND processlist_command = 'Query'"
-    );
+    let statement = Served::read(&mut observer).await.at_work(id);
     let row = sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).fetch_one(observer.raw()).await.unwrap();
     sqlx::Row::get::<i64, _>(&row, 0) == 1
 }

@@ -45,6 +45,11 @@ impl Served {
         self.since(mysql(9, 7, 0))
     }
 
+    /// The server whose answers the planned algorithms of type changes were taken from.
+    pub(crate) fn decides_algorithms(self) -> bool {
+        self.since(mysql(9, 7, 0))
+    }
+
     /// How a column that was added is dropped again.
     pub(crate) fn drop_column(self) -> &'static str {
         if self.mariadb || self.counts_instant_changes() { "ALGORITHM=INSTANT" } else { "ALGORITHM=INPLACE, LOCK=NONE" }
@@ -66,6 +71,10 @@ impl Served {
             words.extend([
                 (") INVISIBLE", ") IGNORED"),
                 (" SRID 4326", ""),
+                (
+                    "DROP INDEX by_label ON child ALGORITHM=INPLACE LOCK=NONE",
+                    "ALTER TABLE child DROP INDEX by_label, ALGORITHM=INPLACE, LOCK=NONE",
+                ),
                 ("utf8mb4_0900_ai_ci", "utf8mb4_general_ci"),
                 ("cte_max_recursion_depth", "max_recursive_iterations"),
             ]);
@@ -100,6 +109,13 @@ impl Served {
     /// Privileges on the whole server that seeing and ending other sessions takes.
     pub(crate) fn watching(self) -> &'static str {
         if self.mariadb { "PROCESS, CONNECTION ADMIN" } else { "PROCESS, XA_RECOVER_ADMIN, CONNECTION_ADMIN" }
+    }
+
+    /// Counts a session that executes something.
+    pub(crate) fn at_work(self, id: u64) -> String {
+        let (source, column) = self.sessions();
+        let name = if self.mariadb { "id" } else { "processlist_id" };
+        format!("SELECT CAST(COUNT(*) AS SIGNED) FROM {source} WHERE {name} = {id} AND {column}command = 'Query'")
     }
 
     /// Counts sessions that are at a statement of this pattern.
