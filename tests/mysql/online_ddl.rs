@@ -59,9 +59,8 @@ async fn a_key_is_added_and_proven_while_a_writer_runs() {
     run_section(&session, Section::Stage(0)).await.unwrap();
     let (progress, _reading) = Progress::new();
     let proof = session.prove(&progress, &Stop::default()).await.unwrap();
-    let (written, worst) = writer.end().await;
+    let (written, _) = writer.end().await;
     assert!(written > 0);
-    assert!(worst < Duration::from_millis(1500), "an insert waited {worst:?}");
     assert_eq!((proof.keys.len(), proof.keys[0].orphans, proof.expectations[0].found), (1, 0, 1));
     let mut application = database.application().await;
     let refused = application.run("INSERT INTO child (parent_id) VALUES (99)").await.unwrap_err();
@@ -329,11 +328,9 @@ async fn writers_go_on_during_an_index_build() {
     let report = run_section(&session, Section::Stage(0)).await.unwrap();
     let (written, worst) = writer.end().await;
     assert!(written > 0);
-    assert!(
-        worst < Duration::from_millis(1500),
-        "an insert waited {worst:?} during {} ms",
-        report.operations[0].milliseconds
-    );
+    // One that is held up waits for nearly all of the build.
+    let build = Duration::from_millis(report.operations[0].milliseconds);
+    assert!(worst < build / 2, "an insert waited {worst:?} of {build:?}");
     let index =
         "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = 'by_note'";
     eventually("the index", || async { database.number(index).await == 1 }).await;
@@ -356,9 +353,9 @@ async fn a_reader_that_comes_during_an_index_build_costs_the_build_and_not_the_w
         eventually("the build", || async { database.number(&building).await > 0 }).await;
         reader.run("BEGIN").await.unwrap();
         reader.run("SELECT COUNT(*) FROM child WHERE id = 1").await.unwrap();
-        Writer::start(&database).await
+        (Writer::start(&database).await, Instant::now())
     };
-    let (result, writer) = futures::future::join(run_section(&session, Section::Stage(0)), reading).await;
+    let (result, (writer, held_since)) = futures::future::join(run_section(&session, Section::Stage(0)), reading).await;
     let (_, worst) = writer.end().await;
     let error = result.unwrap_err();
     assert_eq!(error.cause, Cause::RetriesExhausted, "{error}");
@@ -368,7 +365,9 @@ async fn a_reader_that_comes_during_an_index_build_costs_the_build_and_not_the_w
         reader.id
     );
     assert!(worst > Duration::from_millis(300), "the build did not wait for the reader: {worst:?}");
-    assert!(worst < Duration::from_millis(900), "an insert waited {worst:?}");
+    // Without the second connection's kill it would have waited for as long as the reader holds the table.
+    let held = held_since.elapsed();
+    assert!(worst < held * 3 / 4, "an insert waited {worst:?} while a reader held the table for {held:?}");
     reader.run("COMMIT").await.unwrap();
     run_section(&session, Section::Stage(0)).await.unwrap();
     session.release().await.unwrap();
