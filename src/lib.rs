@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod backup;
+pub mod cli;
 pub mod controller;
 pub mod definitions;
 pub mod mysql;

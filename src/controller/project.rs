@@ -287,7 +287,9 @@ fn background(status: &mut SchemaMigrationStatus, plan: Option<&Plan>) {
     }
 }
 
-fn phase_of(section: Section) -> Phase {
+/// The phase in which a section of the plan is carried out.
+#[must_use]
+pub fn phase_of(section: Section) -> Phase {
     match section {
         Section::CleanUp => Phase::CleanUp,
         Section::FixTypes => Phase::FixTypes,

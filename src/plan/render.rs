@@ -234,7 +234,8 @@ fn place(table: &TableName, columns: &[Identifier]) -> String {
 }
 
 /// `1,234,567`
-pub(super) fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -246,7 +247,9 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-pub(super) fn duration(milliseconds: u64) -> String {
+/// `< 1 s`, `12 s`, `3 min`, `2 h`
+#[must_use]
+pub fn duration(milliseconds: u64) -> String {
     match milliseconds {
         0..1_000 => "< 1 s".to_owned(),
         1_000..120_000 => format!("{} s", milliseconds / 1_000),

@@ -1,0 +1,133 @@
+//! `kubectl holdfast`: what a team drives a rollout with. Each command is a file; what it shows is computed by pure functions, so that
+//! the text that people read is tested without a cluster.
+
+pub mod approval_page;
+pub mod approve;
+pub mod bars;
+pub mod board;
+pub mod chronicle;
+pub mod connection;
+#[cfg(test)]
+pub(crate) mod example;
+pub mod failure;
+pub mod lint;
+pub mod plan;
+pub mod standing;
+pub mod status;
+pub mod steer;
+pub mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use connection::Connection;
+use failure::{EXIT_CODES, Failure};
+
+/// Foreign keys for a live MySQL: read, approve and steer a rollout.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl holdfast", bin_name = "kubectl holdfast", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show where migrations stand: phases, progress, what is waited for and for whom.
+    Status(status::Arguments),
+    /// Show the plan that an approval names: the page to read, the statements, or the whole of it.
+    Plan(plan::Arguments),
+    /// Show what waits for an approval, ask, and approve it.
+    Approve(approve::Approve),
+    /// Deny what waits for an approval: the migration ends before its first change, or changes are taken back.
+    Deny(approve::Deny),
+    /// Stop at the next safe point until the migration is resumed.
+    Suspend(steer::Plain),
+    /// Let a suspended migration go on.
+    Resume(steer::Plain),
+    /// Try again what failed, or look again at once at what is waited for.
+    Retry(steer::Plain),
+    /// Stop now, then do what spec.rollback.onFailure says.
+    Abort(steer::Confirmed),
+    /// Take every change back.
+    Rollback(steer::Confirmed),
+    /// Compute the plan anew from the catalogue as it is now.
+    Replan(steer::Plain),
+    /// Delete what an ended migration has in quarantine, for good.
+    Purge(steer::Confirmed),
+    /// Check manifests without a cluster.
+    Lint(lint::Arguments),
+    /// Print the completion script of a shell.
+    #[command(
+        after_help = "For bash: source <(kubectl holdfast completion bash) completes kubectl-holdfast. For `kubectl holdfast`, kubectl runs\n\
+a program named kubectl_complete-holdfast: install the script that README shows."
+    )]
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the plugin.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                eprintln!("kubectl holdfast: {failure}");
+            }
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Lint(arguments) => return lint::run(&arguments),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "kubectl-holdfast", &mut script);
+            return terminal::print(&String::from_utf8_lossy(&script));
+        }
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::unavailable(format!("starting the asynchronous runtime: {error}")))?;
+    runtime.block_on(Box::pin(ask(cli)))
+}
+
+async fn ask(cli: Cli) -> Result<(), Failure> {
+    let cluster = cli.connection.connect().await?;
+    use crate::api::steering::SteeringAction;
+    match cli.command {
+        Command::Status(arguments) => status::run(&cluster, &arguments).await,
+        Command::Plan(arguments) => plan::run(&cluster, &arguments).await,
+        Command::Approve(arguments) => approve::approve(&cluster, &arguments).await,
+        Command::Deny(arguments) => approve::deny(&cluster, &arguments).await,
+        Command::Suspend(arguments) => steer::suspend(&cluster, &arguments, true).await,
+        Command::Resume(arguments) => steer::suspend(&cluster, &arguments, false).await,
+        Command::Retry(arguments) => steer::request(&cluster, &arguments, SteeringAction::Retry).await,
+        Command::Replan(arguments) => steer::request(&cluster, &arguments, SteeringAction::Replan).await,
+        Command::Abort(arguments) => steer::confirmed(&cluster, &arguments, SteeringAction::Abort).await,
+        Command::Rollback(arguments) => steer::confirmed(&cluster, &arguments, SteeringAction::Rollback).await,
+        Command::Purge(arguments) => steer::confirmed(&cluster, &arguments, SteeringAction::Purge).await,
+        // Both need no cluster and were run before.
+        Command::Lint(_) | Command::Completion { .. } => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,88 @@
+//! `plan`: what an approval names, rendered from the stored plan itself after its digest was computed anew. The renderings that lie
+//! beside it are not covered by the digest, so they are not what is shown.
+
+use std::sync::Arc;
+
+use super::connection::{Cluster, failed};
+use super::failure::Failure;
+use super::terminal::print;
+use crate::api::SchemaMigration;
+use crate::controller::plan_store;
+use crate::plan::digest::plan_digest;
+use crate::plan::{Plan, render, script};
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Name of the SchemaMigration.
+    name: String,
+    /// What to print.
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// Forms of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// The page to read before approving.
+    Text,
+    /// The statements in their order.
+    Sql,
+    /// The way back, newest first.
+    RollbackSql,
+    /// The whole plan.
+    Json,
+}
+
+/// Shows the plan.
+///
+/// # Errors
+/// When there is none, or it is not the one that the status names.
+pub async fn run(cluster: &Cluster, arguments: &Arguments) -> Result<(), Failure> {
+    let migration = cluster.migration(&arguments.name).await?;
+    let plan = stored(cluster, &migration).await?;
+    print(&match arguments.output {
+        Output::Text => render::text(&plan),
+        Output::Sql => script::forward_sql(&plan),
+        Output::RollbackSql => script::rollback_sql(&plan),
+        Output::Json => {
+            let text = serde_json::to_string_pretty(&*plan);
+            text.map_err(|error| Failure::unavailable(format!("writing the plan: {error}")))? + "\n"
+        }
+    })
+}
+
+/// The plan of a migration, whose content has the digest that the status names.
+///
+/// # Errors
+/// As [`run`].
+pub async fn stored(cluster: &Cluster, migration: &SchemaMigration) -> Result<Arc<Plan>, Failure> {
+    let name = migration.metadata.name.as_deref().unwrap_or_default();
+    let status = migration.status.as_ref();
+    let Some(known) = status.and_then(|status| status.plan.as_ref()) else {
+        let message = status.and_then(|status| status.message.clone());
+        return Err(Failure::no(format!(
+            "{name} has no plan yet: {}; kubectl holdfast status {name} --namespace {} shows where it stands",
+            message.unwrap_or_else(|| "the operator has not looked at it".to_owned()),
+            cluster.namespace
+        )));
+    };
+    let read = plan_store::load(&cluster.client, &cluster.namespace, &known.digest, &known.config_maps).await;
+    let plan = read.map_err(|error| failed("reading the ConfigMaps of the plan", &error))?;
+    let plan = plan.map_err(|(_, message)| {
+        let next = super::standing::command(migration, "replan", "");
+        Failure::no(format!("{message}; before the first change, {next} makes a new one"))
+    })?;
+    // The number that the plan bears could have been copied; what it says is what is approved.
+    let computed =
+        plan_digest(&plan).map_err(|error| Failure::no(format!("the plan's digest cannot be computed: {error}")))?;
+    if computed != known.digest {
+        return Err(Failure::no(format!(
+            "the stored plan says {} and its content has the digest {computed}: it was changed, or made by another version; do not approve it, \
+             and make a new one with {}",
+            known.digest,
+            super::standing::command(migration, "replan", "")
+        )));
+    }
+    Ok(plan)
+}
