@@ -1,8 +1,10 @@
 //! The cluster that the plugin talks to, found as kubectl finds it, and errors of the API server with the next step.
 
+use std::error::Error;
 use std::path::PathBuf;
 
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::client::AuthError;
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config};
 use serde::de::DeserializeOwned;
 
@@ -45,10 +47,11 @@ impl Connection {
     /// When the kubeconfig cannot be used.
     pub async fn connect(self) -> Result<Cluster, Failure> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let unusable = |error: &dyn std::fmt::Display| {
+        let unusable = |error: &(dyn Error + 'static)| {
             Failure::unavailable(format!(
-                "no cluster can be found: {error}; see that `kubectl config view --minify` shows the one that you mean, or name it with \
-                 --kubeconfig and --context"
+                "no cluster can be found: {}; see that `kubectl config view --minify` shows the one that you mean, or name it with \
+                 --kubeconfig and --context",
+                told(error)
             ))
         };
         let mut config = match &self.kubeconfig {
@@ -147,19 +150,47 @@ pub fn failed(doing: &str, error: &kube::Error) -> Failure {
             };
             Failure::unavailable(format!("{doing}: {}{next}", status.message))
         }
-        // Sources are told too, since the outermost error only says that a request failed. None of them holds credentials.
         other => {
-            let mut text = other.to_string();
-            let mut source = std::error::Error::source(other);
-            while let Some(cause) = source {
-                let cause_text = cause.to_string();
-                if !text.contains(&cause_text) {
-                    text.push_str(&format!(": {cause_text}"));
-                }
-                source = cause.source();
-            }
-            Failure::unavailable(format!("{doing}: {text}; see that `kubectl version` reaches the API server"))
+            Failure::unavailable(format!("{doing}: {}; see that `kubectl version` reaches the API server", told(other)))
         }
+    }
+}
+
+/// An error with its causes, since the outermost one often only says that a request failed; without what a command that gives
+/// credentials has printed, or a line of a kubeconfig: a credential may be in them.
+#[must_use]
+pub fn told(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(secret) = without_credentials(cause) {
+            return secret;
+        }
+        let more = cause.to_string();
+        if text.is_empty() {
+            text = more;
+        } else if !text.contains(&more) {
+            text.push_str(&format!(": {more}"));
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn without_credentials(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(KubeconfigError::Parse(_)) = error.downcast_ref() {
+        return Some("the kubeconfig cannot be read as YAML of that form".to_owned());
+    }
+    match error.downcast_ref() {
+        // Its arguments and environment may hold one too.
+        Some(AuthError::AuthExecRun { out, .. }) => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            Some(format!("the kubeconfig's command for credentials ended with {}: {}", out.status, said.trim()))
+        }
+        Some(AuthError::AuthExecParse(_)) => {
+            Some("what the kubeconfig's command for credentials has printed is no ExecCredential".to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::wait::{Error as WaitError, await_condition};
+use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::connection::{Cluster, failed};
+use super::connection::{Cluster, failed, told};
 use super::failure::Failure;
 use super::standing::{self, command, has_ended, waits_for_approval};
 use super::terminal::{confirm, print};
@@ -174,15 +174,11 @@ async fn wait(
     match tokio::time::timeout(limit, await_condition(api, name, done)).await {
         Ok(Ok(Some(migration))) => Ok(migration),
         Ok(Ok(None)) => Err(Failure::unavailable(format!("the SchemaMigration {name} was deleted meanwhile"))),
-        Ok(Err(error)) => {
-            let cause = match &error {
-                WaitError::ProbeFailed(error) => error.to_string(),
-            };
-            Err(Failure::unavailable(format!(
-                "{stands}, but its answer cannot be watched for: {cause}; see it with kubectl holdfast status {name} --namespace {}",
-                cluster.namespace
-            )))
-        }
+        Ok(Err(error)) => Err(Failure::unavailable(format!(
+            "{stands}, but its answer cannot be watched for: {}; see it with kubectl holdfast status {name} --namespace {}",
+            told(&error),
+            cluster.namespace
+        ))),
         Err(_) => {
             let migration = cluster.migration(name).await?;
             let standing = standing::standing(&migration);

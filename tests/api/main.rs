@@ -8,6 +8,8 @@ mod admission;
 mod cluster;
 mod lifecycle;
 mod manifests;
+mod plugin;
+mod plugin_steering;
 mod schema;
 mod steering;
 mod stored_plan;

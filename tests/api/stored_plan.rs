@@ -17,7 +17,7 @@ fn name(text: &str) -> Identifier {
 }
 
 /// A plan with one index to build, whose definition of the table is `image`.
-fn plan(digest: &str, image: String) -> Plan {
+pub(crate) fn plan(digest: &str, image: String) -> Plan {
     let table = TableName::new(name("shop"), name("bookmarks"));
     Plan {
         format: PLAN_FORMAT,

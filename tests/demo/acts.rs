@@ -103,7 +103,6 @@ pub(crate) fn second(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(Str
     let migration = Migration::new(&shop.kubectl, "referential-integrity-too-early");
     let end = watch(board, &migration, None)?;
     let rolled_back = status_of(&end, "RolledBack") == Some("True");
-    board.line(&summary(&end));
 
     let after = shop.database().snapshot()?;
     let differences = before.differences(&after, WRITTEN_BY_JOBS);
@@ -136,7 +135,7 @@ fn watch(board: &mut Board, migration: &Migration, traffic: Option<&Shop>) -> Ou
     let mut approved = Vec::new();
     wait::until(&format!("SchemaMigration {} to end", migration.name), ROLLOUT_LIMIT, || {
         let object = migration.read()?;
-        if board.show(&object)
+        if board.show(&object)?
             && let Some(line) = traffic.and_then(Shop::traffic_reading).as_ref().and_then(report::traffic_line)
         {
             board.block(&line);

@@ -1,11 +1,14 @@
-//! What a person sees while a migration runs: each phase as it begins and ends, what is being done, and what it waits for.
+//! What a person sees while the demo runs: headings, lines with the time since the start, and what is new in a migration's status as
+//! `kubectl holdfast status --watch` tells it. On a terminal the line about what is being done is redrawn.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use holdfast::api::SchemaMigration;
+use holdfast::cli::chronicle::{Chronicle, News};
 use serde_json::Value;
 
-use super::harness::migration::{condition, status_of};
+use super::harness::Outcome;
 
 /// Between two lines about what is being done, where no terminal can redraw one.
 const QUIET: Duration = Duration::from_secs(10);
@@ -15,8 +18,7 @@ pub(crate) struct Board {
     begun: Instant,
     terminal: bool,
     redrawing: bool,
-    seen_phases: Vec<(String, bool)>,
-    seen_activity: String,
+    chronicle: Chronicle,
     told: Instant,
 }
 
@@ -26,8 +28,7 @@ impl Board {
             begun: Instant::now(),
             terminal: std::io::stdout().is_terminal(),
             redrawing: false,
-            seen_phases: Vec::new(),
-            seen_activity: String::new(),
+            chronicle: Chronicle::default(),
             told: Instant::now(),
         }
     }
@@ -58,45 +59,24 @@ impl Board {
         }
     }
 
-    /// Forgets which phases were printed, for the next migration.
+    /// Forgets what was told, for the next migration.
     pub(crate) fn next_migration(&mut self) {
-        self.seen_phases.clear();
-        self.seen_activity.clear();
+        self.chronicle = Chronicle::default();
     }
 
     /// Prints what is new in a migration's status, and says whether a phase ended.
-    pub(crate) fn show(&mut self, object: &Value) -> bool {
+    pub(crate) fn show(&mut self, object: &Value) -> Outcome<bool> {
+        let migration: SchemaMigration = serde_json::from_value(object.clone())
+            .map_err(|error| format!("the object is no SchemaMigration: {error}"))?;
         let mut ended = false;
-        let status = &object["status"];
-        for phase in status["phases"].as_array().into_iter().flatten() {
-            let name = phase["name"].as_str().unwrap_or_default().to_owned();
-            let finished = !phase["finished"].is_null();
-            match self.seen_phases.iter().position(|(seen, _)| *seen == name) {
-                None => {
-                    self.seen_phases.push((name.clone(), finished));
-                    ended |= finished;
-                    self.line(&if finished {
-                        format!("✓ {name}{}", outcome(object, &name))
-                    } else {
-                        format!("▸ {name}")
-                    });
-                }
-                Some(place) if finished && !self.seen_phases[place].1 => {
-                    self.seen_phases[place].1 = true;
-                    ended = true;
-                    self.line(&format!("✓ {name}{}", outcome(object, &name)));
-                }
-                Some(_) => {}
+        for news in self.chronicle.news(&migration) {
+            ended |= matches!(news, News::Ended(_));
+            match news {
+                News::Passing(text) => self.passing(&text),
+                news => self.line(news.text()),
             }
         }
-        let steps = status["steps"]["progress"].as_str().unwrap_or_default();
-        let current = status["current"].as_str().or_else(|| status["message"].as_str()).unwrap_or_default();
-        let activity = format!("{steps:>7}  {current}");
-        if activity != self.seen_activity && !current.is_empty() {
-            self.passing(&activity);
-            self.seen_activity = activity;
-        }
-        ended
+        Ok(ended)
     }
 
     /// A line that the next one replaces on a terminal; elsewhere only one every ten seconds is printed.
@@ -118,30 +98,4 @@ impl Board {
             self.redrawing = false;
         }
     }
-}
-
-/// The condition that tells how a phase ended, with its message.
-fn outcome(object: &Value, phase: &str) -> String {
-    let condition_type = match phase {
-        "Preflight" => "PreflightPassed",
-        "Plan" => "Planned",
-        "BackUp" => "BackedUp",
-        "Rehearse" => "Rehearsed",
-        "Validate" => "Validated",
-        "CleanUp" => "CleanedUp",
-        "FixTypes" => "TypesFixed",
-        "AddUniques" => "UniquesAdded",
-        "AddForeignKeys" => "ForeignKeysAdded",
-        "UpdateSchema" => "SchemaUpdated",
-        "Test" => "Tested",
-        "Soak" => "Soaked",
-        _ => return String::new(),
-    };
-    if status_of(object, condition_type).is_none() {
-        return String::new();
-    }
-    condition(object, condition_type)
-        .and_then(|condition| condition["message"].as_str())
-        .map(|message| format!(": {message}"))
-        .unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::finding::Finding;
 use super::{lines, rules, structure};
-use crate::api::{GROUP, MigrationApproval, SchemaMigration, VERSION, crd, refusals};
+use crate::api::{GROUP, MigrationApproval, SchemaMigration, VERSION, crd};
 use crate::controller::gates;
 use crate::plan::input;
 
@@ -41,6 +41,7 @@ pub fn look(text: &str, now: Timestamp) -> Report {
             }
         }
     }
+    report.findings.sort_by_key(|(line, ..)| *line);
     report
 }
 
@@ -126,11 +127,11 @@ fn meaning(value: &Value, kind: &str, now: Timestamp) -> Vec<Finding> {
         Ok(migration) => migration,
         Err(error) => return unreadable(error),
     };
-    let refused = refusals::refusals(&migration.spec).into_iter().map(|each| (each.path, each.message.to_owned()));
     let gates = gates::problems(&migration, now);
-    let names = input::tables(&migration.spec).err().unwrap_or_default();
-    let names = names.into_iter().map(|problem| (problem.path, problem.message));
-    refused.chain(gates).chain(names).map(|(path, message)| with_value(value, path, message)).collect()
+    // With what this version does not do.
+    let planning = input::tables(&migration.spec).err().unwrap_or_default();
+    let planning = planning.into_iter().map(|problem| (problem.path, problem.message));
+    planning.chain(gates).map(|(path, message)| with_value(value, path, message)).collect()
 }
 
 /// What the operator says about a field, with its value. The message names the way out.

@@ -43,6 +43,8 @@ fn good_manifests_have_no_finding_but_what_this_version_does_not_do() {
         for (_, _, finding) in &report.findings {
             assert!(finding.problem.contains("in this version"), "{name}: {finding}");
         }
+        let paths: std::collections::BTreeSet<_> = report.findings.iter().map(|(_, _, each)| &each.path).collect();
+        assert_eq!(paths.len(), report.findings.len(), "{name}: something is told twice");
     }
 }
 
