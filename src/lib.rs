@@ -1,7 +1,7 @@
 //! Foreign keys for a live MySQL: staged, proven and reversible, from one Kubernetes resource.
 //!
 //! `api` holds the resources, `plan` turns a specification and the catalogue into operations, `mysql` carries them out, and
-//! `controller` joins them. `api` and `plan` do no I/O; `mysql` knows nothing of Kubernetes.
+//! `controller` joins them; `cli` is the kubectl plugin. `api` and `plan` do no I/O; `mysql` knows nothing of Kubernetes.
 
 pub mod api;
 pub mod backup;

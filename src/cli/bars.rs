@@ -8,7 +8,8 @@ const CELLS: usize = 20;
 /// `██████░░░░`: so much of so much. Full only when all is done.
 #[must_use]
 pub fn bar(done: u64, total: u64) -> String {
-    let cells = if total == 0 { 0 } else { usize::try_from(done.min(total) * CELLS as u64 / total).unwrap_or(0) };
+    let cells =
+        (done.min(total) * CELLS as u64).checked_div(total).map_or(0, |cells| usize::try_from(cells).unwrap_or(CELLS));
     format!("{}{}", "█".repeat(cells), "░".repeat(CELLS - cells))
 }
 

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::api::steering::SteeringAction;
 use connection::Connection;
 use failure::{EXIT_CODES, Failure};
 
@@ -104,7 +105,6 @@ fn run(cli: Cli) -> Result<(), Failure> {
 
 async fn ask(cli: Cli) -> Result<(), Failure> {
     let cluster = cli.connection.connect().await?;
-    use crate::api::steering::SteeringAction;
     match cli.command {
         Command::Status(arguments) => status::run(&cluster, &arguments).await,
         Command::Plan(arguments) => plan::run(&cluster, &arguments).await,

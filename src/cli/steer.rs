@@ -171,7 +171,7 @@ async fn wait(
 ) -> Result<SchemaMigration, Failure> {
     let api: Api<SchemaMigration> = cluster.api();
     let stands = "the request stands";
-    match tokio::time::timeout(limit, await_condition(api, name, done)).await {
+    match tokio::time::timeout(limit, Box::pin(await_condition(api, name, done))).await {
         Ok(Ok(Some(migration))) => Ok(migration),
         Ok(Ok(None)) => Err(Failure::unavailable(format!("the SchemaMigration {name} was deleted meanwhile"))),
         Ok(Err(error)) => Err(Failure::unavailable(format!(
