@@ -72,6 +72,7 @@ mod tests {
     #[test]
     fn text_is_broken_at_spaces_and_cut_with_an_ellipsis() {
         assert_eq!(wrapped("one two  three\nfour", 9), ["one two", "three", "four"]);
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("", 9), Vec::<String>::new());
         assert_eq!(cut("one two three", 8), "one two…");
         assert_eq!(cut("üüü", 3), "üüü");
