@@ -93,7 +93,11 @@ async fn decide(
     let shown =
         Decision { migration: &migration, status: &status, plan: &plan, gate, decision, max_rows, user: &user, reason };
     print(&approval_page::page(shown, Style::of_standard_output()))?;
-    confirm("", "yes", arguments.yes)?;
+    let question = match decision {
+        ApprovalDecision::Approve => "\nApprove it?",
+        ApprovalDecision::Deny => "\nDeny it?",
+    };
+    confirm(question, "yes", arguments.yes)?;
     let spec = MigrationApprovalSpec {
         migration_ref: MigrationReference { name: migration.name_any(), uid: migration.metadata.uid.clone() },
         before: Before::from(point),

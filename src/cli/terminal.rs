@@ -101,7 +101,8 @@ pub fn confirm(question: &str, word: &str, yes: bool) -> Result<(), Failure> {
     }
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(format!(
-            "{question} Nobody can be asked here, because standard input is no terminal: nothing was done; add --yes to agree beforehand"
+            "{} Nobody can be asked here, because standard input is no terminal: nothing was done; add --yes to agree beforehand",
+            question.trim()
         )));
     }
     eprint!("{question} Type {word} to go on: ");

@@ -30,7 +30,7 @@ pub fn look(text: &str, now: Timestamp) -> Report {
     let nowhere = BTreeMap::new();
     for (number, document) in serde_yaml::Deserializer::from_str(text).enumerate() {
         let lines = lines.get(number).unwrap_or(&nowhere);
-        match Value::deserialize(document) {
+        match read(document) {
             Ok(value) => object(&value, "", lines, now, &mut report),
             Err(error) => {
                 let line = error.location().map(|location| location.line());
@@ -43,6 +43,13 @@ pub fn look(text: &str, now: Timestamp) -> Report {
     }
     report.findings.sort_by_key(|(line, ..)| *line);
     report
+}
+
+/// A document as kubectl reads it: merge keys followed. A key that is there twice, of which JSON would keep the last, is an error.
+fn read(document: serde_yaml::Deserializer<'_>) -> Result<Value, serde_yaml::Error> {
+    let mut value = serde_yaml::Value::deserialize(document)?;
+    value.apply_merge()?;
+    serde_yaml::from_value(value)
 }
 
 /// An object, or each item of a List; `at` is its path in the document.

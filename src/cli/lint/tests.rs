@@ -120,6 +120,17 @@ fn what_the_operator_would_refuse_is_found_with_line_and_value() {
 }
 
 #[test]
+fn a_key_that_is_there_twice_is_found_and_merge_keys_are_followed() {
+    let found = findings(&MINIMAL.replace("  gates: []", "  gates: []\n  gates: []"));
+    assert!(
+        found[0].contains("cannot be read as YAML") && found[0].contains("duplicate entry with key \"gates\""),
+        "{found:?}"
+    );
+    let merged = MINIMAL.replace("    verification: Inspect", "    <<: {verification: Inspect}");
+    assert_eq!(findings(&merged), Vec::<String>::new());
+}
+
+#[test]
 fn documents_lists_and_other_kinds_are_told_apart() {
     let item = MINIMAL.replace("gates: []", "gate: []").replace('\n', "\n  ");
     let text = format!("apiVersion: v1\nkind: ConfigMap\n---\napiVersion: v1\nkind: List\nitems:\n- {item}");
