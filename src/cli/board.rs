@@ -74,7 +74,11 @@ impl Board<'_> {
         let mut lines =
             vec![format!("{}  {}", style.strong(&name), tone.paint(style, word)), style.faint(&about), String::new()];
         lines.extend(self.named("Now", &now));
-        if let Some(current) = status.current.as_ref().filter(|current| !now.contains(current.as_str())) {
+        if let Some(current) = status
+            .current
+            .as_ref()
+            .filter(|current| !now.contains(current.as_str()) && !current.starts_with("waiting: "))
+        {
             lines.extend(self.named("At", current));
         }
         if let Some(who) = waits_for {
@@ -139,9 +143,14 @@ impl Board<'_> {
             State::Skipped => String::new(),
             State::Done => bar(1, 1),
             State::Working | State::Waiting if total == 0 => unknown(),
+            State::TakenBack => bar(0, 1),
             _ => bar(done, total),
         };
-        let count = if total > 0 && state != State::Skipped { format!("{done}/{total}") } else { String::new() };
+        let count = if total > 0 && !matches!(state, State::Skipped | State::TakenBack) {
+            format!("{done}/{total}")
+        } else {
+            String::new()
+        };
         let took = took.filter(|_| state != State::Skipped);
         let text = row(
             state.mark(),
@@ -155,13 +164,13 @@ impl Board<'_> {
         let text = match state {
             State::Done => self.style.good(&text),
             State::Working => self.style.working(&text),
-            State::Waiting => self.style.waiting(&text),
+            State::Waiting | State::TakenBack => self.style.waiting(&text),
             State::Failed => self.style.bad(&text),
             State::Pending | State::Skipped => self.style.faint(&text),
         };
         let mut remark = remark(status, phase, state);
         if entry.is_some_and(|entry| !entry.background) {
-            let verb = if state == State::Done { "waited" } else { "wait" };
+            let verb = if entry.is_some_and(|entry| entry.finished.is_some()) { "waited" } else { "wait" };
             remark.push_str(&format!("{}writers of a copied table {verb}", if remark.is_empty() { "" } else { "; " }));
         }
         let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(ROW + 2));
@@ -305,6 +314,7 @@ enum State {
     Done,
     Skipped,
     Failed,
+    TakenBack,
 }
 
 impl State {
@@ -314,7 +324,14 @@ impl State {
             if condition.status == ConditionStatus::True.as_str() {
                 return if condition.reason == Reason::Skipped.as_str() { Self::Skipped } else { Self::Done };
             }
-            if condition.status == ConditionStatus::False.as_str() {
+            // What a step did is taken back, or is being so.
+            let back = [Reason::RollbackSucceeded, Reason::RollingBack].map(Reason::as_str);
+            if phase != Phase::RollBack && back.contains(&condition.reason.as_str()) {
+                return Self::TakenBack;
+            }
+            if condition.status == ConditionStatus::False.as_str()
+                || condition.reason == Reason::RollbackFailed.as_str()
+            {
                 return Self::Failed;
             }
         }
@@ -341,6 +358,7 @@ impl State {
             Self::Done => "✓",
             Self::Skipped => "-",
             Self::Failed => "✗",
+            Self::TakenBack => "↶",
         }
     }
 }
@@ -350,7 +368,7 @@ fn remark(status: &SchemaMigrationStatus, phase: Phase, state: State) -> String 
     let said =
         || phase.condition().and_then(|condition| find(&status.conditions, condition)).map(|each| each.message.clone());
     match state {
-        State::Done | State::Failed => said().unwrap_or_default(),
+        State::Done | State::Failed | State::TakenBack => said().unwrap_or_default(),
         State::Skipped => format!("skipped: {}", said().unwrap_or_default()),
         State::Waiting => "waits".to_owned(),
         State::Working | State::Pending => String::new(),

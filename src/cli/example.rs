@@ -279,6 +279,36 @@ pub(crate) fn held() -> SchemaMigration {
     )
 }
 
+/// One that failed its tests and was taken back.
+pub(crate) fn rolled_back() -> SchemaMigration {
+    let said =
+        "Test failed (TestsFailed): the Job app-tests failed; every change was taken back: 5 tables are as before";
+    let mut status = serde_json::to_value(complete().status).unwrap();
+    for (place, name) in ["users", "remaining"].into_iter().enumerate() {
+        status["stages"][place] = stage(name, "Pending", 0, 2 - place as i64);
+    }
+    status["phases"].as_array_mut().unwrap().truncate(11);
+    status["phases"].as_array_mut().unwrap().push(phase("RollBack", "09:10", Some("09:50")));
+    let back = |name: &str| condition(name, "False", "RollbackSucceeded", "what this step did was taken back");
+    let conditions = vec![
+        condition("Ready", "False", "RollbackSucceeded", said),
+        condition("Finished", "True", "RollbackSucceeded", said),
+        back("CleanedUp"),
+        back("TypesFixed"),
+        back("UniquesAdded"),
+        back("ForeignKeysAdded"),
+        condition("SchemaUpdated", "True", "Skipped", "spec.schemaUpdate is left out"),
+        condition("Tested", "False", "TestsFailed", "the Job app-tests failed"),
+        condition("RolledBack", "True", "RollbackSucceeded", said),
+    ];
+    let quarantine = json!({"orphans": 0, "duplicates": 0, "cascaded": 0, "values": 0});
+    with(
+        status,
+        conditions,
+        json!({"phase": "RolledBack", "message": said, "finishedAt": "2026-11-24T10:09:50Z", "steering": [], "quarantine": quarantine}),
+    )
+}
+
 /// Compares a text with the one that is checked in, which somebody has read. HOLDFAST_WRITE_GOLDEN=1 writes it anew.
 pub(crate) fn assert_golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/golden").join(name);

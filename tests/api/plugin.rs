@@ -302,7 +302,8 @@ async fn a_watch_tells_what_is_new_and_ends_with_the_migration() {
     for (succeeded, reason, code, word) in
         [("False", Reason::RollbackSucceeded, 1, "ROLLED BACK"), ("True", Reason::Complete, 0, "COMPLETE")]
     {
-        scene.write(|status| status.conditions.truncate(1)).await;
+        let waits = condition("Ready", "Unknown", Reason::ApprovalPending, "waiting for an approval");
+        scene.write(|status| status.conditions = vec![waits.clone()]).await;
         let mut watch = scene
             .command(&["status", "minimal", "--watch", "--timeout", "60s"])
             .stdout(Stdio::piped())

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::cli::example::{assert_golden, complete, held, migration, now, plan, waiting, working};
+use crate::cli::example::{assert_golden, complete, held, migration, now, plan, rolled_back, waiting, working};
 
 fn board(migration: &SchemaMigration, plan: Option<&Plan>, width: Option<usize>) -> String {
     Board { migration, plan, now: now(), style: Style::PLAIN, width }.lines().join("\n") + "\n"
@@ -15,6 +15,7 @@ fn boards_read_as_the_golden_ones() {
     assert_golden("waiting.txt", &board(&waiting(), Some(&plan), None));
     assert_golden("working.txt", &board(&working(), Some(&plan), None));
     assert_golden("complete.txt", &board(&complete(), Some(&plan), None));
+    assert_golden("rolled-back.txt", &board(&rolled_back(), Some(&plan), None));
     assert_golden("held.txt", &board(&held(), Some(&plan), None));
     assert_golden("not-seen.txt", &board(&migration(Value::Null), None, None));
 }
