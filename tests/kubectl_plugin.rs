@@ -60,17 +60,18 @@ fn completion_and_help_need_no_cluster() {
     let (code, out, _) = run(&["completion", "bash"], "");
     assert_eq!(code, 0);
     // As the script kubectl_complete-holdfast of the README does it.
-    let script = format!(
-        "{out}\nset -- appr\nCOMP_WORDS=(kubectl-holdfast \"$@\"); COMP_CWORD=$#\n_kubectl__holdfast kubectl-holdfast \"${{COMP_WORDS[-1]}}\" \
-         \"${{COMP_WORDS[-2]}}\"\nprintf '%s\\n' \"${{COMPREPLY[@]}}\" :4"
-    );
-    let completed = Command::new("bash").args(["-c", &script]).output().unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&completed.stdout),
-        "approve\n:4\n",
-        "{}",
-        String::from_utf8_lossy(&completed.stderr)
-    );
+    assert!(out.trim_end().ends_with("kubectl-holdfast\nfi"), "{out}");
+    for (words, expected) in
+        [("appr", "approve\n:4\n"), ("status --w", "--watch\n:4\n"), ("approve NAME --max", "--max-rows\n:4\n")]
+    {
+        let script = format!(
+            "{out}\nset -- {words}\nCOMP_WORDS=(kubectl-holdfast \"$@\") COMP_CWORD=$#\n_kubectl_holdfast kubectl-holdfast \
+             \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"\nprintf '%s\\n' \"${{COMPREPLY[@]}}\" :4"
+        );
+        let completed = Command::new("bash").args(["-c", &script]).output().unwrap();
+        let said = String::from_utf8_lossy(&completed.stderr);
+        assert_eq!(String::from_utf8_lossy(&completed.stdout), expected, "{words}: {said}");
+    }
     let (_, out, _) = run(&["--help"], "");
     assert!(out.contains("Exit codes:") && out.contains("4  no answer came before the deadline"), "{out}");
 }

@@ -90,9 +90,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Lint(arguments) => return lint::run(&arguments),
         Command::Completion { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "kubectl-holdfast", &mut script);
-            return terminal::print(&String::from_utf8_lossy(&script));
+            return terminal::print(&completion(shell));
         }
         _ => {}
     }
@@ -101,6 +99,20 @@ fn run(cli: Cli) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::unavailable(format!("starting the asynchronous runtime: {error}")))?;
     runtime.block_on(Box::pin(ask(cli)))
+}
+
+/// The completion script of a shell.
+fn completion(shell: clap_complete::Shell) -> String {
+    let generated = |name: &'static str| {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command().name(name).bin_name(name), name, &mut script);
+        String::from_utf8_lossy(&script).into_owned()
+    };
+    if shell == clap_complete::Shell::Bash {
+        // The generator writes a dash in the program's name in two ways, so that no option would be found.
+        return generated("kubectl_holdfast").replace("default kubectl_holdfast\n", "default kubectl-holdfast\n");
+    }
+    generated("kubectl-holdfast")
 }
 
 async fn ask(cli: Cli) -> Result<(), Failure> {
