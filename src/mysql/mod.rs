@@ -22,6 +22,7 @@ mod duplicates;
 pub mod error;
 mod fence;
 mod goal;
+mod held;
 pub mod interruption;
 mod journal;
 mod journal_tables;

@@ -11,7 +11,8 @@ use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::duplicates::among;
 use super::error::{Cause, Error};
-use super::quarantine::{Registered, registered};
+use super::held::Held;
+use super::quarantine::Registered;
 use super::report::RestoreReport;
 use super::row_session::{Attempts, BATCH_DEADLINE, Isolation, open, wait_until_calm, worth_repeating};
 use super::row_shape::{self, Shape, pairs};
@@ -49,10 +50,13 @@ struct Outcome {
 ///
 /// # Errors
 /// What the server answers; conflicts are no error but listed.
-pub(crate) async fn restore_rows(work: &Work<'_>, operation: &Operation) -> Result<RestoreReport, Error> {
-    let mut connection = open(work, Isolation::RepeatableRead).await?;
+pub(crate) async fn restore_rows(work: &Work<'_>, operation: &Operation, held: &Held) -> Result<RestoreReport, Error> {
     let mut report = RestoreReport::default();
-    let sources = sources(work, &mut connection, &operation.id).await?;
+    if held.of(&operation.id).is_empty() {
+        return Ok(report);
+    }
+    let mut connection = open(work, Isolation::RepeatableRead).await?;
+    let sources = sources(&mut connection, held, &operation.id).await?;
     let mut batches: BTreeSet<u64> = BTreeSet::new();
     for source in &sources {
         refuse_fired(work, source)?;
@@ -100,26 +104,9 @@ fn refuse_fired(work: &Work<'_>, source: &Source) -> Result<(), Error> {
 }
 
 /// The quarantine tables that hold entries of the operation.
-async fn sources(work: &Work<'_>, connection: &mut Connection, operation: &str) -> Result<Vec<Source>, Error> {
+async fn sources(connection: &mut Connection, held: &Held, operation: &str) -> Result<Vec<Source>, Error> {
     let mut sources = Vec::new();
-    let tables = within(SHORT_STATEMENT, "listing the quarantine", registered(work, connection)).await?;
-    let all_of = |source: &TableName| -> Vec<TableName> {
-        tables.iter().filter(|other| other.source == *source).map(|other| other.name.clone()).collect()
-    };
-    for table in tables.clone() {
-        let statement = format!(
-            "SELECT holdfast_id FROM {} WHERE holdfast_migration = ? AND holdfast_operation = ? AND holdfast_kind IN ('Row', 'Value') \
-             AND holdfast_restored_at IS NULL LIMIT 1",
-            table.name.quoted()
-        );
-        let any = within(SHORT_STATEMENT, format!("reading {}", table.name), async {
-            let query = sqlx::query(sql(statement)).bind(work.journal.migration()).bind(operation);
-            Ok(query.fetch_optional(connection.raw()).await?)
-        })
-        .await?;
-        if any.is_none() {
-            continue;
-        }
+    for table in held.of(operation) {
         let shape = row_shape::read(connection, &table.source).await?;
         let kept = row_shape::read(connection, &table.name).await?;
         let (mut columns, mut lost) = (Vec::new(), Vec::new());
@@ -130,8 +117,8 @@ async fn sources(work: &Work<'_>, connection: &mut Connection, operation: &str) 
                 None => lost.push(column.name.clone()),
             }
         }
-        let all = all_of(&table.source);
-        sources.push(Source { table, shape, columns, lost, all });
+        let all = held.tables_for(&table.source);
+        sources.push(Source { table: table.clone(), shape, columns, lost, all });
     }
     Ok(sources)
 }

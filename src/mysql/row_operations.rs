@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{Cause, Error};
+use super::held::Held;
 use super::report::{RestoreReport, RowsReport};
 use super::session::Work;
 use super::{backfill, clean_up, duplicates, kept_columns, orphans, restore};
@@ -35,8 +36,8 @@ pub(crate) async fn clean_to_fixpoint(
 }
 
 /// Puts back what an operation on rows took.
-pub(crate) async fn restore(work: &Work<'_>, operation: &Operation) -> Result<RestoreReport, Error> {
-    restore::restore_rows(work, operation).await
+pub(crate) async fn restore(work: &Work<'_>, operation: &Operation, held: &Held) -> Result<RestoreReport, Error> {
+    restore::restore_rows(work, operation, held).await
 }
 
 /// Keeps the values of a column that is about to be dropped.

@@ -3,6 +3,7 @@
 
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing};
+use super::held::Held;
 use super::journal::{OperationState, Record};
 use super::observe::observe;
 use super::operations::take_back;
@@ -20,6 +21,7 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
     let mut records = work.journal.read_operations().await?;
     records.sort_by_key(|record| std::cmp::Reverse(record.sequence));
     records.retain(|record| record.state != OperationState::Undone);
+    let held = Held::read(work).await?;
     let mut report = UndoReport::default();
     let mut unfinished: Vec<(&Record, Vec<String>)> = Vec::new();
     let total = records.len() as u64;
@@ -33,7 +35,7 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
         let result = match (Goal::of_undoing(&record.operation.action), &record.operation.action) {
             (Some(goal), _) => undo_change(work, record, goal).await.map(|()| Vec::new()),
             (None, Action::Sql(step)) => Box::pin(sql_steps::take_back(work, step, record)).await.map(|()| Vec::new()),
-            (None, _) => undo_rows(work, record, &mut report).await,
+            (None, _) => undo_rows(work, record, &held, &mut report).await,
         };
         match result {
             Ok(conflicts) if conflicts.is_empty() => {}
@@ -59,7 +61,7 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
         report.undone.push(id.clone());
     }
     let mut remains = Vec::new();
-    for (_, conflicts) in finish_rows(work, unfinished, &mut report).await? {
+    for (_, conflicts) in finish_rows(work, unfinished, &held, &mut report).await? {
         remains.extend(conflicts);
     }
     compare(work, &mut report, &mut remains).await?;
@@ -99,9 +101,14 @@ async fn undo_change(work: &Work<'_>, record: &Record, goal: Goal<'_>) -> Result
 }
 
 /// Puts rows and values back; returns what stays in quarantine.
-async fn undo_rows(work: &Work<'_>, record: &Record, report: &mut UndoReport) -> Result<Vec<String>, Error> {
+async fn undo_rows(
+    work: &Work<'_>,
+    record: &Record,
+    held: &Held,
+    report: &mut UndoReport,
+) -> Result<Vec<String>, Error> {
     let id = &record.operation.id;
-    let restored = Box::pin(row_operations::restore(work, &record.operation)).await?;
+    let restored = Box::pin(row_operations::restore(work, &record.operation, held)).await?;
     let conflicts = restored.conflicts.iter().map(|conflict| format!("{id}: {conflict}")).collect();
     let sum = report.restored.entry(id.clone()).or_default();
     sum.rows_restored += restored.rows_restored;
@@ -116,6 +123,7 @@ async fn undo_rows(work: &Work<'_>, record: &Record, report: &mut UndoReport) ->
 async fn finish_rows<'a>(
     work: &Work<'_>,
     mut unfinished: Vec<(&'a Record, Vec<String>)>,
+    held: &Held,
     report: &mut UndoReport,
 ) -> Result<Vec<(&'a Record, Vec<String>)>, Error> {
     let restored = |report: &UndoReport| -> u64 {
@@ -127,7 +135,7 @@ async fn finish_rows<'a>(
         for (record, _) in unfinished {
             work.stop.check()?;
             let id = &record.operation.id;
-            let conflicts = undo_rows(work, record, report)
+            let conflicts = undo_rows(work, record, held, report)
                 .await
                 .map_err(|error| error.while_doing(format!("taking back {id}")))?;
             if conflicts.is_empty() {
