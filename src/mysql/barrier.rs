@@ -14,6 +14,7 @@ use sqlx::Row;
 use super::connection::{Connection, SessionLimits};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
+use super::failpoints;
 use super::session::Work;
 
 /// Between two readings: InnoDB renews its cache only after 0.1 s without a reader, and a reading that comes earlier begins that
@@ -58,6 +59,7 @@ impl LastReading {
 /// [`Cause::BarrierTimeout`] naming those that have not, [`Cause::Stopped`], [`Cause::PrivilegeMissing`] when transactions
 /// cannot be read.
 pub(crate) async fn wait(work: &Work<'_>, label: &str) -> Result<(), Error> {
+    failpoints::before("the barrier");
     // A connection of its own: an earlier barrier's canary in a stale reading must not be taken for this one's.
     let mut canary = work.connect(SessionLimits::default()).await?;
     within(SHORT_STATEMENT, "opening the canary transaction", canary.run("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
@@ -96,6 +98,7 @@ pub(crate) async fn wait(work: &Work<'_>, label: &str) -> Result<(), Error> {
     }
     work.progress.update(|reading| reading.waiting = None);
     reader.give_back();
+    failpoints::after("the barrier");
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Row};
 
 use super::dialect::Dialect;
 use super::error::{Cause, Error};
+use super::failpoints;
 
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,7 +220,21 @@ impl Connection {
     /// # Errors
     /// What the server answers.
     pub async fn run(&mut self, statement: &str) -> Result<u64, Error> {
-        Ok(sqlx::raw_sql(sql(statement)).execute(&mut self.inner).await?.rows_affected())
+        failpoints::before_statement(statement);
+        let rows = sqlx::raw_sql(sql(statement)).execute(&mut self.inner).await?.rows_affected();
+        failpoints::after_statement(statement);
+        Ok(rows)
+    }
+
+    /// Commits the open transaction. `what` names what it holds.
+    ///
+    /// # Errors
+    /// What the server answers; without an answer nobody knows whether it is committed.
+    pub(crate) async fn commit(&mut self, what: &str) -> Result<(), Error> {
+        failpoints::before(what);
+        self.run("COMMIT").await?;
+        failpoints::after(what);
+        Ok(())
     }
 
     /// Runs one statement by the protocol that takes no more than one, and not every kind, and returns the affected rows.
@@ -227,7 +242,10 @@ impl Connection {
     /// # Errors
     /// What the server answers.
     pub(crate) async fn run_single(&mut self, statement: &str) -> Result<u64, Error> {
-        Ok(sqlx::query(sql(statement)).persistent(false).execute(&mut self.inner).await?.rows_affected())
+        failpoints::before_statement(statement);
+        let rows = sqlx::query(sql(statement)).persistent(false).execute(&mut self.inner).await?.rows_affected();
+        failpoints::after_statement(statement);
+        Ok(rows)
     }
 
     /// The connection itself, for statements with bound values.

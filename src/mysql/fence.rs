@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connection, SessionLimits, Target};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
+use super::failpoints;
 use crate::plan::Identifier;
 
 /// How long to wait for a fence that somebody else holds, in seconds.
@@ -40,7 +41,9 @@ pub(crate) fn change_lock_name(schema: &Identifier) -> String {
 /// Takes a named lock on a connection, or says that somebody else has it.
 pub(crate) async fn get_lock(connection: &mut Connection, name: &str, seconds: u32) -> Result<bool, Error> {
     let limit = Duration::from_secs(u64::from(seconds)) + SHORT_STATEMENT;
-    within(limit, format!("GET_LOCK({name:?})"), async {
+    let what = format!("GET_LOCK({name:?})");
+    failpoints::before(&what);
+    let taken = within(limit, &what, async {
         let answer: Option<i64> = sqlx::query("SELECT CAST(GET_LOCK(?, ?) AS SIGNED)")
             .bind(name)
             .bind(seconds)
@@ -51,16 +54,22 @@ pub(crate) async fn get_lock(connection: &mut Connection, name: &str, seconds: u
             .map(|taken| taken == 1)
             .ok_or_else(|| Error::new(Cause::Server, "the server could not take the lock and gave no reason"))
     })
-    .await
+    .await?;
+    failpoints::after(&what);
+    Ok(taken)
 }
 
 /// Gives a named lock back.
 pub(crate) async fn release_lock(connection: &mut Connection, name: &str) -> Result<(), Error> {
-    within(SHORT_STATEMENT, format!("RELEASE_LOCK({name:?})"), async {
+    let what = format!("RELEASE_LOCK({name:?})");
+    failpoints::before(&what);
+    within(SHORT_STATEMENT, &what, async {
         sqlx::query("SELECT CAST(RELEASE_LOCK(?) AS SIGNED)").bind(name).fetch_one(connection.raw()).await?;
         Ok(())
     })
-    .await
+    .await?;
+    failpoints::after(&what);
+    Ok(())
 }
 
 /// Who holds a named lock, for messages: `user@host, connection 12`.
@@ -160,8 +169,11 @@ async fn keep(
         tokio::select! {
             () = ending.cancelled() => {
                 lost.cancel();
+                failpoints::before("giving the fence back");
                 // Closing the session gives its locks back.
-                return within(SHORT_STATEMENT, "giving the fence back", connection.close()).await;
+                let given_back = within(SHORT_STATEMENT, "giving the fence back", connection.close()).await;
+                failpoints::after("giving the fence back");
+                return given_back;
             }
             () = tokio::time::sleep(KEEPALIVE) => {}
         }

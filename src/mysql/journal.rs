@@ -174,8 +174,7 @@ impl Journal {
             .execute(connection.raw())
             .await?;
         }
-        connection.run("COMMIT").await?;
-        Ok(())
+        connection.commit("taking the migration over").await
     }
 
     /// The migration's id, which quarantine tables carry too.
@@ -271,7 +270,7 @@ impl Journal {
     }
 
     async fn write(&self, what: String, statement: String, values: &[Option<&str>]) -> Result<(), Error> {
-        within(SHORT_STATEMENT, what, async {
+        within(SHORT_STATEMENT, &what, async {
             let mut connection = self.lend().await?;
             connection.run("START TRANSACTION").await?;
             self.assert_epoch(&mut connection).await?;
@@ -286,7 +285,7 @@ impl Journal {
                     format!("{changed} rows of the journal changed where 1 should have"),
                 ));
             }
-            connection.run("COMMIT").await?;
+            connection.commit(&what).await?;
             connection.give_back();
             Ok(())
         })

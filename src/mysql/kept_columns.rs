@@ -43,7 +43,7 @@ pub(crate) async fn keep_column_values(work: &Work<'_>, table: &TableName, colum
             work.journal.assert_epoch(&mut connection).await?;
             let rows = format!("FROM {source} t WHERE t.{} IS NOT NULL", column.quoted());
             let kept = quarantine.take(work, &mut connection, &tag, ("t", "NULL"), &rows, &[]).await?;
-            connection.run("COMMIT").await?;
+            connection.commit(&what).await?;
             Ok(kept)
         })
         .await?;

@@ -20,6 +20,10 @@ mod dialect;
 pub mod drift;
 mod duplicates;
 pub mod error;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
+#[cfg(not(feature = "failpoints"))]
+mod failpoints;
 mod fence;
 mod goal;
 mod held;

@@ -8,6 +8,7 @@ use sqlx::Row;
 use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
+use super::failpoints;
 use super::row_shape::{self, Shape, ShapeColumn, of, pairs};
 use super::session::Work;
 use crate::plan::identifier::{Identifier, TableName, quoted_list};
@@ -218,6 +219,7 @@ impl Quarantine {
             .await?;
         let generated: Vec<&str> =
             self.shape.columns.iter().filter(|column| column.generated).map(|column| column.name.as_str()).collect();
+        failpoints::before("registering the quarantine table");
         sqlx::query(sql(format!(
             "INSERT INTO {registry} (name, source_schema, source_table, generated_columns, created_at) \
              VALUES (?, ?, ?, ?, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE name = name"
@@ -228,6 +230,7 @@ impl Quarantine {
         .bind(json(&generated)?)
         .execute(connection.raw())
         .await?;
+        failpoints::after("registering the quarantine table");
         Ok(())
     }
 

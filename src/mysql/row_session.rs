@@ -117,7 +117,7 @@ impl<'a> Attempts<'a> {
         let (work, what) = (self.work, self.what);
         let error = match outcome {
             Ok(result) => {
-                within(BATCH_DEADLINE, format!("{what}: committing"), connection.run("COMMIT")).await?;
+                within(BATCH_DEADLINE, format!("{what}: committing"), connection.commit(what)).await?;
                 return Ok(Some(result));
             }
             Err(error) => error,

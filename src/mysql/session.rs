@@ -18,7 +18,7 @@ use super::observe::observe;
 use super::operations::Ran;
 use super::report::{MigrationOutcome, OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
 use super::work::{Allowance, Progress, Settings, Stop};
-use super::{add_keys, drift, operations, proof, quarantine_counts, row_operations, undo, work_table};
+use super::{add_keys, drift, failpoints, operations, proof, quarantine_counts, row_operations, undo, work_table};
 use crate::plan::identifier::Identifier;
 use crate::plan::model::{Action, PLAN_FORMAT, Section};
 use crate::plan::{Operation, Plan};
@@ -289,7 +289,10 @@ impl Session {
     pub async fn prove(&self, progress: &Progress, stop: &Stop) -> Result<Proof, Error> {
         let stop = Stop(stop.0.child_token());
         let work = self.work(Allowance::default(), progress, &stop);
-        self.fenced(&stop, Box::pin(async move { proof::prove(&work).await })).await
+        failpoints::before("the proof");
+        let proof = self.fenced(&stop, Box::pin(async move { proof::prove(&work).await })).await?;
+        failpoints::after("the proof");
+        Ok(proof)
     }
 
     /// Takes everything back that the journal says this migration did, newest first, and compares every touched table with its

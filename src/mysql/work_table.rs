@@ -8,6 +8,7 @@ use sqlx::Row;
 use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error, code};
+use super::failpoints;
 use super::kept_columns;
 use super::quarantine::{column_definition, short_hash};
 use super::row_session::interruptible;
@@ -114,7 +115,10 @@ impl WorkTable {
     ) -> Result<u64, Error> {
         let statement = format!("INSERT INTO {} ({}) {select}", self.name.quoted(), quoted_list(&self.columns));
         let id = connection.id;
-        interruptible(work, id, what, async { connection.run(&statement).await }).await
+        failpoints::before(what);
+        let rows = interruptible(work, id, what, async { connection.run(&statement).await }).await?;
+        failpoints::after(what);
+        Ok(rows)
     }
 
     /// The list's name as SQL.
