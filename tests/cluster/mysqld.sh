@@ -13,7 +13,7 @@ done
 
 usage() {
 	cat <<-END
-		usage: mysqld.sh run [--server KIND] [--port-file FILE] [--option --NAME=VALUE]... -- COMMAND [ARGUMENT]...
+		usage: mysqld.sh run [--server KIND] [--port-file FILE] [--option --NAME=VALUE]... [--restartable] -- COMMAND [ARGUMENT]...
 
 		Starts a server with an empty data folder on a free port of 127.0.0.1, runs COMMAND with
 		HOLDFAST_TEST_MYSQL=mysql://USER[:PASSWORD]@127.0.0.1:PORT[?ssl-mode=DISABLED] and HOLDFAST_TEST_SERVER=KIND, stops the
@@ -23,12 +23,55 @@ usage() {
 		                          (default: ${SERVER_KINDS[0]}; native: InnoDB enforces foreign keys, as in 8.0 and 8.4)
 		  --port-file FILE        write the port there once the server answers
 		  --option --NAME=VALUE   one more option for mysqld; may be repeated
+		  --restartable           give COMMAND a command of bash in HOLDFAST_TEST_RESTART: it kills the server (SIGKILL; not its
+		                          replica), starts it on the same data and port, and returns once it answers
 	END
+}
+
+# Kills the server and starts it again, because `restart` asked for it. Its arguments are those of launch.
+restart_server() {
+	local server=${SERVERS[0]}
+	INTERRUPTED=yes
+	kill -KILL "$server" 2>/dev/null || true
+	wait "$server" 2>/dev/null || true
+	SERVERS=("${SERVERS[@]:1}")
+	launch "$@" || {
+		tail -n 20 "$2/mysqld.log" >&2
+		die "the server did not start again on 127.0.0.1:$3; its last messages are above"
+	}
+	# The first is the one that is restarted.
+	SERVERS=("${SERVERS[-1]}" "${SERVERS[@]:0:${#SERVERS[@]}-1}")
+	touch "$RUN/restarted"
+}
+
+# restart FOLDER: has the script that runs the server in FOLDER do so.
+restart() {
+	local folder=${1:?restart needs the FOLDER of a running server} runner deadline=$((SECONDS + 90))
+	runner=$(<"$folder/runner")
+	rm -f "$folder/restarted"
+	kill -USR1 "$runner"
+	while [[ ! -e $folder/restarted ]]; do
+		kill -0 "$runner" 2>/dev/null || die "the script that runs the server is gone"
+		((SECONDS < deadline)) || die "waited 90 s for the server to start again"
+		sleep 0.02
+	done
 }
 
 COMMAND=
 SERVERS=()
 RUN=
+INTERRUPTED=
+
+# The exit status of the command, however often a restart interrupts the waiting.
+wait_for_command() {
+	local status
+	while :; do
+		INTERRUPTED=
+		status=0
+		wait "$COMMAND" || status=$?
+		[[ -n $INTERRUPTED ]] || return "$status"
+	done
+}
 
 # Whatever happened: the command is told to end, the server is stopped, the data is removed.
 clean() {
@@ -51,12 +94,13 @@ clean() {
 }
 
 run() {
-	local kind=${SERVER_KINDS[0]} port_file='' status=0 options=() port
+	local kind=${SERVER_KINDS[0]} port_file='' restartable='' status=0 options=() port
 	while (($# > 0)); do
 		case $1 in
 		--server) kind=${2:?--server needs a KIND} && shift 2 ;;
 		--port-file) port_file=${2:?--port-file needs a FILE} && shift 2 ;;
 		--option) options+=("${2:?--option needs an option of mysqld}") && shift 2 ;;
+		--restartable) restartable=yes && shift ;;
 		--) shift && break ;;
 		*) die "unknown argument $1; put -- before the command (mysqld.sh help)" ;;
 		esac
@@ -84,10 +128,16 @@ run() {
 	fi
 	make_account "$kind" "$port"
 	[[ -z $port_file ]] || echo "$port" >"$port_file"
+	if [[ -n $restartable ]]; then
+		echo "$$" >"$RUN/runner"
+		trap 'restart_server "$kind" "$RUN/server" "$port" --server-id=1 "${options[@]}"' USR1
+		printf -v HOLDFAST_TEST_RESTART '%q restart %q' "$CLUSTER_DIR/mysqld.sh" "$RUN"
+		export HOLDFAST_TEST_RESTART
+	fi
 	# In the background, so that a signal is handled at once; with the caller's standard input.
 	HOLDFAST_TEST_SERVER=$kind HOLDFAST_TEST_MYSQL=$(url_of "$kind" "$port") "$@" <&0 &
 	COMMAND=$!
-	wait "$COMMAND" || status=$?
+	wait_for_command || status=$?
 	COMMAND=
 	exit "$status"
 }
@@ -95,7 +145,7 @@ run() {
 command=${1:-}
 shift || true
 case $command in
-run | serve) "$command" "$@" ;;
+run | serve | restart) "$command" "$@" ;;
 help | --help | -h) usage ;;
 *)
 	usage >&2

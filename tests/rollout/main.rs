@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod checker;
+#[cfg(feature = "failpoints")]
+mod crash;
 mod data;
 mod driver;
 mod migration;

@@ -11,13 +11,12 @@ use holdfast::mysql::report::MigrationOutcome;
 use holdfast::mysql::session::Session;
 use holdfast::mysql::{Cause, Error};
 use holdfast::plan::Identifier;
-use tokio_util::sync::CancellationToken;
 
 use crate::driver::Driver;
 use crate::records::Records;
 use crate::sql::{Sql, quoted};
 use crate::world::{Orphans, World};
-use crate::writers::{WRITERS, Writer};
+use crate::writers::Application;
 use crate::{checker, data, migration};
 
 /// Seeds that once showed a defect, one a line, the defect after `#`.
@@ -39,34 +38,9 @@ enum Ended {
     Refused,
 }
 
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {value:?}")))
-}
-
-/// The application while it writes.
-struct Application {
-    writers: Vec<Writer>,
-    records: Arc<Mutex<Records>>,
-}
-
-impl Application {
-    /// Lets it write while `work` runs.
-    async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let stop = CancellationToken::new();
-        let records = self.records.clone();
-        let writing = futures::future::join_all(self.writers.iter_mut().map(|writer| writer.run(&records, &stop)));
-        let working = async {
-            let done = work.await;
-            stop.cancel();
-            done
-        };
-        futures::future::join(working, writing).await.0
-    }
-
-    fn expected(&self) -> Records {
-        self.records.lock().unwrap().clone()
-    }
 }
 
 /// Whether the rollout may end so, given what it met.
@@ -86,7 +60,7 @@ fn may_stop(world: &World, error: &Error) -> bool {
     }
 }
 
-fn told(what: &str, faults: &[String]) -> Result<(), String> {
+pub(crate) fn told(what: &str, faults: &[String]) -> Result<(), String> {
     if faults.is_empty() {
         return Ok(());
     }
@@ -144,11 +118,7 @@ async fn in_schema(seed: u64, schema: &str, journal: &str) -> Result<Ended, Stri
             return Ok(Ended::Refused);
         }
     };
-    let mut writers = Vec::new();
-    for number in 0..WRITERS {
-        writers.push(Writer::new(number, seed, schema, world.clone()).await);
-    }
-    let mut application = Application { writers, records: Arc::new(Mutex::new(before)) };
+    let mut application = Application::new(seed, schema, &world, before).await;
     let session = driver.begin(&plan).await.map_err(|error| format!("it did not begin: {error}"))?;
     let migration = session.migration().to_owned();
     let up = Box::pin(application.during(driver.up(&plan, &session))).await;

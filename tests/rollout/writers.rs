@@ -15,7 +15,7 @@ use crate::values::Payload;
 use crate::world::{Act, Code, Kind, Orphans, Relation, Via, World};
 
 /// How many there are.
-pub(crate) const WRITERS: u64 = 3;
+const WRITERS: u64 = 3;
 /// Duplicates that the application makes of each value that should be unique: more would be more than a constraint is tried for.
 const DUPLICATES: usize = 2;
 /// The server's answers that an application must expect: a duplicate, a lock, a deadlock, a table that changed, a foreign key, a
@@ -25,7 +25,7 @@ const EXPECTED: [u16; 8] = [1062, 1205, 1213, 1412, 1451, 1452, 3008, 6575];
 const MOST_OWN: usize = 60;
 
 /// One session of the application.
-pub(crate) struct Writer {
+struct Writer {
     number: u64,
     random: Rng,
     sql: Sql,
@@ -34,11 +34,11 @@ pub(crate) struct Writer {
     next: u64,
     duplicates: BTreeMap<usize, usize>,
     /// Transactions committed.
-    pub(crate) committed: u64,
+    committed: u64,
 }
 
 impl Writer {
-    pub(crate) async fn new(number: u64, seed: u64, schema: &str, world: Arc<World>) -> Self {
+    async fn new(number: u64, seed: u64, schema: &str, world: Arc<World>) -> Self {
         let random = Rng::with_seed(seed ^ (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let sql = Sql::open(schema).await;
         Self {
@@ -54,7 +54,7 @@ impl Writer {
     }
 
     /// Writes until told to stop.
-    pub(crate) async fn run(&mut self, records: &Mutex<Records>, stop: &CancellationToken) {
+    async fn run(&mut self, records: &Mutex<Records>, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             match self.transaction().await {
                 Ok(changes) => {
@@ -273,6 +273,41 @@ impl Writer {
             }
         }
         Ok(changes)
+    }
+}
+
+/// The whole application.
+pub(crate) struct Application {
+    writers: Vec<Writer>,
+    records: Arc<Mutex<Records>>,
+}
+
+impl Application {
+    /// One that will write to a schema that holds these records.
+    pub(crate) async fn new(seed: u64, schema: &str, world: &Arc<World>, records: Records) -> Self {
+        let mut writers = Vec::new();
+        for number in 0..WRITERS {
+            writers.push(Writer::new(number, seed, schema, world.clone()).await);
+        }
+        Self { writers, records: Arc::new(Mutex::new(records)) }
+    }
+
+    /// Lets it write while `work` runs.
+    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let stop = CancellationToken::new();
+        let records = self.records.clone();
+        let writing = futures::future::join_all(self.writers.iter_mut().map(|writer| writer.run(&records, &stop)));
+        let working = async {
+            let done = work.await;
+            stop.cancel();
+            done
+        };
+        futures::future::join(working, writing).await.0
+    }
+
+    /// What should be there, quarantine included.
+    pub(crate) fn expected(&self) -> Records {
+        self.records.lock().unwrap().clone()
     }
 }
 

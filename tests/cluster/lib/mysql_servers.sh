@@ -103,36 +103,45 @@ client() {
 # answers KIND PORT PROCESS: whether it is our server that answers, and not another program that took the port in between.
 answers() { [[ $(client "$1" "$2" --batch --skip-column-names --execute 'SELECT @@pid_file') == "$INSIDE/mysqld.$3.pid" ]]; }
 
+# launch KIND FOLDER PORT OPTION...: starts the server on the data in FOLDER and adds it to SERVERS; fails where it ends before it
+# answers.
+launch() {
+	local kind=$1 folder=$2 port=$3 deadline=$((SECONDS + 60)) server tls=()
+	shift 3
+	[[ $kind != mariadb-* ]] || tls=("--ssl-cert=$INSIDE/data/server-cert.pem" "--ssl-key=$INSIDE/data/server-key.pem")
+	# In a session of its own: Ctrl-C reaches this script, which stops the server when the command has ended.
+	(
+		server=$BASHPID
+		# What is committed survives the death of the server, not of the machine, which would cost time and protect nothing here;
+		# --option comes later and wins.
+		exec setsid "$BASH" "$CLUSTER_DIR/mysqld.sh" serve "$kind" "$folder" --bind-address=127.0.0.1 --port="$port" \
+			--socket="$INSIDE/mysqld.sock" --pid-file="$INSIDE/mysqld.$server.pid" --innodb-buffer-pool-size=512M \
+			--innodb-flush-log-at-trx-commit=2 --sync-binlog=0 "${tls[@]}" "$@"
+	) >"$folder/mysqld.log" 2>&1 </dev/null &
+	server=$!
+	SERVERS+=("$server")
+	while kill -0 "$server" 2>/dev/null; do
+		! answers "$kind" "$port" "$server" 2>/dev/null || return 0
+		((SECONDS < deadline)) || {
+			tail -n 20 "$folder/mysqld.log" >&2
+			die "waited 60 s for $kind to answer on 127.0.0.1:$port; its last messages are above"
+		}
+		sleep 0.1
+	done
+	return 1
+}
+
 # start_server KIND FOLDER OPTION...: sets PORT and adds to SERVERS. Another program may take the port between choosing and
 # binding: then the next one is tried.
 start_server() {
-	local kind=$1 folder=$2 attempt deadline server tls=()
+	local kind=$1 folder=$2 attempt
 	shift 2
-	[[ $kind != mariadb-* ]] || tls=("--ssl-cert=$INSIDE/data/server-cert.pem" "--ssl-key=$INSIDE/data/server-key.pem")
 	mkdir -p "$folder"
 	chown 999:999 "$folder"
 	for attempt in 1 2 3 4 5; do
 		PORT=$(free_port 127.0.0.1 $((20000 + RANDOM % 10000)))
 		cp -a --reflink=auto "$(template "$kind")/data" "$folder/data"
-		# In a session of its own: Ctrl-C reaches this script, which stops the server when the command has ended.
-		(
-			server=$BASHPID
-			# Durability costs time and protects nothing here; --option comes later and wins.
-			exec setsid "$BASH" "$CLUSTER_DIR/mysqld.sh" serve "$kind" "$folder" --bind-address=127.0.0.1 --port="$PORT" \
-				--socket="$INSIDE/mysqld.sock" --pid-file="$INSIDE/mysqld.$server.pid" --innodb-buffer-pool-size=512M \
-				--innodb-flush-log-at-trx-commit=2 --sync-binlog=0 "${tls[@]}" "$@"
-		) >"$folder/mysqld.log" 2>&1 </dev/null &
-		server=$!
-		SERVERS+=("$server")
-		deadline=$((SECONDS + 60))
-		while kill -0 "$server" 2>/dev/null; do
-			! answers "$kind" "$PORT" "$server" 2>/dev/null || return 0
-			((SECONDS < deadline)) || {
-				tail -n 20 "$folder/mysqld.log" >&2
-				die "waited 60 s for $kind to answer on 127.0.0.1:$PORT; its last messages are above"
-			}
-			sleep 0.1
-		done
+		! launch "$kind" "$folder" "$PORT" "$@" || return 0
 		grep -q "port: $PORT.*Address already in use\|Do you already have another .* server running on port" "$folder/mysqld.log" || break
 		rm -rf "$folder/data"
 	done
