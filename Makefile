@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# The crash test and what it needs: the engine with its failpoints.
+CRASH := --locked --features failpoints --test rollout crash::
+
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,13 +15,15 @@ demo: ## Show a rollout and a rollback on a local cluster that it starts and sto
 	tests/demo/run.sh
 
 # What is random begins with the same seeds in every `make test`: a change that breaks something is seen by whoever made it. New
-# seeds are tried by test-simulation, test-rollout and test-all.
-SAME_SEEDS := HOLDFAST_SIMULATION_FIRST=1 HOLDFAST_SIMULATION_SECONDS=100 HOLDFAST_ROLLOUT_SECONDS=100
+# seeds are tried by test-simulation, test-rollout, test-crash and test-all.
+SAME_SEEDS := HOLDFAST_SIMULATION_FIRST=1 HOLDFAST_SIMULATION_SECONDS=100 HOLDFAST_ROLLOUT_SECONDS=100 HOLDFAST_CRASH_SEED=1
 
 .PHONY: test
 test: lint ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, all started and stopped by itself (needs root, Rust, Go, Debian)
 	cargo test --locked --no-run
+	cargo test $(CRASH) --no-run
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --no-fail-fast
+	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica::
 	tests/cluster/mysqld.sh run --server mysql-9.7-native -- cargo test --locked --test mysql -- $(SERVER_TESTS)
 	tests/cluster/mysqld.sh run --server mysql-8.0 -- cargo test --locked --test mysql -- catalogue:: planning:: names:: undo:: probes::
@@ -36,9 +41,10 @@ test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 i
 		tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test mysql; done
 
 .PHONY: test-all
-test-all: test test-matrix ## Run all tests, the engine's on every kind of server, then 1,000,000 simulated histories and 10,000 random rollouts (hours)
+test-all: test test-matrix ## Run all tests, the engine's on every kind of server, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
 	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
+	HOLDFAST_CRASH_ALL=1 tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 
 .PHONY: test-rollout
 test-rollout: ## Run random rollouts for two minutes on a throw-away MySQL
@@ -47,6 +53,10 @@ test-rollout: ## Run random rollouts for two minutes on a throw-away MySQL
 .PHONY: test-simulation
 test-simulation: ## Run simulated histories of migrations for two minutes
 	HOLDFAST_SIMULATION_SECONDS=120 cargo test --locked --test simulation -- --nocapture
+
+.PHONY: test-crash
+test-crash: ## Kill the engine or its MySQL at points drawn by chance, for two minutes, and judge what comes of it
+	tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 
 .PHONY: test-mysql
 test-mysql: ## Run the tests of the engine on a throw-away MySQL
@@ -74,7 +84,10 @@ crds: ## Generate the custom resource definitions into crds/ and their chart
 lint: ## Check formatting and run clippy with warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
-	cargo clippy --locked --test e2e -- --deny warnings
+	cargo test $(CRASH) --no-run
+	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --no-fail-fast
+	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
+	tests/e2e/run.sh
 
 .PHONY: lint-shell
 lint-shell: ## Check the shell scripts (needs shellcheck)

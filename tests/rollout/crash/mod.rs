@@ -64,7 +64,8 @@ fn regressions() -> Vec<Case> {
 }
 
 /// HOLDFAST_CRASH_SECONDS says for how long (120 where nothing is said) cases are drawn, HOLDFAST_CRASH_SEED by which seed;
-/// HOLDFAST_CRASH_ALL=1 runs every case, HOLDFAST_CRASH_CASE one. HOLDFAST_CRASH_KEEP leaves the schemas of failed cases behind.
+/// HOLDFAST_CRASH_ALL=1 runs every case, HOLDFAST_CRASH_CASE one. HOLDFAST_CRASH_KEEP leaves the schemas of failed
+/// cases behind, HOLDFAST_CRASH_VERBOSE tells of every case.
 #[test]
 fn whatever_is_killed_at_any_point_is_brought_to_an_end() {
     if process::is_this() {
@@ -115,8 +116,8 @@ async fn campaign() {
                 let went = went.await.unwrap_or_else(|panic| Err(panic.to_string()));
                 if let Err(fault) = &went {
                     eprintln!("FAILED {case}\n  {fault}");
-                } else if all {
-                    println!("{number}/{total} {:.1} s {case}", begun.elapsed().as_secs_f64());
+                } else if all || std::env::var_os("HOLDFAST_CRASH_VERBOSE").is_some() {
+                    println!("{number}/{total} {went:?} {:.1} s {case}", begun.elapsed().as_secs_f64());
                 }
                 results.push((case, went));
             }
@@ -142,5 +143,6 @@ async fn campaign() {
     );
     let missed = counts.get(&Went::Missed).copied().unwrap_or(0);
     let ran: u64 = counts.values().sum();
-    assert!(ran > 0 && missed * 10 <= ran, "too many cases did not come by their point: {counts:?}");
+    assert!(ran > 0, "no case ended in time");
+    assert!(ran < 20 || missed * 5 < ran, "too many cases did not come by their point: {counts:?}");
 }
