@@ -44,7 +44,7 @@ impl Journal {
                 }
                 complete = Some((id, epoch));
             }
-            connection.run("COMMIT").await?;
+            connection.commit("taking a complete migration over again").await?;
             connection.give_back();
             Ok(complete)
         })

@@ -44,6 +44,8 @@ pub(crate) struct Case {
     pub(crate) task: Task,
     /// What a fresh process carries out then: [`Task::UpAndBack`] or [`Task::Undo`].
     pub(crate) then: Task,
+    /// How long, in milliseconds, a first fresh process gets before it is killed too; none: there is only one.
+    pub(crate) again: Option<u64>,
     /// Whether the application writes meanwhile.
     pub(crate) writers: bool,
     pub(crate) point: String,
@@ -56,7 +58,8 @@ impl fmt::Display for Case {
         let task = if self.task == Task::Up { "up" } else { "back" };
         let then = if self.then == Task::Undo { "undo" } else { "resume" };
         let writers = if self.writers { "busy" } else { "quiet" };
-        write!(f, "{victim} {when} {task} {then} {writers} {}", self.point)
+        let again = self.again.map_or_else(|| "once".to_owned(), |again| format!("again+{again}ms"));
+        write!(f, "{victim} {when} {task} {then} {again} {writers} {}", self.point)
     }
 }
 
@@ -64,15 +67,19 @@ impl FromStr for Case {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
-        let wrong = || format!("{line:?} is no case such as: process at up resume quiet before POINT #1");
-        let parts: Vec<&str> = line.splitn(6, ' ').collect();
-        let [victim, when, task, then, writers, point] = parts[..] else { return Err(wrong()) };
-        let later = when.strip_prefix('+').and_then(|rest| rest.strip_suffix("ms")).map(str::parse);
+        let wrong = || format!("{line:?} is no case such as: process at up resume once quiet before POINT #1");
+        let parts: Vec<&str> = line.splitn(7, ' ').collect();
+        let [victim, when, task, then, again, writers, point] = parts[..] else { return Err(wrong()) };
+        let milliseconds = |text: &str, before: &str| {
+            let number = text.strip_prefix(before).and_then(|rest| rest.strip_suffix("ms")).map(str::parse);
+            number.transpose().map_err(|_| wrong())
+        };
         Ok(Self {
             victim: if victim == "process" { Victim::Process } else { Victim::Server },
-            later: later.transpose().map_err(|_| wrong())?,
+            later: milliseconds(when, "+")?,
             task: if task == "up" { Task::Up } else { Task::Back },
             then: if then == "undo" { Task::Undo } else { Task::UpAndBack },
+            again: milliseconds(again, "again+")?,
             writers: writers == "busy",
             point: point.to_owned(),
         })
@@ -84,8 +91,6 @@ impl FromStr for Case {
 pub(crate) enum Went {
     /// Interrupted, and brought to its end.
     Recovered,
-    /// Interrupted after its end was recorded, or not in time: nothing was left to do.
-    Ended,
     /// It did not come by the point: batches and tries are the clock's.
     Missed,
 }
@@ -159,10 +164,6 @@ impl Stage {
         let query = format!("SELECT id, state FROM {}.migrations ORDER BY started_at", quoted(&self.journal));
         let pair = |row: Vec<Option<String>>| (row[0].clone().unwrap_or_default(), row[1].clone().unwrap_or_default());
         sql.rows(&query).await.into_iter().map(pair).collect()
-    }
-
-    async fn ended(&self) -> bool {
-        self.migrations().await.iter().any(|(_, state)| matches!(state.as_str(), "Complete" | "RolledBack"))
     }
 
     /// Whether everything is carried out and nothing lost.
@@ -277,38 +278,16 @@ async fn in_schema(case: &Case, seed: u64, reference: &Reference, stage: &Stage)
         true => Some(Application::new(seed, &stage.schema, &stage.world, stage.before.clone()).await),
         false => None,
     };
-    let expected = |application: &Option<Application>| {
-        application.as_ref().map_or_else(|| stage.before.clone(), Application::expected)
-    };
-    let (mut went, survivor) = during(&mut application, interrupt(case, stage)).await?;
-    if let Some(survivor) = survivor {
-        // The process outlived its server: it has to end by itself, whoever takes over meanwhile.
-        if !seed.is_multiple_of(2) {
-            outlive(survivor).await?;
-        } else if !stage.ended().await {
-            let (one, other) =
-                futures::future::join(outlive(survivor), take_up(case, reference, stage, &mut application)).await;
-            one?;
-            match other {
-                // It had recorded the end before anybody took over.
-                Err(fault) if fault.contains("Drifted") && stage.ended().await => {}
-                other => return other.map(|()| went),
-            }
-        }
+    let (went, survivor) = during(&mut application, interrupt(case, stage)).await?;
+    let (outliving, taking_up) = (outlive(survivor), take_up(case, reference, stage, &mut application));
+    // The process that outlived its server has to end by itself, whether or not somebody takes over meanwhile.
+    if seed.is_multiple_of(2) {
+        let (one, other) = futures::future::join(outliving, taking_up).await;
+        one.and(other)?;
+    } else {
+        outliving.await?;
+        taking_up.await?;
     }
-    if stage.ended().await {
-        if went == Went::Recovered {
-            went = Went::Ended;
-        }
-        let complete = stage.migrations().await.iter().any(|(_, state)| state == "Complete");
-        let expected = expected(&application);
-        match complete {
-            true => stage.judge_up(&expected, Some(&reference.definitions)).await?,
-            false => stage.judge_back(&expected).await?,
-        }
-        return Ok(went);
-    }
-    take_up(case, reference, stage, &mut application).await?;
     Ok(went)
 }
 
@@ -343,7 +322,8 @@ async fn interrupt(case: &Case, stage: &Stage) -> Result<(Went, Option<Process>)
 }
 
 /// Waits for the end of a process whose server died.
-async fn outlive(mut process: Process) -> Result<(), String> {
+async fn outlive(process: Option<Process>) -> Result<(), String> {
+    let Some(mut process) = process else { return Ok(()) };
     match process.next().await? {
         Event::Ended(None) => Ok(()),
         Event::Ended(Some(error)) if ["Unreachable", "FenceLost"].iter().any(|cause| error.starts_with(cause)) => {
@@ -360,6 +340,11 @@ async fn take_up(
     stage: &Stage,
     application: &mut Option<Application>,
 ) -> Result<(), String> {
+    if let Some(again) = case.again {
+        let first = stage.process(case.then, Halt::Nowhere).await;
+        during(application, tokio::time::sleep(Duration::from_millis(again))).await;
+        first.kill().await;
+    }
     let mut fresh = stage.process(case.then, Halt::Nowhere).await;
     let expected = |application: &Option<Application>| {
         application.as_ref().map_or_else(|| stage.before.clone(), Application::expected)

@@ -1,6 +1,6 @@
 //! Crashes: the process, or the server, is killed (SIGKILL) at every point before and after each effect, on the way up and on the way
-//! back, or a moment later, while the effect is under way. A fresh process then goes on, or takes everything back, and the checker that
-//! shares no code with the engine looks whether anything is lost.
+//! back, or a moment later, while the effect is under way. A fresh process then goes on, or takes everything back (some of them are killed
+//! too), and the checker that shares no code with the engine looks whether anything is lost.
 
 mod case;
 mod process;
@@ -22,8 +22,10 @@ const TEST: &str = "crash::whatever_is_killed_at_any_point_is_brought_to_an_end"
 const REGRESSIONS: &str = include_str!("regressions.txt");
 /// Cases at a time, as far as they do not kill the server.
 const AT_ONCE: usize = 2;
-/// A killed server and a killed process are found to be so within this many milliseconds of work.
+/// What is under way is interrupted so many milliseconds after the point.
 const LATER: std::ops::Range<u64> = 0..40;
+/// A process that takes up and is killed too lives so many milliseconds.
+const AGAIN: std::ops::Range<u64> = 50..4000;
 
 /// Every case; what chance decides, `random` does.
 fn cases(reference: &Reference, random: &mut Rng) -> Vec<Case> {
@@ -45,6 +47,7 @@ fn cases(reference: &Reference, random: &mut Rng) -> Vec<Case> {
                             later: under_way.then(|| random.u64(LATER)),
                             task,
                             then,
+                            again: (random.u32(0..4) == 0).then(|| random.u64(AGAIN)),
                             // What the application has committed is not known where its server died.
                             writers: victim == Victim::Process && random.u32(0..3) == 0,
                             point: point.clone(),
