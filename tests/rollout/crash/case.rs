@@ -42,7 +42,7 @@ pub(crate) struct Case {
     pub(crate) later: Option<u64>,
     /// What is interrupted: [`Task::Up`] or [`Task::Back`].
     pub(crate) task: Task,
-    /// What a fresh process carries out then: [`Task::UpAndBack`] or [`Task::Undo`].
+    /// What a fresh process carries out then: [`Task::Up`], [`Task::UpAndBack`] or [`Task::Undo`].
     pub(crate) then: Task,
     /// How long, in milliseconds, a first fresh process gets before it is killed too; none: there is only one.
     pub(crate) again: Option<u64>,
@@ -56,7 +56,11 @@ impl fmt::Display for Case {
         let victim = if self.victim == Victim::Process { "process" } else { "server" };
         let when = self.later.map_or_else(|| "at".to_owned(), |later| format!("+{later}ms"));
         let task = if self.task == Task::Up { "up" } else { "back" };
-        let then = if self.then == Task::Undo { "undo" } else { "resume" };
+        let then = match self.then {
+            Task::Undo => "undo",
+            Task::UpAndBack => "resume-and-undo",
+            Task::Up | Task::Back => "resume",
+        };
         let writers = if self.writers { "busy" } else { "quiet" };
         let again = self.again.map_or_else(|| "once".to_owned(), |again| format!("again+{again}ms"));
         write!(f, "{victim} {when} {task} {then} {again} {writers} {}", self.point)
@@ -78,7 +82,11 @@ impl FromStr for Case {
             victim: if victim == "process" { Victim::Process } else { Victim::Server },
             later: milliseconds(when, "+")?,
             task: if task == "up" { Task::Up } else { Task::Back },
-            then: if then == "undo" { Task::Undo } else { Task::UpAndBack },
+            then: match then {
+                "undo" => Task::Undo,
+                "resume-and-undo" => Task::UpAndBack,
+                _ => Task::Up,
+            },
             again: milliseconds(again, "again+")?,
             writers: writers == "busy",
             point: point.to_owned(),
@@ -358,5 +366,13 @@ async fn take_up(
     if event != Event::Ended(None) {
         return Err(format!("the fresh process: {event:?}"));
     }
-    stage.judge_back(&expected(application)).await
+    match case.then {
+        Task::Up => {
+            stage.judge_up(&expected(application), Some(&reference.definitions)).await?;
+            let migrations = stage.migrations().await;
+            let complete = migrations.iter().any(|(_, state)| state == "Complete");
+            if complete { Ok(()) } else { Err(format!("none of the migrations {migrations:?} is complete")) }
+        }
+        _ => stage.judge_back(&expected(application)).await,
+    }
 }

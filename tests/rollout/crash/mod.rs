@@ -37,11 +37,12 @@ fn cases(reference: &Reference, random: &mut Rng) -> Vec<Case> {
                     if under_way && !point.starts_with("before ") {
                         continue;
                     }
-                    for then in [Task::UpAndBack, Task::Undo] {
+                    for then in [Task::Up, Task::Undo] {
                         // The way back has one direction.
-                        if task == Task::Back && then == Task::UpAndBack {
+                        if task == Task::Back && then == Task::Up {
                             continue;
                         }
+                        let then = if then == Task::Up && random.u32(0..4) == 0 { Task::UpAndBack } else { then };
                         cases.push(Case {
                             victim,
                             later: under_way.then(|| random.u64(LATER)),
