@@ -1,5 +1,5 @@
-//! Points before and after everything by which the engine changes something on a server, at each of which a test ends the process or
-//! the server. They are compiled in with the feature `failpoints` only, which no released program has; without it nothing of them is left.
+//! Points before and after everything by which the engine changes something on a server, and inside of transactions between changes that
+//! belong together, at each of which a test ends the process or the server. They are compiled in with the feature `failpoints` only, which no released program has; without it nothing of them is left.
 
 #[cfg(feature = "failpoints")]
 pub use watched::watch;

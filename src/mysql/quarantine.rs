@@ -285,7 +285,10 @@ impl Quarantine {
         for value in values {
             query = query.bind(*value);
         }
-        Ok(query.execute(connection.raw()).await?.rows_affected())
+        let taken = query.execute(connection.raw()).await?.rows_affected();
+        // What is copied is not removed yet, and must not stay where it is not.
+        failpoints::after("copying to the quarantine");
+        Ok(taken)
     }
 
     /// How many entries of a batch have a row in the table that meets `condition` (on `e` and `t`).

@@ -11,6 +11,7 @@ use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::duplicates::among;
 use super::error::{Cause, Error};
+use super::failpoints;
 use super::held::Held;
 use super::quarantine::Registered;
 use super::report::RestoreReport;
@@ -186,6 +187,7 @@ async fn insert(connection: &mut Connection, source: &Source, condition: &str) -
             quoted_list(&source.columns)
         ))
         .await?;
+    failpoints::after("putting rows back");
     let marked = connection
         .run(&format!("UPDATE {quarantine} SET holdfast_restored_at = UTC_TIMESTAMP(6) WHERE {condition} {open}"))
         .await?;

@@ -14,6 +14,8 @@ const NOBODY: u64 = 30_000;
 #[derive(Debug, Default)]
 struct Kept {
     rows: BTreeSet<String>,
+    /// Rows that are there more than once: they could not all go back.
+    twice: Vec<String>,
     /// Names of columns whose old values are kept, by row.
     values: BTreeMap<String, BTreeSet<String>>,
 }
@@ -44,6 +46,7 @@ pub(crate) async fn unaccounted(
     let found = Records::read(world, sql).await;
     for (place, table) in world.tables.iter().enumerate() {
         let kept = kept(world, sql, journal, migration, place).await;
+        faults.extend(kept.twice.iter().map(|key| format!("{}: row {key} is in quarantine twice", table.name)));
         let (expected, found) = (&expected.tables[place], &found.tables[place]);
         for (key, row) in expected {
             match found.get(key) {
@@ -105,7 +108,9 @@ async fn kept(world: &World, sql: &mut Sql, journal: &str, migration: &str, plac
         for entry in entries {
             let key = entry[2..].iter().map(|part| part.as_deref().unwrap_or("NULL")).collect::<Vec<_>>().join(" ");
             if entry[0].as_deref() == Some("Row") {
-                kept.rows.insert(key);
+                if !kept.rows.insert(key.clone()) {
+                    kept.twice.push(key);
+                }
             } else {
                 let names: Vec<String> = serde_json::from_str(entry[1].as_deref().unwrap_or("[]")).unwrap();
                 kept.values.entry(key).or_default().extend(names);
