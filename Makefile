@@ -84,10 +84,8 @@ crds: ## Generate the custom resource definitions into crds/ and their chart
 lint: ## Check formatting and run clippy with warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
-	cargo test $(CRASH) --no-run
-	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --no-fail-fast
-	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
-	tests/e2e/run.sh
+	cargo clippy --locked --test e2e -- --deny warnings
+	cargo clippy --locked --features failpoints --test rollout -- --deny warnings
 
 .PHONY: lint-shell
 lint-shell: ## Check the shell scripts (needs shellcheck)
