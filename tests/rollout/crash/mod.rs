@@ -68,7 +68,7 @@ fn regressions() -> Vec<Case> {
 }
 
 /// HOLDFAST_CRASH_SECONDS says for how long (120 where nothing is said) cases are drawn, HOLDFAST_CRASH_SEED by which seed;
-/// HOLDFAST_CRASH_ALL=1 runs every case, HOLDFAST_CRASH_CASE one. HOLDFAST_CRASH_KEEP leaves the schemas of failed
+/// HOLDFAST_CRASH_ALL=1 runs every case, HOLDFAST_CRASH_CASE those of its lines. HOLDFAST_CRASH_KEEP leaves the schemas of failed
 /// cases behind, HOLDFAST_CRASH_VERBOSE tells of every case.
 #[test]
 fn whatever_is_killed_at_any_point_is_brought_to_an_end() {
@@ -100,8 +100,8 @@ async fn campaign() {
         drawn.len()
     );
     random.shuffle(&mut drawn);
-    let queue = match std::env::var("HOLDFAST_CRASH_CASE") {
-        Ok(line) => vec![line.parse().unwrap()],
+    let queue: Vec<Case> = match std::env::var("HOLDFAST_CRASH_CASE") {
+        Ok(lines) => lines.lines().map(|line| line.parse::<Case>().unwrap()).collect(),
         Err(_) => regressions().into_iter().chain(drawn).collect(),
     };
     let total = queue.len();
