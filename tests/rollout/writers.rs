@@ -33,24 +33,13 @@ struct Writer {
     own: Vec<(usize, u64)>,
     next: u64,
     duplicates: BTreeMap<usize, usize>,
-    /// Transactions committed.
-    committed: u64,
 }
 
 impl Writer {
     async fn new(number: u64, seed: u64, schema: &str, world: Arc<World>) -> Self {
         let random = Rng::with_seed(seed ^ (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let sql = Sql::open(schema).await;
-        Self {
-            number,
-            random,
-            sql,
-            world,
-            own: Vec::new(),
-            next: 200 + number * 4000,
-            duplicates: BTreeMap::new(),
-            committed: 0,
-        }
+        Self { number, random, sql, world, own: Vec::new(), next: 200 + number * 4000, duplicates: BTreeMap::new() }
     }
 
     /// Writes until told to stop.
@@ -58,7 +47,6 @@ impl Writer {
         while !stop.is_cancelled() {
             match self.transaction().await {
                 Ok(changes) => {
-                    self.committed += u64::from(!changes.is_empty());
                     records.lock().unwrap().apply(&self.world, changes);
                 }
                 Err(refused) => {
