@@ -105,7 +105,7 @@ async fn work(order: Order) -> Result<(), Error> {
         schema: Identifier::new(order.schema.clone()).unwrap(),
         journal: Identifier::new(order.journal.clone()).unwrap(),
     };
-    let (plan, task, journal, halt) = (order.plan, order.task, order.journal, order.halt);
+    let (plan, task, journal, halt) = (order.plan, order.task, order.journal, order.halt.clone());
     let watch = |halt: Halt| {
         let names = Names { schema: order.schema.clone(), journal: journal.clone(), reached: Mutex::default() };
         failpoints::watch(move |point| names.reach(&halt, point));
@@ -113,7 +113,12 @@ async fn work(order: Order) -> Result<(), Error> {
     if task != Task::Back {
         watch(halt.clone());
     }
-    let session = Box::pin(driver.begin(&plan)).await?;
+    let session = match order.halt {
+        // Whoever takes up waits until the one before is known to be gone.
+        Halt::Nowhere => Box::pin(driver.begin(&plan)).await?,
+        // This one's server may go, and then somebody else is to take up.
+        _ => driver.engine().begin("tests/rollout", &plan).await?,
+    };
     if task != Task::Undo {
         Box::pin(driver.up(&plan, &session)).await?;
     }
