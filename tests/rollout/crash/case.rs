@@ -44,6 +44,8 @@ pub(crate) struct Case {
     pub(crate) task: Task,
     /// What a fresh process carries out then: [`Task::Up`], [`Task::UpAndBack`] or [`Task::Undo`].
     pub(crate) then: Task,
+    /// Whether that one begins while a process whose server was killed may still be there.
+    pub(crate) beside: bool,
     /// How long, in milliseconds, a first fresh process gets before it is killed too; none: there is only one.
     pub(crate) again: Option<u64>,
     /// Whether the application writes meanwhile.
@@ -63,7 +65,8 @@ impl fmt::Display for Case {
         };
         let writers = if self.writers { "busy" } else { "quiet" };
         let again = self.again.map_or_else(|| "once".to_owned(), |again| format!("again+{again}ms"));
-        write!(f, "{victim} {when} {task} {then} {again} {writers} {}", self.point)
+        let beside = if self.beside { "beside" } else { "after" };
+        write!(f, "{victim} {when} {task} {then} {beside} {again} {writers} {}", self.point)
     }
 }
 
@@ -71,9 +74,9 @@ impl FromStr for Case {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
-        let wrong = || format!("{line:?} is no case such as: process at up resume once quiet before POINT #1");
-        let parts: Vec<&str> = line.splitn(7, ' ').collect();
-        let [victim, when, task, then, again, writers, point] = parts[..] else { return Err(wrong()) };
+        let wrong = || format!("{line:?} is no case such as: process at up resume after once quiet before POINT #1");
+        let parts: Vec<&str> = line.splitn(8, ' ').collect();
+        let [victim, when, task, then, beside, again, writers, point] = parts[..] else { return Err(wrong()) };
         let milliseconds = |text: &str, before: &str| {
             let number = text.strip_prefix(before).and_then(|rest| rest.strip_suffix("ms")).map(str::parse);
             number.transpose().map_err(|_| wrong())
@@ -87,6 +90,7 @@ impl FromStr for Case {
                 "resume-and-undo" => Task::UpAndBack,
                 _ => Task::Up,
             },
+            beside: beside == "beside",
             again: milliseconds(again, "again+")?,
             writers: writers == "busy",
             point: point.to_owned(),
@@ -289,7 +293,7 @@ async fn in_schema(case: &Case, seed: u64, reference: &Reference, stage: &Stage)
     let (went, survivor) = during(&mut application, interrupt(case, stage)).await?;
     let (outliving, taking_up) = (outlive(survivor), take_up(case, reference, stage, &mut application));
     // The process that outlived its server has to end by itself, whether or not somebody takes over meanwhile.
-    if seed.is_multiple_of(2) {
+    if case.beside {
         let (one, other) = futures::future::join(outliving, taking_up).await;
         one.and(other)?;
     } else {

@@ -50,6 +50,7 @@ fn cases(reference: &Reference, random: &mut Rng) -> Vec<Case> {
                             later: under_way.then(|| random.u64(LATER)),
                             task,
                             then,
+                            beside: victim == Victim::Server && random.bool(),
                             again: (random.u32(0..4) == 0).then(|| random.u64(AGAIN)),
                             // What the application has committed is not known where its server died.
                             writers: victim == Victim::Process && random.u32(0..3) == 0,
@@ -82,7 +83,6 @@ fn whatever_is_killed_at_any_point_is_brought_to_an_end() {
 }
 
 async fn campaign() {
-    let started = Instant::now();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let seed = setting("HOLDFAST_CRASH_SEED").unwrap_or(now);
     let all = setting("HOLDFAST_CRASH_ALL").is_some();
@@ -92,6 +92,7 @@ async fn campaign() {
         None => Duration::from_secs(120),
     };
     let reference = case::reference().await.unwrap_or_else(|fault| panic!("without an interruption: {fault}"));
+    let started = Instant::now();
     let mut random = Rng::with_seed(seed);
     let mut drawn = cases(&reference, &mut random);
     println!(
@@ -121,8 +122,7 @@ async fn campaign() {
                 let Some((number, case)) = queue.lock().unwrap().next() else { break };
                 let begun = Instant::now();
                 let inner = (case.clone(), reference.clone());
-                let went =
-                    tokio::spawn(async move { Box::pin(case::run(&inner.0, seed + number as u64, &inner.1)).await });
+                let went = tokio::spawn(async move { Box::pin(case::run(&inner.0, seed, &inner.1)).await });
                 let went = went.await.unwrap_or_else(|panic| Err(panic.to_string()));
                 if let Err(fault) = &went {
                     eprintln!("FAILED {case}\n  {fault}");
