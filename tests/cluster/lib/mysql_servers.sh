@@ -142,6 +142,7 @@ start_server() {
 		PORT=$(free_port 127.0.0.1 $((20000 + RANDOM % 10000)))
 		cp -a --reflink=auto "$(template "$kind")/data" "$folder/data"
 		! launch "$kind" "$folder" "$PORT" "$@" || return 0
+		unset 'SERVERS[-1]'
 		grep -q "port: $PORT.*Address already in use\|Do you already have another .* server running on port" "$folder/mysqld.log" || break
 		rm -rf "$folder/data"
 	done
