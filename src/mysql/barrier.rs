@@ -23,6 +23,13 @@ const BETWEEN_READINGS: Duration = Duration::from_millis(105);
 /// How long the cache may hide the canary before the other source is asked.
 const CANARY_DEADLINE: Duration = Duration::from_secs(5);
 
+/// What a reading waits beyond that, after so many in vain: readers that follow each other at the same pace keep the list stale for
+/// all of them, for as long as they read.
+fn spread(in_vain: u32) -> Duration {
+    let most = if in_vain == 0 { 0 } else { 2_u32.pow((in_vain - 1).min(3)) };
+    BETWEEN_READINGS.mul_f64(f64::from(most) * fastrand::f64())
+}
+
 /// Transactions by what identifies them, each with words for people.
 type Transactions = BTreeMap<String, String>;
 
@@ -69,6 +76,7 @@ pub(crate) async fn wait(work: &Work<'_>, label: &str) -> Result<(), Error> {
     let started = Instant::now();
     // The first reading came after the canary began; the canary has served.
     within(SHORT_STATEMENT, "closing the canary transaction", canary.close()).await?;
+    let mut in_vain = 0;
     while !waiting_for.is_empty() {
         let names = waiting_for.values().take(3).cloned().collect::<Vec<_>>().join("; ");
         work.progress.update(|reading| {
@@ -86,7 +94,10 @@ pub(crate) async fn wait(work: &Work<'_>, label: &str) -> Result<(), Error> {
             ));
         }
         let now = match source {
-            Source::InnodbTrx => innodb_trx(work, &mut reader).await?,
+            Source::InnodbTrx => {
+                work.pause(spread(in_vain)).await?;
+                innodb_trx(work, &mut reader).await?
+            }
             Source::TransactionEvents(statement) => {
                 work.pause(BETWEEN_READINGS).await?;
                 transaction_events(&mut reader, statement).await?
@@ -95,6 +106,7 @@ pub(crate) async fn wait(work: &Work<'_>, label: &str) -> Result<(), Error> {
         // A stale reading shows too much rather than too little: what it no longer shows has ended, or was prepared by XA, which
         // takes it from its session and leaves it open.
         waiting_for.retain(|transaction, _| now.contains_key(transaction) || now.contains_key(&detached(transaction)));
+        in_vain += 1;
     }
     work.progress.update(|reading| reading.waiting = None);
     reader.give_back();
@@ -117,6 +129,7 @@ async fn first_reading(work: &Work<'_>, reader: &mut Connection, canary: u64) ->
         // Without another list there is nothing to do but to wait for a fresh reading.
         None => work.settings.barrier_timeout,
     };
+    let mut in_vain = 0;
     while started.elapsed() < deadline {
         let mut reading = innodb_trx(work, reader).await?;
         let before = reading.len();
@@ -124,8 +137,8 @@ async fn first_reading(work: &Work<'_>, reader: &mut Connection, canary: u64) ->
         if reading.len() < before {
             return Ok((Source::InnodbTrx, reading));
         }
-        // Anywhere up to that, so as not to fall into step with another reader.
-        work.pause(BETWEEN_READINGS.mul_f64(fastrand::f64())).await?;
+        in_vain += 1;
+        work.pause(spread(in_vain)).await?;
     }
     let Some(events) = reader.dialect.transaction_events() else {
         return Err(Error::new(

@@ -16,6 +16,11 @@ use crate::database::{Database, PARENT_AND_CHILD, PATIENCE, eventually, run_sect
 /// Held by the test that keeps the server's list of transactions stale, and shared by those that cannot wait for a fresh one.
 static FRESH_LIST: RwLock<()> = RwLock::const_new(());
 
+/// Whether a barrier has begun to wait. Which transactions it names first depends on those of other tests.
+fn waits_for_older(reading: &Reading) -> bool {
+    reading.waiting.as_ref().is_some_and(|text| text.contains("older than the change"))
+}
+
 /// Inserts children without a pause and remembers the longest time that one insert took.
 struct Writer {
     stop: Arc<AtomicBool>,
@@ -155,6 +160,7 @@ async fn on_mariadb_a_key_does_not_wait_for_a_deleted_parent_and_the_barrier_doe
     if !database.served.mariadb {
         return;
     }
+    let _fresh = FRESH_LIST.read().await;
     let mut engine = database.engine();
     // Long enough that the deletion is not seen as a blocker before the key is tried.
     engine.settings.lock_timeout = PATIENCE;
@@ -167,8 +173,10 @@ async fn on_mariadb_a_key_does_not_wait_for_a_deleted_parent_and_the_barrier_doe
     let stop = Stop::default();
     let running = session.run(Section::Stage(0), Allowance::default(), &progress, &stop);
     let committing = async {
-        let waits = format!("connection {} ", deleter.id);
-        reading.wait_for(|reading| reading.waiting.as_ref().is_some_and(|text| text.contains(&waits))).await.unwrap();
+        // Other tests' transactions may stand before this one's in the message.
+        let waits =
+            |reading: &Reading| reading.waiting.as_ref().is_some_and(|text| text.contains("older than the change"));
+        reading.wait_for(waits).await.unwrap();
         let keys = database.keys_named("fk_overtaken").await;
         let orphans = "SELECT COUNT(*) FROM child c LEFT JOIN parent p ON p.id = c.parent_id WHERE p.id IS NULL AND c.parent_id IS NOT NULL";
         let orphans_then = database.number(orphans).await;
@@ -236,6 +244,7 @@ async fn the_barrier_waits_for_older_transactions_and_names_the_one_that_does_no
 
 #[tokio::test]
 async fn of_two_keys_added_together_only_the_one_that_does_not_hold_is_dropped() {
+    let _fresh = FRESH_LIST.read().await;
     let database = Database::fresh("two_keys", PARENT_AND_CHILD).await;
     database
         .run(&[
@@ -428,9 +437,7 @@ async fn the_barrier_waits_for_a_transaction_that_is_prepared_by_xa_meanwhile() 
     let stop = Stop::default();
     let running = session.run(Section::Stage(0), Allowance::default(), &progress, &stop);
     let preparing = async {
-        let waits = format!("connection {} ", old.id);
-        let named = |reading: &Reading| reading.waiting.as_ref().is_some_and(|text| text.contains(&waits));
-        tokio::time::timeout(PATIENCE, reading.wait_for(named)).await.expect("the barrier waits").unwrap();
+        tokio::time::timeout(PATIENCE, reading.wait_for(waits_for_older)).await.expect("the barrier waits").unwrap();
         old.run("XA END 'holdfast_barrier_xa'").await.unwrap();
         old.run("XA PREPARE 'holdfast_barrier_xa'").await.unwrap();
     };
