@@ -12,6 +12,8 @@ use super::report;
 
 /// A rollout that has not ended after this long is a failure of the demo.
 const ROLLOUT_LIMIT: Duration = Duration::from_secs(900);
+/// How often a rollout is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 /// The longest that a write may have waited, on tables without an approved copy.
 const WRITE_BLOCK_LIMIT_MS: f64 = 1000.0;
 /// The application's own schema Jobs write a row here each, when the keys come and when they go: such writes stay.
@@ -133,7 +135,7 @@ pub(crate) fn second(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(Str
 /// Watches a migration to its end, approving its gates as a person would after reading the plan; with traffic, tells how it fares.
 fn watch(board: &mut Board, migration: &Migration, traffic: Option<&Shop>) -> Outcome<Value> {
     let mut approved = Vec::new();
-    wait::until(&format!("SchemaMigration {} to end", migration.name), ROLLOUT_LIMIT, || {
+    wait::until_every(LOOK, &format!("SchemaMigration {} to end", migration.name), ROLLOUT_LIMIT, || {
         let object = migration.read()?;
         if board.show(&object)?
             && let Some(line) = traffic.and_then(Shop::traffic_reading).as_ref().and_then(report::traffic_line)

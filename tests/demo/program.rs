@@ -37,8 +37,8 @@ struct Arguments {
     /// The database's image: the official one, 8.0 or later, or one with its interface.
     #[arg(long, env = "MYSQL_IMAGE", default_value = "holdfast.test/mysql:9.7")]
     mysql_image: String,
-    /// Leave the namespace and the operator where they are.
-    #[arg(long)]
+    /// Leave the namespace and the operator where they are. Set where the whole cluster goes after the demo.
+    #[arg(long, env = "HOLDFAST_CLUSTER_ENDS")]
     keep: bool,
 }
 
