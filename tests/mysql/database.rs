@@ -269,6 +269,25 @@ pub(crate) async fn run_section(
         .expect("the section ends in time")
 }
 
+/// Runs the first stage while a transaction has deleted the parent 3, which ten children of the usual tables refer to. It is committed
+/// once the work waits for it: the count before the key has seen nothing of it by then.
+pub(crate) async fn run_stage_during_deletion(
+    database: &Database,
+    session: &Session,
+) -> Result<holdfast::mysql::report::SectionReport, Error> {
+    let mut deleter = database.application().await;
+    deleter.run("BEGIN").await.unwrap();
+    deleter.run("DELETE FROM parent WHERE id = 3").await.unwrap();
+    let (progress, mut reading) = Progress::new();
+    let stop = Stop::default();
+    let running = session.run(Section::Stage(0), Allowance::default(), &progress, &stop);
+    let committing = async {
+        reading.wait_for(|reading| reading.waiting.is_some()).await.unwrap();
+        deleter.run("COMMIT").await.unwrap();
+    };
+    tokio::time::timeout(PATIENCE, futures::future::join(running, committing)).await.expect("the work ends").0
+}
+
 /// Polls until a condition holds, and fails naming what was waited for.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let started = Instant::now();

@@ -11,7 +11,7 @@ use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
 use crate::common::identifier as id;
-use crate::database::{Database, PARENT_AND_CHILD, PATIENCE, eventually, run_section};
+use crate::database::{Database, PARENT_AND_CHILD, PATIENCE, eventually, run_section, run_stage_during_deletion};
 
 /// Held by the test that keeps the server's list of transactions stale, and shared by those that cannot wait for a fresh one.
 static FRESH_LIST: RwLock<()> = RwLock::const_new(());
@@ -134,19 +134,7 @@ async fn a_parent_deleted_by_a_transaction_that_commits_late_is_caught() {
     engine.settings.max_retries = 100;
     let plan = database.plan(vec![database.add_key("child", "parent", "fk_late", OrphanPolicy::Fail)]).await;
     let session = engine.begin("shop/first", &plan).await.unwrap();
-    let mut deleter = database.application().await;
-    deleter.run("BEGIN").await.unwrap();
-    deleter.run("DELETE FROM parent WHERE id = 3").await.unwrap();
-    let (progress, mut reading) = Progress::new();
-    let stop = Stop::default();
-    let running = session.run(Section::Stage(0), Allowance::default(), &progress, &stop);
-    let committing = async {
-        // The count before the key saw nothing of the deletion; now the key waits for the transaction.
-        reading.wait_for(|reading| reading.waiting.is_some()).await.unwrap();
-        deleter.run("COMMIT").await.unwrap();
-    };
-    let (result, ()) =
-        tokio::time::timeout(PATIENCE, futures::future::join(running, committing)).await.expect("the work ends");
+    let result = run_stage_during_deletion(&database, &session).await;
     let error = result.unwrap_err();
     assert_eq!(error.cause, Cause::OrphansFound, "{error}");
     assert!(error.message.contains("10 rows"), "{error}");
@@ -260,19 +248,7 @@ async fn of_two_keys_added_together_only_the_one_that_does_not_hold_is_dropped()
     ];
     let plan = database.plan(keys).await;
     let session = engine.begin("shop/first", &plan).await.unwrap();
-    let mut deleter = database.application().await;
-    deleter.run("BEGIN").await.unwrap();
-    // The count before the key sees nothing of it, and the change waits for it.
-    deleter.run("DELETE FROM parent WHERE id = 3").await.unwrap();
-    let (progress, mut reading) = Progress::new();
-    let stop = Stop::default();
-    let running = session.run(Section::Stage(0), Allowance::default(), &progress, &stop);
-    let committing = async {
-        reading.wait_for(|reading| reading.waiting.is_some()).await.unwrap();
-        deleter.run("COMMIT").await.unwrap();
-    };
-    let (result, ()) =
-        tokio::time::timeout(PATIENCE, futures::future::join(running, committing)).await.expect("the work ends");
+    let result = run_stage_during_deletion(&database, &session).await;
     let error = result.unwrap_err();
     assert_eq!(error.cause, Cause::OrphansFound, "{error}");
     assert!(error.message.contains("fk_lies was dropped again"), "{error}");

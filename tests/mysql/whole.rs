@@ -3,12 +3,12 @@
 
 use holdfast::mysql::report::{MigrationOutcome, UndoReport};
 use holdfast::mysql::session::Session;
-use holdfast::mysql::{Allowance, Cause, Error, Progress, Stop};
+use holdfast::mysql::{Cause, Error, Progress, Stop};
 use holdfast::plan::model::{Action, DuplicatePolicy, Estimate, LockClass, OrphanPolicy};
 use holdfast::plan::{Operation, Section};
 
 use crate::common::identifier as id;
-use crate::database::{Database, PARENT_AND_CHILD, PATIENCE, run_section};
+use crate::database::{Database, PARENT_AND_CHILD, PATIENCE, run_section, run_stage_during_deletion};
 
 async fn undo(session: &Session) -> Result<UndoReport, Error> {
     let (progress, _reading) = Progress::new();
@@ -22,18 +22,7 @@ async fn stragglers_go_to_quarantine_and_come_back_after_the_key_is_gone() {
     engine.settings.max_retries = 100;
     let plan = database.plan(vec![database.add_key("child", "parent", "fk_whole", OrphanPolicy::Delete)]).await;
     let session = engine.begin("shop/first", &plan).await.unwrap();
-    let mut deleter = database.application().await;
-    deleter.run("BEGIN").await.unwrap();
-    deleter.run("DELETE FROM parent WHERE id = 3").await.unwrap();
-    let (progress, mut reading) = Progress::new();
-    let stop = Stop::default();
-    let running = session.run(Section::Stage(0), Allowance::default(), &progress, &stop);
-    let committing = async {
-        reading.wait_for(|reading| reading.waiting.is_some()).await.unwrap();
-        deleter.run("COMMIT").await.unwrap();
-    };
-    let (report, ()) =
-        tokio::time::timeout(PATIENCE, futures::future::join(running, committing)).await.expect("the work ends");
+    let report = run_stage_during_deletion(&database, &session).await;
     let rows = report.unwrap().operations[0].rows.clone().expect("rows were removed");
     assert_eq!(rows.rows_removed, 10);
     assert_eq!(database.number("SELECT COUNT(*) FROM child").await, 90);
