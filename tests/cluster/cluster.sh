@@ -19,7 +19,7 @@ usage() {
 		  up                                     build, then start the cluster
 		  run -- COMMAND...                      run COMMAND with the cluster's environment (see env) and end with its exit
 		                                         status; a cluster that was not up is started for it, and taken down after
-		                                         it, however it ends (HOLDFAST_CLUSTER_ENDS=yes tells COMMAND so)
+		                                         it, however it ends (HOLDFAST_CLUSTER_ENDS=true tells COMMAND so)
 		  down                                   stop it and remove all it made; its logs stay
 		  status                                 say what runs; exit status 0 if the cluster is up
 		  env                                    print shell commands that set KUBECONFIG and PATH, for eval
@@ -178,7 +178,7 @@ run() {
 	settings=$(environment)
 	eval "$settings"
 	# What would only be removed before its cluster is, can be left to that.
-	[[ -z $OURS ]] || export HOLDFAST_CLUSTER_ENDS=yes
+	[[ -z $OURS ]] || export HOLDFAST_CLUSTER_ENDS=true
 	# In a process group of its own, so that a signal to this script is handled at once and ends all of the command; without the
 	# locks, which its children would keep.
 	set -m
