@@ -1,47 +1,9 @@
 //! Whether a dump can be the database's content at the moment it was taken. The application goes on writing, so the row counts
 //! need not be equal; the server's own counters of inserted and deleted rows say how far they may be apart.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
 use crate::backup::Summary;
 use crate::backup::manifest::digest_of_names;
-
-/// Counts of one table at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableCount {
-    /// Rows (`COUNT(*)`).
-    pub rows: u64,
-    /// Rows inserted since the server's start, as counted before `rows`.
-    pub inserted: u64,
-    /// Rows deleted since the server's start, as counted before `rows`.
-    pub deleted: u64,
-}
-
-/// What was counted before the backup.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Baseline {
-    /// The server; its counters begin anew when it restarts.
-    pub server_uuid: String,
-    /// `Uptime` in seconds, to notice a restart.
-    pub uptime: u64,
-    /// Tables by name.
-    pub tables: BTreeMap<String, TableCount>,
-}
-
-/// The server's counters after the backup.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Afterwards {
-    /// The server.
-    pub server_uuid: String,
-    /// `Uptime` in seconds.
-    pub uptime: u64,
-    /// Rows inserted and deleted by table.
-    pub tables: BTreeMap<String, (u64, u64)>,
-    /// Child and parent of every key whose deletions the server does not count at the child: CASCADE.
-    pub cascades: Vec<(String, String)>,
-}
+use crate::mysql::row_counters::{Afterwards, Baseline};
 
 /// Compares a dump with the database.
 ///
@@ -102,7 +64,9 @@ fn emptied_by_cascade<'a>(baseline: &Baseline, afterwards: &'a Afterwards) -> Ve
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
     use super::*;
+    use crate::mysql::row_counters::TableCount;
 
     fn baseline() -> Baseline {
         let count = |rows| TableCount { rows, inserted: 100, deleted: 10 };

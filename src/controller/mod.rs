@@ -5,7 +5,6 @@
 mod approvals;
 pub mod backup_check;
 pub mod context;
-pub mod counting;
 pub mod decide;
 pub mod decision;
 pub mod events;

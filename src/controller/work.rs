@@ -17,16 +17,17 @@ use crate::api::status::{TestedStatus, UnprobedKey};
 use crate::backup;
 use crate::mysql::interruption::Running;
 use crate::mysql::report::MigrationOutcome;
+use crate::mysql::row_counters::{self, Baseline};
 use crate::mysql::scenarios::{ExpectedError, Scenario, Step, run_scenarios};
 use crate::mysql::session::{Engine, Session};
 use crate::mysql::{Allowance, Cause, Connection, Error, Progress, SessionLimits, Stop};
 use crate::plan::model::Action;
 use crate::plan::{Identifier, Plan};
 
-use super::backup_check::{Baseline, compare};
+use super::backup_check::compare;
 use super::context::Context;
 use super::observed::{JobView, Task, TaskResult};
-use super::{counting, job_view, jobs, plan_store, reading, target};
+use super::{job_view, jobs, plan_store, reading, target};
 
 /// Longest time that one of the tasks that only read may take.
 const READING_DEADLINE: Duration = Duration::from_secs(24 * 3600);
@@ -144,7 +145,7 @@ impl Work {
         let mut connection = self.engine.target.connect(SessionLimits::default()).await?;
         let schema = self.schema()?;
         let counted = self.stoppable(&mut connection, "counting rows", async |connection| {
-            counting::before(connection, &schema).await
+            row_counters::before(connection, &schema).await
         });
         let counted = counted.await;
         connection.close().await?;
@@ -171,7 +172,7 @@ impl Work {
             Err(message) => return Ok(TaskResult::BackupUnproven(message)),
         };
         let mut connection = self.engine.target.connect(SessionLimits::default()).await?;
-        let afterwards = counting::after(&mut connection, &self.schema()?).await;
+        let afterwards = row_counters::after(&mut connection, &self.schema()?).await;
         connection.close().await?;
         let afterwards = afterwards.map_err(|error| error.while_doing("counting rows after the backup"))?;
         Ok(match compare(&baseline, &afterwards, &summary) {

@@ -46,6 +46,7 @@ mod quarantine;
 mod quarantine_counts;
 pub mod report;
 mod restore;
+pub mod row_counters;
 mod row_operations;
 mod row_session;
 mod row_shape;

@@ -1,13 +1,48 @@
-//! Row counts before and after a backup, as `backup_check` compares them.
+//! Row counts before a backup, and the server's own counters of inserted and deleted rows before and after it.
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
-use crate::mysql::{Cause, Connection, Error};
+use super::connection::{Connection, sql};
+use super::error::{Cause, Error};
 use crate::plan::Identifier;
 
-use super::backup_check::{Afterwards, Baseline, TableCount};
+/// Counts of one table at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCount {
+    /// Rows (`COUNT(*)`).
+    pub rows: u64,
+    /// Rows inserted since the server's start, as counted before `rows`.
+    pub inserted: u64,
+    /// Rows deleted since the server's start, as counted before `rows`.
+    pub deleted: u64,
+}
+
+/// What was counted before the backup.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The server; its counters begin anew when it restarts.
+    pub server_uuid: String,
+    /// `Uptime` in seconds, to notice a restart.
+    pub uptime: u64,
+    /// Tables by name.
+    pub tables: BTreeMap<String, TableCount>,
+}
+
+/// The server's counters after the backup.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Afterwards {
+    /// The server.
+    pub server_uuid: String,
+    /// `Uptime` in seconds.
+    pub uptime: u64,
+    /// Rows inserted and deleted by table.
+    pub tables: BTreeMap<String, (u64, u64)>,
+    /// Child and parent of every key whose deletions the server does not count at the child: CASCADE.
+    pub cascades: Vec<(String, String)>,
+}
 
 /// Counts every table of the schema. Each is opened first, so that the server counts for it from then on.
 ///
@@ -24,8 +59,7 @@ pub async fn before(connection: &mut Connection, schema: &Identifier) -> Result<
     for name in names {
         let Some(&(inserted, deleted)) = counters.get(name.as_str()) else { return Err(uncounted(&name)) };
         let statement = format!("SELECT COUNT(*) FROM {}.{}", schema.quoted(), name.quoted());
-        let rows: i64 =
-            sqlx::query(crate::mysql::connection::sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?;
+        let rows: i64 = sqlx::query(sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?;
         counted
             .insert(name.as_str().to_owned(), TableCount { rows: u64::try_from(rows).unwrap_or(0), inserted, deleted });
     }
