@@ -25,5 +25,6 @@ pub mod runtime;
 mod taken_back;
 pub mod target;
 pub mod tasks;
+pub mod watched;
 pub mod windows;
 pub mod work;

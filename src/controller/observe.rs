@@ -48,6 +48,7 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
     // After the end only a purge still needs anything.
     let purge = next_request(migration).is_some_and(|request| request.action == SteeringAction::Purge);
     if (over && !purge) || migration.metadata.deletion_timestamp.is_some() {
+        context.tasks.rest(&uid);
         return Ok(observed);
     }
     match named_objects(context, migration, &namespace).await? {

@@ -16,6 +16,7 @@ use super::context::{Context, PassError, asking};
 use super::decide::decide;
 use super::observe::observe;
 use super::observed::TaskState;
+use super::watched::Watched;
 use super::{events, execute, project};
 
 const PASS_LIMIT: Duration = Duration::from_secs(60);
@@ -28,14 +29,14 @@ const LEAST_PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When the API server does not answer or refuses.
-pub async fn reconcile(cached: Arc<SchemaMigration>, context: Arc<Context>) -> Result<Action, PassError> {
-    tokio::time::timeout(PASS_LIMIT, Box::pin(pass(&cached, &context)))
+pub async fn reconcile(seen: Arc<Watched>, context: Arc<Context>) -> Result<Action, PassError> {
+    tokio::time::timeout(PASS_LIMIT, Box::pin(pass(&seen, &context)))
         .await
         .unwrap_or_else(|_| Err(PassError::Timeout(PASS_LIMIT.as_secs())))
 }
 
 /// When to try again after an error.
-pub fn on_error(migration: Arc<SchemaMigration>, error: &PassError, _: Arc<Context>) -> Action {
+pub fn on_error(migration: Arc<Watched>, error: &PassError, _: Arc<Context>) -> Action {
     tracing::warn!(
         migration = migration.name_any(),
         namespace = migration.namespace(),
@@ -59,13 +60,13 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn pass(cached: &SchemaMigration, context: &Arc<Context>) -> Result<Action, PassError> {
-    let namespace = cached.namespace().unwrap_or_default();
+async fn pass(seen: &Watched, context: &Arc<Context>) -> Result<Action, PassError> {
+    let namespace = seen.namespace().unwrap_or_default();
     let api: Api<SchemaMigration> = Api::namespaced(context.client.clone(), &namespace);
     // Read anew: a decision on an old status would do a step twice.
-    let found = api.get_opt(&cached.name_any()).await.map_err(asking("reading the SchemaMigration"))?;
+    let found = api.get_opt(&seen.name_any()).await.map_err(asking("reading the SchemaMigration"))?;
     let uid = found.as_ref().and_then(|migration| migration.metadata.uid.as_deref());
-    context.tasks.abandon(&cached.name_any(), Some(&namespace), uid);
+    context.tasks.abandon(&seen.name_any(), Some(&namespace), uid);
     let Some(migration) = found else { return Ok(Action::await_change()) };
     if !context.leads.load(Ordering::SeqCst) {
         return Ok(Action::await_change());

@@ -9,7 +9,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::api::ListParams;
 use kube::runtime::controller::Config;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Controller, watcher};
+use kube::runtime::{Controller, WatchStreamExt as _, reflector, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use kube_lease_manager::LeaseManagerBuilder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,11 +22,14 @@ use super::context::{Context, Flags};
 use super::health::{self, NotReady};
 use super::reconcile::{on_error, reconcile};
 use super::tasks::Tasks;
+use super::watched::Watched;
 
 const LEASE_SECONDS: u64 = 15;
 const LEASE_GRACE_SECONDS: u64 = 5;
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(20);
 const LOOK_FOR_DEFINITIONS: Duration = Duration::from_secs(5);
+/// Migrations that one answer of the API server may hold: it is in memory as a whole.
+const PAGE: u32 = 25;
 /// Passes begun in quick succession for one migration become one.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
@@ -199,19 +202,21 @@ async fn one_controller(
     stop: CancellationToken,
 ) {
     let client = context.client.clone();
-    let migrations: Api<SchemaMigration> = scoped(&client, namespace.as_deref());
+    let migrations: Api<Watched> = scoped(&client, namespace.as_deref());
     let jobs: Api<Job> = scoped(&client, namespace.as_deref());
     let approvals: Api<MigrationApproval> = scoped(&client, namespace.as_deref());
     let ours = watcher::Config::default().labels("app.kubernetes.io/managed-by=holdfast");
     let held = context.clone();
-    Controller::new(migrations, watcher::Config::default())
+    let (reader, writer) = reflector::store();
+    let seen = reflector(writer, watcher(migrations, watcher::Config::default().page_size(PAGE))).applied_objects();
+    Controller::for_stream(seen, reader)
         .with_config(Config::default().concurrency(context.flags.concurrency).debounce(DEBOUNCE))
         .owns(jobs, ours)
         .watches(approvals, watcher::Config::default(), |approval: MigrationApproval| {
             let namespace = approval.namespace().unwrap_or_default();
             Some(ObjectRef::new(&approval.spec.migration_ref.name).within(&namespace))
         })
-        .reconcile_on(calls)
+        .reconcile_on(calls.map(|migration| migration.into_kind_unchecked(())))
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile, on_error, context)
         .for_each(|result| {

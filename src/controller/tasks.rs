@@ -53,6 +53,12 @@ struct Entry {
     plan: Option<Arc<Plan>>,
 }
 
+impl Entry {
+    fn has_session(&self) -> bool {
+        self.session.try_lock().map_or(true, |session| session.is_some())
+    }
+}
+
 /// All tasks of this process.
 pub struct Tasks {
     entries: Mutex<HashMap<String, Entry>>,
@@ -104,7 +110,7 @@ impl Tasks {
     /// Whether a session is held; while a task uses it, it is.
     #[must_use]
     pub fn has_session(&self, uid: &str) -> bool {
-        self.session(uid).try_lock().map_or(true, |session| session.is_some())
+        lock(&self.entries).get(uid).is_some_and(Entry::has_session)
     }
 
     /// The plan of that digest, if it was read before.
@@ -227,6 +233,16 @@ impl Tasks {
         }
     }
 
+    /// Forgets what is remembered of a migration that is over: its plan, and all else unless something is still held for it.
+    pub fn rest(&self, uid: &str) {
+        let mut entries = lock(&self.entries);
+        let Some(entry) = entries.get_mut(uid) else { return };
+        entry.plan = None;
+        if entry.slot.is_none() && !entry.has_session() {
+            entries.remove(uid);
+        }
+    }
+
     /// Forgets a migration whose task has ended.
     pub fn remove(&self, uid: &str) {
         lock(&self.entries).remove(uid);
@@ -311,5 +327,22 @@ mod tests {
         tasks.abandon("first", Some("shop"), None);
         assert!(new.check().is_err());
         assert!(matches!(tasks.state("other"), TaskState::Running(..)));
+    }
+
+    #[tokio::test]
+    async fn of_a_migration_that_is_over_nothing_is_remembered_unless_something_is_held_for_it() {
+        let (tasks, _woken) = Tasks::new();
+        let entries = || lock(&tasks.entries).len();
+        assert!(!tasks.has_session("over") && entries() == 0, "looking leaves nothing behind");
+        tasks.note_trouble("over", Timestamp::now());
+        tasks.rest("over");
+        assert_eq!(entries(), 0);
+        let of = ObjectRef::<SchemaMigration>::new("busy").within("shop");
+        tasks.start("busy", of, Task::Preflight, |_, stop| async move {
+            stop.0.cancelled().await;
+            Err(Error::new(Cause::Stopped, "stopped"))
+        });
+        tasks.rest("busy");
+        assert!(matches!(tasks.state("busy"), TaskState::Running(..)));
     }
 }
