@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::conditions::{ConditionStatus, ConditionWriter, find, shortened};
+use crate::api::conditions::{ConditionStatus, ConditionWriter, find, is_true, shortened};
 use crate::api::gates::OnFailure;
 use crate::api::status::{
     BackupStatus, GateState, JobPurpose, Phase, PhaseStatus, RollbackStatus, SchemaMigrationStatus, StageState,
@@ -45,7 +45,9 @@ pub fn project(
         };
     }
     let fresh = status.conditions.is_empty();
-    if decision.verdict != Verdict::Unchanged || fresh {
+    // What may change after an end that only a token reopens makes no work, and is observed all the same.
+    let settled = status.started_at.is_some() && is_true(&status.conditions, ConditionType::Finished);
+    if decision.verdict != Verdict::Unchanged || fresh || settled {
         status.observed_generation = generation;
     }
     for gate in &decision.gates {
@@ -201,7 +203,7 @@ fn failed_in(
     now: Timestamp,
 ) {
     if let Some(condition) = phase.condition()
-        && !crate::api::conditions::is_true(&status.conditions, condition)
+        && !is_true(&status.conditions, condition)
     {
         let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
         writer.set(condition, ConditionStatus::False, reason, message);
@@ -217,7 +219,7 @@ fn begin_again(status: &mut SchemaMigrationStatus, phase: Phase) {
 
 /// The catalogue is as plan and journal say, after it had not been.
 fn not_drifted(status: &mut SchemaMigrationStatus, generation: i64, now: Timestamp) {
-    if crate::api::conditions::is_true(&status.conditions, ConditionType::Drifted) {
+    if is_true(&status.conditions, ConditionType::Drifted) {
         let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
         writer.set(
             ConditionType::Drifted,
@@ -248,8 +250,7 @@ fn active(
     begin_phase(status, phase, now);
     status.finished_at = None;
     status.message = Some(shortened(message.to_owned(), MAX_TEXT));
-    let done =
-        phase.condition().is_some_and(|condition| crate::api::conditions::is_true(&status.conditions, condition));
+    let done = phase.condition().is_some_and(|condition| is_true(&status.conditions, condition));
     let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
     writer.set(ConditionType::Ready, ConditionStatus::Unknown, reason, message);
     writer.set(ConditionType::Succeeded, ConditionStatus::Unknown, Reason::Progressing, "not finished");
