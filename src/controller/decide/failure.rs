@@ -52,6 +52,10 @@ impl Case<'_> {
                 self.drifted(phase, Reason::DriftDetected, &error.message)
             }
             Cause::ServerChanged => self.drifted(phase, Reason::ServerChanged, &error.message),
+            // Of what another version wrote, this one can neither carry anything on nor take it back.
+            Cause::UnknownFormat if self.status.started_at.is_some() && self.status.rollback.is_none() => {
+                self.without_a_limit(Verdict::Waiting(phase, reason(error.cause), error.message.clone()))
+            }
             Cause::ReplicaNotListed => {
                 self.without_a_limit(Verdict::Waiting(phase, reason(error.cause), error.message.clone()))
             }

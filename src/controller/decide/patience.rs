@@ -46,8 +46,10 @@ impl Case<'_> {
     pub(super) fn tells_trouble(&self, phase: Phase) -> bool {
         let reason =
             find(&self.status.conditions, ConditionType::Reconciling).and_then(|each| Reason::from_name(&each.reason));
-        let without_a_limit =
-            matches!(reason, Some(Reason::DriftDetected | Reason::ServerChanged | Reason::ReplicaNotListed));
+        let without_a_limit = matches!(
+            reason,
+            Some(Reason::DriftDetected | Reason::ServerChanged | Reason::ReplicaNotListed | Reason::UnknownPlanFormat)
+        );
         let told = self.status.retrying.is_some() || without_a_limit;
         self.is_troubled() && told && self.status.phase == Some(phase)
     }

@@ -37,6 +37,18 @@ fn drift_that_was_held_leaves_the_patience_for_other_trouble_whole() {
 }
 
 #[test]
+fn what_another_version_wrote_holds_without_a_limit_and_without_a_rollback() {
+    let mut world = World::new(|_| {});
+    world.failures = vec![(STAGE, Cause::UnknownFormat, true)];
+    for _ in 0..20 {
+        assert_eq!(world.settle(), Reason::UnknownPlanFormat);
+    }
+    assert!(!world.begun.contains(&Task::Undo));
+    world.failures.clear();
+    assert_eq!(world.run(&[]), Reason::Complete);
+}
+
+#[test]
 fn a_person_takes_back_what_drifted() {
     let mut world = World::new(|_| {});
     world.failures = vec![(STAGE, Cause::Drifted, true)];
