@@ -11,6 +11,7 @@ use kube::api::PostParams;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use crate::api::{FIELD_MANAGER, Reason, SchemaMigration};
+use crate::plan::digest::plan_digest;
 use crate::plan::model::PLAN_FORMAT;
 use crate::plan::{Plan, render, script};
 
@@ -113,8 +114,15 @@ fn parse(text: &str, digest: &str) -> Result<Plan, (Reason, String)> {
         return Err((Reason::UnknownPlanFormat, message));
     }
     let plan: Plan = serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
-    if plan.digest != digest {
-        return Err((Reason::DriftDetected, format!("the stored plan has the digest {}, not {digest}", plan.digest)));
+    // The digest that a plan bears could have been copied: what was approved is its content.
+    let computed = plan_digest(&plan).map_err(|error| unreadable(error.to_string()))?;
+    if plan.digest != digest || computed != digest {
+        let message = format!(
+            "the stored plan says {} and its content has the digest {computed}, where {digest} was planned: it was changed, or made by \
+             another version",
+            plan.digest
+        );
+        return Err((Reason::DriftDetected, message));
     }
     Ok(plan)
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use holdfast::api::SchemaMigration;
+use holdfast::api::{Reason, SchemaMigration};
 use holdfast::controller::plan_store;
 use holdfast::plan::catalogue::{Flavour, Server, Version};
+use holdfast::plan::digest::plan_digest;
 use holdfast::plan::model::{Action, Estimate, LockClass, Operation, PLAN_FORMAT, Plan, Section, StagePlan};
 use holdfast::plan::{Identifier, TableName};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -58,10 +59,11 @@ async fn a_stored_plan_reads_well_and_comes_back_as_it_was() {
     let migrations: Api<SchemaMigration> = Api::namespaced(cluster.admin.clone(), &cluster.namespace);
     let migration = migrations.get("minimal").await.unwrap();
     let maps: Api<ConfigMap> = Api::namespaced(cluster.admin.clone(), &cluster.namespace);
-    let small = plan("sha256:0123456789abcdef0", "CREATE TABLE `bookmarks`".to_owned());
+    let small = plan("", "CREATE TABLE `bookmarks`".to_owned());
     // Definitions of two million bytes need three objects.
-    let large = plan("sha256:fedcba98765432100", "ü".repeat(1_000_000));
-    for (plan, objects) in [(small, 1), (large, 3)] {
+    let large = plan("", "ü".repeat(1_000_000));
+    for (mut plan, objects) in [(small, 1), (large, 3)] {
+        plan.digest = plan_digest(&plan).unwrap();
         let stored = plan_store::store(&cluster.admin, &migration, &plan).await.unwrap();
         assert_eq!(stored.len(), objects);
         assert_eq!(plan_store::store(&cluster.admin, &migration, &plan).await.unwrap(), stored, "twice does no harm");
@@ -77,4 +79,12 @@ async fn a_stored_plan_reads_well_and_comes_back_as_it_was() {
         let part = plan_store::load(&cluster.admin, &cluster.namespace, &plan.digest, first).await.unwrap();
         assert!(part.is_err(), "a part is no plan");
     }
+    // Other content under the digest that was approved.
+    let mut other = plan("sha256:0123456789abcdef0", "CREATE TABLE `bookmarks`".to_owned());
+    other.operations[0].forward = Some("DROP TABLE `shop`.`bookmarks`".to_owned());
+    let stored = plan_store::store(&cluster.admin, &migration, &other).await.unwrap();
+    let read = plan_store::load(&cluster.admin, &cluster.namespace, &other.digest, &stored).await.unwrap();
+    let (reason, message) = read.unwrap_err();
+    assert_eq!(reason, Reason::DriftDetected);
+    assert!(message.contains("its content has the digest sha256:"), "{message}");
 }
