@@ -41,7 +41,7 @@ test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 i
 		tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test mysql; done
 
 .PHONY: test-all
-test-all: test test-matrix ## Run all tests, the engine's on every kind of server, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
+test-all: test test-matrix test-oldest ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
 	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
 	HOLDFAST_CRASH_ALL=1 tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
@@ -66,14 +66,32 @@ test-mysql: ## Run the tests of the engine on a throw-away MySQL
 test-api: ## Run the tests of the resources and admission policies on a throw-away API server
 	tests/cluster/api-server.sh run -- cargo test --locked --test api
 
+.PHONY: test-controller
+test-controller: ## Run the tests of the operator's process on a throw-away API server and MySQL
+	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --test controller
+
+.PHONY: upgrade-fixture
+upgrade-fixture: ## Write down what this build's operator leaves when it is killed in the middle of a rollout (tests/controller/upgrades)
+	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --test controller -- --ignored --nocapture write_the_fixture
+
+.PHONY: test-oldest
+test-oldest: ## Run the tests of the resources and of the operator's process on the oldest Kubernetes that the chart states
+	cargo test --locked --test api --test controller --no-run
+	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run --oldest -- cargo test --locked --no-fail-fast --test api --test controller
+
 .PHONY: test-e2e
 test-e2e: ## Run the end-to-end tests on the local cluster, which is started for them unless it is up (TEST=NAME for some)
 	tests/e2e/run.sh $(TEST)
 
 .PHONY: bench
-bench: ## Measure figures on a throw-away MySQL: a table, and target/bench/report.json
+bench: ## Measure figures on a throw-away MySQL and API server: a table, and target/bench/report.json
 	cargo bench --locked --bench figures --no-run
-	tests/cluster/mysqld.sh run -- cargo bench --locked --bench figures
+	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo bench --locked --bench figures
+
+.PHONY: bench-controller
+bench-controller: ## Measure only what the operator costs with 1,000 migrations
+	cargo bench --locked --bench figures --no-run
+	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo bench --locked --bench figures -- controller
 
 .PHONY: crds
 crds: ## Generate the custom resource definitions into crds/ and their chart

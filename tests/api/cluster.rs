@@ -1,24 +1,19 @@
 //! The API server that is tested: the definitions and the policies installed, a namespace for each test, and users.
 
-use std::{env, fs, path::Path, process::Command, sync::LazyLock, time::Duration};
+use std::{fs, sync::LazyLock};
 
-use holdfast::api::crd;
-use k8s_openapi::{
-    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Api, Client, Config, ResourceExt,
+    Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
     core::{GroupVersionKind, Status},
 };
 use serde_json::Value;
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::sync::OnceCell;
 
-/// Longest wait for the API server to take notice of something.
-const DEADLINE: Duration = Duration::from_secs(60);
-/// Time between two looks.
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) use crate::server::{client, eventually, root};
+use crate::server::{helm, install_definitions};
+
 /// Namespaces with this label, and this run as its value, are subject to the policies under test; others are not, so that
 /// tests do not disturb each other or an operator that is installed in the same cluster.
 const POLICED: &str = "holdfast.dev/test-policed";
@@ -87,42 +82,11 @@ impl Cluster {
     }
 }
 
-/// A client, of the administrator or of a user that the administrator impersonates.
-pub(crate) async fn client(user: Option<&str>) -> Client {
-    let path = env::var("HOLDFAST_TEST_KUBECONFIG").unwrap_or_else(|_| {
-        panic!(
-            "HOLDFAST_TEST_KUBECONFIG is not set: these tests need the kubeconfig of an API server's administrator. `make test-api` \
-             starts one; tests/cluster/api-server.sh run -- COMMAND starts one for any command"
-        )
-    });
-    let kubeconfig = Kubeconfig::read_from(&path).unwrap_or_else(|error| panic!("{path} cannot be read: {error}"));
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .unwrap_or_else(|error| panic!("{path} is no usable kubeconfig: {error}"));
-    if let Some(user) = user {
-        config.headers.push(("impersonate-user".parse().unwrap(), user.parse().unwrap()));
-        config.headers.push(("impersonate-group".parse().unwrap(), "system:authenticated".parse().unwrap()));
-    }
-    Client::try_from(config).unwrap()
-}
-
 /// What the API server answered instead of doing what was asked.
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, kube::Error>) -> Box<Status> {
     match result {
         Err(kube::Error::Api(status)) => status,
         other => panic!("expected a refusal of the API server, got {other:?}"),
-    }
-}
-
-/// Looks until something is so, and fails with what it waited for.
-pub(crate) async fn eventually<F: Future<Output = Result<(), String>>>(what: &str, look: impl Fn() -> F) {
-    let begun = Instant::now();
-    loop {
-        match look().await {
-            Ok(()) => return,
-            Err(seen) => assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}, last seen: {seen}"),
-        }
-        tokio::time::sleep(INTERVAL).await;
     }
 }
 
@@ -135,10 +99,6 @@ pub(crate) fn object(manifest: &str) -> DynamicObject {
 pub(crate) fn manifest(path: &str) -> String {
     let path = root().join("tests/api/manifests").join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn resource(client: Client, namespace: &str, kind: &str) -> Api<DynamicObject> {
@@ -163,28 +123,6 @@ async fn install(admin: Client) {
         }
     }
     crate::users::wait_for_policies(&admin).await;
-}
-
-/// Installs the chart of the definitions as the guide does, so that an installation that is there already is brought up to date.
-async fn install_definitions(admin: &Client) {
-    let chart = root().join("charts/holdfast-crds");
-    let chart = chart.to_str().unwrap();
-    helm(&["upgrade", "--install", "holdfast-crds", chart, "--namespace", "holdfast-system", "--create-namespace"]);
-    let api: Api<CustomResourceDefinition> = Api::all(admin.clone());
-    let definitions = crd::definitions().unwrap();
-    for definition in &definitions {
-        let (api, name) = (&api, definition.name_any());
-        let name = name.as_str();
-        eventually(&format!("{name} to be established"), async || {
-            let conditions =
-                api.get(name).await.map_err(|error| error.to_string())?.status.and_then(|status| status.conditions);
-            match conditions.iter().flatten().find(|condition| condition.type_ == "Established") {
-                Some(condition) if condition.status == "True" => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await;
-    }
 }
 
 /// The policies of the chart, for the namespaces of these tests only.
@@ -216,14 +154,4 @@ fn scope(document: &mut Value) {
     }
     document["metadata"]["name"] = Value::from(name);
     document["metadata"]["labels"][MANAGER] = Value::from("true");
-}
-
-fn helm(arguments: &[&str]) -> String {
-    let mut command = Command::new("helm");
-    command.args(arguments).env("KUBECONFIG", env::var_os("HOLDFAST_TEST_KUBECONFIG").unwrap_or_default());
-    let output = command.output().unwrap_or_else(|error| {
-        panic!("helm cannot be run: {error}. It must be on the PATH; tests/cluster/api-server.sh run -- COMMAND puts it there")
-    });
-    assert!(output.status.success(), "helm {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs a command beside a throw-away Kubernetes API server on loopback (etcd and kube-apiserver, no nodes), and leaves nothing behind.
 #
-#   api-server.sh run -- COMMAND...
+#   api-server.sh run [--oldest] -- COMMAND...
 #
-# COMMAND finds an administrator's kubeconfig in KUBECONFIG and HOLDFAST_TEST_KUBECONFIG, and kubectl and helm on its PATH.
+# COMMAND finds an administrator's kubeconfig in KUBECONFIG and HOLDFAST_TEST_KUBECONFIG, and kubectl, helm and kstatus on its PATH.
+# --oldest: the API server of the oldest Kubernetes that the chart states, instead of the one that the local cluster runs.
 set -euo pipefail
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$CLUSTER_DIR/lib/common.sh"
@@ -13,14 +14,26 @@ CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 START_LIMIT=60
 
-[[ ${1:-} == run && ${2:-} == -- && $# -ge 3 ]] || die "usage: api-server.sh run -- COMMAND..."
-shift 2
+USAGE="usage: api-server.sh run [--oldest] -- COMMAND..."
+[[ ${1:-} == run ]] || die "$USAGE"
+shift
+modules=(kubernetes helm kstatus)
+if [[ ${1:-} == --oldest ]]; then
+	# Before the others on the PATH: of this one only the API server is built.
+	modules=(kubernetes-oldest "${modules[@]}")
+	export HOLDFAST_TEST_OLDEST=yes
+	shift
+fi
+[[ ${1:-} == -- && $# -ge 2 ]] || die "$USAGE"
+shift
 
 lock_cache
 need_packages /usr/bin/openssl=openssl
-build_binaries kubernetes helm
+build_binaries "${modules[@]}"
 unlock_cache
-PATH=$(module_bin kubernetes):$(module_bin helm):$PATH
+for ((i = ${#modules[@]} - 1; i >= 0; i--)); do
+	PATH=$(module_bin "${modules[i]}"):$PATH
+done
 export PATH
 
 folder=$(mktemp -d)
@@ -91,7 +104,8 @@ ready_or_ended() { ! kill -0 "$server" || kubectl get --raw /readyz; }
 wait_until "$START_LIMIT" "the API server on 127.0.0.1:$port to be ready" "$folder/server.log" ready_or_ended
 kill -0 "$server" 2>/dev/null || die "the API server ended while it started: $(tail -n 3 "$folder/server.log")"
 
-"$@" &
+# With the caller's standard input, which what runs in the background has not by itself.
+"$@" <&0 &
 command=$!
 status=0
 wait "$command" || status=$?

@@ -3,30 +3,34 @@
 # A module's folder is named after everything that decides its content: go.mod, go.sum, the programs and the build flags.
 
 GO_SOURCES=$CLUSTER_DIR/go
-KUBERNETES_VERSION=$(awk 'NF > 1 && NF > 1 && $(NF-1) == "k8s.io/kubernetes" { print $NF; exit }' "$GO_SOURCES/kubernetes/go.mod")
-HELM_VERSION=$(awk 'NF > 1 && NF > 1 && $(NF-1) == "helm.sh/helm/v4" { print $NF; exit }' "$GO_SOURCES/helm/go.mod")
+# Those that a cluster needs; kubernetes-oldest and kstatus are for api-server.sh.
 MODULES=(containerd kubernetes coredns helm)
+
+# required MODULE PACKAGE: the version of PACKAGE that a module here requires.
+required() { awk -v package="$2" 'NF > 1 && $(NF-1) == package { print $NF; exit }' "$GO_SOURCES/$1/go.mod"; }
 
 # The packages that a module's tools.go names, plus the programs written here (folders beside it).
 module_packages() {
-	sed -n 's/^\t_ "\(.*\)"$/\1/p' "$GO_SOURCES/$1/tools.go"
+	[[ ! -e $GO_SOURCES/$1/tools.go ]] || sed -n 's/^\t_ "\(.*\)"$/\1/p' "$GO_SOURCES/$1/tools.go"
 	find "$GO_SOURCES/$1" -mindepth 2 -maxdepth 2 -name main.go -printf './%P\n' | sed 's,/main.go$,,' | sort
 }
 
 module_flags() {
-	local number=${KUBERNETES_VERSION#v} version
+	local version number package flags
 	case $1 in
-	kubernetes)
+	kubernetes*)
 		# Without these the server calls itself v0.0.0, and clients refuse what they think is too old.
-		version="-s -w"
+		version=$(required "$1" k8s.io/kubernetes)
+		number=${version#v}
+		flags="-s -w"
 		for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-			version+=" -X $package.gitVersion=$KUBERNETES_VERSION -X $package.gitMajor=${number%%.*}"
-			version+=" -X $package.gitMinor=$(cut -d. -f2 <<<"$number") -X $package.gitTreeState=clean"
+			flags+=" -X $package.gitVersion=$version -X $package.gitMajor=${number%%.*}"
+			flags+=" -X $package.gitMinor=$(cut -d. -f2 <<<"$number") -X $package.gitTreeState=clean"
 		done
-		printf '%s\n' -trimpath "-ldflags=$version"
+		printf '%s\n' -trimpath "-ldflags=$flags"
 		;;
 	containerd) printf '%s\n' -trimpath "-ldflags=-s -w" -tags=no_btrfs,no_devmapper,no_zfs ;;
-	helm) printf '%s\n' -trimpath "-ldflags=-s -w -X helm.sh/helm/v4/internal/version.version=$HELM_VERSION" ;;
+	helm) printf '%s\n' -trimpath "-ldflags=-s -w -X helm.sh/helm/v4/internal/version.version=$(required helm helm.sh/helm/v4)" ;;
 	*) printf '%s\n' -trimpath "-ldflags=-s -w" ;;
 	esac
 }

@@ -1,0 +1,25 @@
+//! The operator as the process that it is, on a real API server and a real MySQL. What a node would do for its Jobs is done here
+//! (`node.rs`), since there is none.
+//!
+//! It needs the kubeconfig of an administrator in HOLDFAST_TEST_KUBECONFIG, helm and kstatus on the PATH, and a MySQL in
+//! HOLDFAST_TEST_MYSQL: `make test-controller` starts both.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod at_rest;
+#[path = "../mysql/common.rs"]
+#[allow(dead_code)]
+mod common;
+mod fixture;
+mod health;
+mod kstatus;
+mod node;
+mod operator;
+mod own_server;
+mod place;
+#[path = "../mysql/served.rs"]
+#[allow(dead_code)]
+mod served;
+#[path = "../api/server.rs"]
+mod server;
+mod shutdown;
+mod upgrade;
