@@ -69,6 +69,8 @@ pub(crate) struct Journal {
     migration: String,
     epoch: u64,
     resumed: bool,
+    /// Whether it was complete when it was taken over: it stays so until something changes.
+    complete: bool,
     lender: Lender,
 }
 
@@ -87,8 +89,8 @@ pub(crate) fn table_in(location: &JournalLocation, schema: &Identifier, name: &s
 }
 
 impl Journal {
-    /// Opens the journal for a plan: creates its tables where they are missing, finds the unfinished migration of the same plan or
-    /// starts one, and takes it over by raising its epoch. The caller holds the fence.
+    /// Opens the journal for a plan: creates its tables where they are missing, finds the unfinished migration of the same plan, or one
+    /// that is complete and stands, or starts one, and takes it over by raising its epoch. The caller holds the fence.
     ///
     /// # Errors
     /// [`Cause::LockHeld`] when another migration of this schema is unfinished, [`Cause::UnknownFormat`] when the journal was
@@ -109,13 +111,21 @@ impl Journal {
             migration: String::new(),
             epoch: 0,
             resumed: false,
+            complete: false,
             lender: Lender::default(),
         };
-        within(SHORT_STATEMENT, "opening the journal", journal.take_over(plan, owner, connection)).await?;
+        let complete = journal.complete_and_standing(plan).await?;
+        within(SHORT_STATEMENT, "opening the journal", journal.take_over(plan, owner, complete, connection)).await?;
         Ok(journal)
     }
 
-    async fn take_over(&mut self, plan: &Plan, owner: &str, connection: &mut Connection) -> Result<(), Error> {
+    async fn take_over(
+        &mut self,
+        plan: &Plan,
+        owner: &str,
+        complete: Option<(String, u64)>,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
         let migrations = self.table("migrations")?.quoted();
         connection.run("START TRANSACTION").await?;
         let unfinished = sqlx::query(sql(format!(
@@ -156,6 +166,15 @@ impl Journal {
             .bind(&self.migration)
             .execute(connection.raw())
             .await?;
+        } else if let Some((id, epoch)) = complete {
+            (self.migration, self.epoch, self.resumed, self.complete) = (id, epoch + 1, true, true);
+            sqlx::query(sql(format!("UPDATE {migrations} SET epoch = ?, owner = ?, server_uuid = ? WHERE id = ?")))
+                .bind(self.epoch)
+                .bind(owner)
+                .bind(&self.server_uuid)
+                .bind(&self.migration)
+                .execute(connection.raw())
+                .await?;
         } else {
             self.epoch = 1;
             self.migration =
@@ -240,16 +259,15 @@ impl Journal {
         self.lender.close().await;
     }
 
-    /// Checks, inside the caller's transaction, that this migration is still ours, and keeps it ours until the transaction ends.
+    /// Checks, inside the caller's transaction, that this migration is still ours, and keeps it ours until the transaction ends. One that
+    /// is complete is at work again from here on: the caller is about to change something.
     ///
     /// # Errors
     /// [`Cause::FenceLost`] when another session took the migration over or ended it.
     pub(crate) async fn assert_epoch(&self, connection: &mut Connection) -> Result<(), Error> {
         let migrations = self.table("migrations")?.quoted();
-        let row = sqlx::query(sql(format!(
-            "SELECT epoch, state FROM {migrations} WHERE id = ? {}",
-            connection.dialect.lock_row_to_read()
-        )))
+        let lock = if self.complete { "FOR UPDATE" } else { connection.dialect.lock_row_to_read() };
+        let row = sqlx::query(sql(format!("SELECT epoch, state FROM {migrations} WHERE id = ? {lock}")))
         .bind(&self.migration)
         .fetch_optional(connection.raw())
         .await?;
@@ -259,6 +277,9 @@ impl Journal {
                 let (epoch, state): (u64, String) = (row.try_get(0)?, row.try_get(1)?);
                 if epoch == self.epoch && state == "Running" {
                     return Ok(());
+                }
+                if epoch == self.epoch && state == "Complete" && self.complete {
+                    return self.open_again(connection).await;
                 }
                 format!("is in state {state} and epoch {epoch}, this session holds epoch {}", self.epoch)
             }

@@ -136,7 +136,8 @@ impl Engine {
         Ok(holder)
     }
 
-    /// Takes the fence, opens the journal, and starts the plan's migration or takes an unfinished one of the same plan over.
+    /// Takes the fence, opens the journal, and starts the plan's migration or takes an unfinished one of the same plan over, or one that
+    /// is complete: it stays so unless something is changed.
     /// `owner` names the migration in messages to others.
     ///
     /// # Errors
@@ -153,19 +154,14 @@ impl Engine {
         let mut taken = Taken::take(&self.target, &schemas).await?;
         let journal = Journal::open(&self.target, &self.settings.journal, plan, owner, &mut taken.connection).await?;
         let fence = taken.watch(&schemas).await?;
-        let mut session = Session {
+        let session = Session {
             settings: self.settings.clone(),
             plan: plan.clone(),
             journal,
             fence,
             last_reading: LastReading::default(),
         };
-        let mut settled = Box::pin(session.settle()).await;
-        let drifted = matches!(&settled, Err(error) if error.cause == Cause::Drifted);
-        if drifted && !session.journal.resumed() && session.journal.take_over_complete(plan).await? {
-            settled = Box::pin(session.settle()).await;
-        }
-        match settled {
+        match Box::pin(session.settle()).await {
             Ok(()) => {
                 if session.journal.resumed() {
                     session.remove_work_tables().await;

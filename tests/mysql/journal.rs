@@ -233,3 +233,59 @@ async fn a_proven_migration_whose_end_nobody_was_told_is_taken_over_and_proven_a
     assert!(!session.resumed(), "what was taken back is begun from the start");
     session.finish(MigrationOutcome::RolledBack).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_complete_migration_that_is_taken_over_stays_complete_until_something_changes() {
+    let database = Database::fresh("stays_complete", PARENT_AND_CHILD).await;
+    let mut engine = database.engine();
+    engine.settings.max_retries = 10_000;
+    let plan = database.plan(vec![database.add_key("child", "parent", "fk_stays", OrphanPolicy::Delete)]).await;
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    run_section(&session, Section::Stage(0)).await.unwrap();
+    session.finish(MigrationOutcome::Complete).await.unwrap();
+    let migrations = format!("{}.migrations", database.journal.quoted());
+    let state = || async { database.text(&format!("SELECT state FROM {migrations}")).await.unwrap_or_default() };
+
+    // A session that goes before it proved anything, one whose proof is stopped, and one that looks once more at what is done.
+    let (progress, _reading) = Progress::new();
+    let stopped = Stop::default();
+    stopped.0.cancel();
+    for what in ["nothing", "a stopped proof", "a section"] {
+        let session = engine.begin("shop/first", &plan).await.unwrap();
+        match what {
+            "a stopped proof" => drop(session.prove(&progress, &stopped).await),
+            "a section" => drop(run_section(&session, Section::Stage(0)).await.unwrap()),
+            _ => {}
+        }
+        assert_eq!(state().await, "Complete", "after {what}");
+        session.release().await.unwrap();
+        assert_eq!(state().await, "Complete", "after {what}, given back");
+    }
+
+    // So nobody else has to wait for it, and whoever still holds it then has lost it.
+    let late = engine.begin("shop/first", &plan).await.unwrap();
+    database.run(&[&format!("UPDATE {migrations} SET epoch = epoch + 1")]).await;
+    assert_eq!(late.undo(&progress, &Stop::default()).await.unwrap_err().cause, Cause::FenceLost);
+    assert_eq!((state().await.as_str(), database.keys_named("fk_stays").await), ("Complete", 1));
+    late.release().await.unwrap();
+
+    // The first change says so before it is made: killed on its way back, it is not taken for complete.
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    let mut reader = database.application().await;
+    reader.run("BEGIN").await.unwrap();
+    reader.run("SELECT COUNT(*) FROM child").await.unwrap();
+    let stop = Stop::default();
+    let stopping = async {
+        eventually("the journal to say so", || async { state().await == "Running" }).await;
+        stop.0.cancel();
+    };
+    let (undone, ()) = futures::future::join(session.undo(&progress, &stop), stopping).await;
+    assert_eq!(undone.unwrap_err().cause, Cause::Stopped);
+    reader.run("COMMIT").await.unwrap();
+    assert_eq!(state().await, "Running");
+    session.release().await.unwrap();
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    session.undo(&progress, &Stop::default()).await.unwrap();
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+    assert_eq!(state().await, "RolledBack");
+}

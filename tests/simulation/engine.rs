@@ -23,6 +23,8 @@ pub(crate) struct Session {
     /// Place in the journal.
     pub(crate) migration: usize,
     pub(crate) epoch: u64,
+    /// Whether it was complete when it was taken over: it stays so until something changes.
+    pub(crate) complete: bool,
 }
 
 /// The next step of a task.
@@ -175,6 +177,17 @@ impl World {
             .rposition(|own| own.digest == plan.digest && matches!(own.ending, Ending::Running | Ending::Failed));
         let owner = run.name().to_owned();
         let Some(place) = own else {
+            let as_planned = plan.tables.values().all(|before| *before == plans::definition(&self.database.objects));
+            // Proven before, and whoever proved it could not tell anybody.
+            let last = (self.database.journal)
+                .iter()
+                .rposition(|last| last.digest == plan.digest && !last.entries.is_empty())
+                .filter(|last| !as_planned && self.database.journal[*last].ending == Ending::Complete);
+            if let Some(migration) = last {
+                let proven = &mut self.database.journal[migration];
+                (proven.epoch, proven.owner) = (proven.epoch + 1, owner);
+                return Ok(Session { connection, migration, epoch: proven.epoch, complete: true });
+            }
             let started = Migration {
                 owner,
                 digest: plan.digest.clone(),
@@ -184,19 +197,12 @@ impl World {
             };
             self.database.journal.push(started);
             let migration = self.database.journal.len() - 1;
-            if plan.tables.values().any(|before| *before != plans::definition(&self.database.objects)) {
+            if !as_planned {
                 self.database.journal[migration].ending = Ending::RolledBack;
-                // Proven before, and whoever proved it could not tell anybody.
-                let earlier = self.database.journal[..migration].iter().rposition(|other| other.digest == plan.digest);
-                if let Some(place) = earlier.filter(|place| self.database.journal[*place].ending == Ending::Complete) {
-                    let proven = &mut self.database.journal[place];
-                    (proven.epoch, proven.ending) = (proven.epoch + 1, Ending::Running);
-                    return Ok(Session { connection, migration: place, epoch: proven.epoch });
-                }
                 self.database.disconnect(connection);
                 return error(Cause::Drifted, "the catalogue is not what plan and journal say");
             }
-            return Ok(Session { connection, migration, epoch: 1 });
+            return Ok(Session { connection, migration, epoch: 1, complete: false });
         };
         let objects = self.database.objects.clone();
         let resumed = &mut self.database.journal[place];
@@ -209,16 +215,19 @@ impl World {
                 entry.standing = Standing::Done;
             }
         }
-        Ok(Session { connection, migration: place, epoch: resumed.epoch })
+        Ok(Session { connection, migration: place, epoch: resumed.epoch, complete: false })
     }
 
-    /// Whether the session may still write, as every transaction of the engine checks.
+    /// Whether the session may still write, as every transaction of the engine checks. What was complete is at work again then.
     pub(crate) fn write(&mut self, process: usize, run: &Run) -> Result<Session, Error> {
         self.reach(process)?;
         let Some(session) = run.session else { return error(Cause::FenceLost, "the fence was lost") };
-        let current = &self.database.journal[session.migration];
-        let ours = current.epoch == session.epoch && current.ending == Ending::Running;
         let held = self.database.fence == Some(session.connection);
+        let current = &mut self.database.journal[session.migration];
+        if held && session.complete && current.epoch == session.epoch && current.ending == Ending::Complete {
+            current.ending = Ending::Running;
+        }
+        let ours = current.epoch == session.epoch && current.ending == Ending::Running;
         if (!ours || !held) && self.defect != Some(Defect::LockIgnored) {
             return error(Cause::FenceLost, "the fence was lost: another session has taken over");
         }

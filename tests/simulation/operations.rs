@@ -13,12 +13,15 @@ use crate::world::World;
 impl World {
     /// Writes the intent of an operation down.
     pub(crate) fn announce(&mut self, process: usize, run: &mut Run, at: usize, id: &str) -> Result<(), Error> {
-        let session = self.write(process, run)?;
+        // What is done is only looked at.
+        self.reach(process)?;
+        let Some(session) = run.session else { return error(Cause::FenceLost, "the fence was lost") };
         if self.database.journal[session.migration].entry(id).is_some_and(|entry| entry.standing == Standing::Done) {
             run.done.push(id.to_owned());
             run.at = At::Operation(at + 1);
             return Ok(());
         }
+        let session = self.write(process, run)?;
         if let Some(until) = run.allowance.until {
             if self.now >= until {
                 return error(Cause::Stopped, "stopped at a safe point, because the window closes");
