@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use kube::Client;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::runtime::events::{Recorder, Reporter};
+use kube::{Api, Client};
 
 use crate::api::gates::GatedPhase;
 
@@ -69,6 +71,34 @@ impl Context {
         let recorder = Recorder::new(client.clone(), reporter);
         Self { client, flags, tasks, recorder, leads }
     }
+
+    /// Makes sure that this replica leads at this moment, which the API server is asked: a process that was paused or cut off learns
+    /// last that it leads no more. For the moment before something is done that cannot be taken back.
+    ///
+    /// # Errors
+    /// [`PassError::NotLeading`], or when the API server cannot be asked.
+    pub async fn check_leads(&self) -> Result<(), PassError> {
+        let (namespace, name) = (&self.flags.lease_namespace, &self.flags.lease_name);
+        let not_leading = |holder: String| PassError::NotLeading(format!("{namespace}/{name}"), holder);
+        if !self.leads.load(Ordering::SeqCst) {
+            return Err(not_leading("another replica".to_owned()));
+        }
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+        let lease = leases.get(name).await.map_err(asking(format!("reading the Lease {namespace}/{name}")))?;
+        let spec = lease.spec.unwrap_or_default();
+        if holds(&spec, &self.flags.identity, Timestamp::now()) {
+            return Ok(());
+        }
+        Err(not_leading(spec.holder_identity.unwrap_or_else(|| "nobody".to_owned())))
+    }
+}
+
+/// Whether a Lease is a replica's now. One that ran out may be taken by another one in this instant.
+fn holds(lease: &LeaseSpec, identity: &str, now: Timestamp) -> bool {
+    let Some(renewed) = &lease.renew_time else { return false };
+    let seconds = lease.lease_duration_seconds.unwrap_or(0);
+    let fresh = now.duration_since(renewed.0).as_secs() < i64::from(seconds);
+    fresh && lease.holder_identity.as_deref() == Some(identity)
 }
 
 /// What can go wrong in a pass; it is tried again.
@@ -80,6 +110,9 @@ pub enum PassError {
     /// Something that should be text or JSON is not.
     #[error("{0}")]
     Content(String),
+    /// Another replica leads.
+    #[error("the Lease {0} is held by {1} by now, so nothing is begun here")]
+    NotLeading(String, String),
     /// A pass that does not end is as bad as one that fails.
     #[error("the pass did not end within {0} s: the API server does not answer")]
     Timeout(u64),
@@ -89,4 +122,28 @@ pub enum PassError {
 pub fn asking(what: impl Into<String>) -> impl FnOnce(kube::Error) -> PassError {
     let what = what.into();
     move |error| PassError::Api(what, Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+    #[test]
+    fn a_lease_is_held_by_whom_it_names_until_it_runs_out() {
+        let renewed: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let lease = LeaseSpec {
+            holder_identity: Some("one".to_owned()),
+            renew_time: Some(MicroTime(renewed)),
+            lease_duration_seconds: Some(15),
+            ..LeaseSpec::default()
+        };
+        let after = |seconds: i64| renewed + jiff::SignedDuration::from_secs(seconds);
+        assert!(holds(&lease, "one", after(14)));
+        assert!(!holds(&lease, "one", after(15)), "it may be taken in this instant");
+        assert!(!holds(&lease, "two", after(1)));
+        assert!(!holds(&LeaseSpec { renew_time: None, ..lease.clone() }, "one", renewed));
+        assert!(!holds(&LeaseSpec { holder_identity: None, ..lease }, "one", renewed));
+    }
 }

@@ -209,6 +209,22 @@ pub enum Effect {
     Release,
 }
 
+impl Effect {
+    /// Whether it changes something beyond this process, so that only who leads may begin it.
+    #[must_use]
+    pub fn reaches_out(&self) -> bool {
+        match self {
+            Self::AddFinalizer | Self::StartTask(..) | Self::CreateJob(_) | Self::DeleteJob(_) | Self::Release => true,
+            Self::None
+            | Self::StopTask
+            | Self::ForgetTask(_)
+            | Self::NoteTrouble
+            | Self::NoteDrift
+            | Self::EndTrouble => false,
+        }
+    }
+}
+
 /// A Job to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobRequest {

@@ -1,4 +1,5 @@
-//! Carries out the one effect that was decided. Everything here may be done twice: names are fixed, and what exists is left alone.
+//! Carries out the one effect that was decided, if this replica still leads: between the decision and here it may have been paused.
+//! Everything here may be done twice: names are fixed, and what exists is left alone.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::PodTemplate;
@@ -18,13 +19,16 @@ use super::{job_view, jobs, work};
 /// Does it.
 ///
 /// # Errors
-/// When the API server refuses or does not answer; the next pass decides anew.
+/// When another replica leads by now, or the API server refuses or does not answer; the next pass decides anew.
 pub async fn execute(
     context: &std::sync::Arc<Context>,
     migration: &SchemaMigration,
     effect: &Effect,
 ) -> Result<(), PassError> {
     let uid = migration.metadata.uid.clone().unwrap_or_default();
+    if effect.reaches_out() {
+        context.check_leads().await?;
+    }
     match effect {
         Effect::None => {}
         Effect::AddFinalizer => {

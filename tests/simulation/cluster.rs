@@ -36,6 +36,8 @@ pub(crate) struct Job {
 pub(crate) enum Refused {
     Conflict,
     NotFound,
+    /// The Lease names another process.
+    NotLeading,
     /// No answer; it may have been done all the same.
     NoAnswer,
 }

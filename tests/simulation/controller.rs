@@ -220,6 +220,17 @@ impl World {
         effect: &Effect,
     ) -> Result<(), Broken> {
         let now = self.now;
+        if effect.reaches_out() && self.defect != Some(Defect::LeaseTrusted) {
+            self.call()?;
+            if self.holder != process {
+                self.tell(|| format!("process {process} finds that it does not lead any more"));
+                return Err(Refused::NotLeading.into());
+            }
+        }
+        if effect.reaches_out() && self.holder != process {
+            let text = format!("process {process} does not lead and begins {effect:?} for {}", NAMES[which]);
+            self.violated(text);
+        }
         match effect {
             Effect::None => {}
             Effect::AddFinalizer => {

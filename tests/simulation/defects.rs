@@ -1,4 +1,4 @@
-//! Ten ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
+//! Eleven ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
 //! what it is there to find: `property.rs` has a test for each.
 
 use std::borrow::Cow;
@@ -32,6 +32,8 @@ pub(crate) enum Defect {
     StaleTrusted,
     /// Each failure begins the patience anew.
     NoDeadline,
+    /// Whether this process still leads is not looked at just before an effect.
+    LeaseTrusted,
 }
 
 /// The resource as a broken `decide` sees it.

@@ -177,3 +177,8 @@ fn a_stale_observation_that_is_trusted_is_found() {
 fn a_deadline_that_is_never_reached_is_found() {
     found(Defect::NoDeadline, &["no end"]);
 }
+
+#[test]
+fn a_lease_that_is_not_looked_at_again_is_found() {
+    found(Defect::LeaseTrusted, &["does not lead"]);
+}
