@@ -25,7 +25,7 @@ use crate::plan::model::Action;
 use crate::plan::{Identifier, Plan};
 
 use super::backup_check::compare;
-use super::context::Context;
+use super::context::{Context, PassError};
 use super::observed::{JobView, Task, TaskResult};
 use super::{job_view, jobs, plan_store, reading, target};
 
@@ -220,6 +220,7 @@ impl Work {
                 format!("the schema {} is in the hands of another migration ({holder}): it is waited for", plan.schema);
             return Err(Error::new(Cause::LockHeld, message));
         }
+        self.engine.check_unfinished(&plan).await?;
         reading::check_replicas(self).await?;
         if let Some(drift) = reading::drift(self, &plan).await? {
             return Ok(TaskResult::Drifted(drift));
@@ -238,6 +239,8 @@ impl Work {
         let session = match held.take() {
             Some(session) => session,
             None => {
+                // Whoever leads by now may have taken the migration to its end.
+                self.context.check_leads().await.map_err(not_leading)?;
                 // Looked at before the journal there is touched, and once more on the connection that holds the fence.
                 let probe = self.engine.target.connect(SessionLimits::default()).await?;
                 self.same_server(&probe.server_uuid)?;
@@ -340,6 +343,12 @@ impl Work {
         tested.scenarios = signed(reports.len());
         Ok(TaskResult::Tested(tested))
     }
+}
+
+/// Nothing is begun while another replica leads, or while that cannot be told.
+fn not_leading(error: PassError) -> Error {
+    let cause = if matches!(error, PassError::NotLeading(..)) { Cause::Stopped } else { Cause::NotReady };
+    Error::new(cause, error.to_string())
 }
 
 /// Whether the server is the one that the status names; none is named after a person accepted another one.

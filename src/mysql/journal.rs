@@ -3,6 +3,7 @@
 //! checks the epoch, so that a controller that lost the fence can write nothing more.
 
 mod complete;
+pub(super) mod unfinished;
 
 use sqlx::Row;
 
@@ -128,31 +129,19 @@ impl Journal {
     ) -> Result<(), Error> {
         let migrations = self.table("migrations")?.quoted();
         connection.run("START TRANSACTION").await?;
-        let unfinished = sqlx::query(sql(format!(
-            "SELECT id, owner, plan_digest, epoch, state FROM {migrations} WHERE target_schema = ? AND \
-             (state = 'Running' OR (state = 'Failed' AND plan_digest = ?)) ORDER BY started_at FOR UPDATE"
+        if let Err(error) = self.settle_others(plan, connection).await {
+            connection.run("ROLLBACK").await?;
+            return Err(error);
+        }
+        let own = sqlx::query(sql(format!(
+            "SELECT id, epoch FROM {migrations} WHERE target_schema = ? AND plan_digest = ? AND state IN ('Running', 'Failed') \
+             ORDER BY started_at DESC LIMIT 1 FOR UPDATE"
         )))
         .bind(plan.schema.as_str())
         .bind(&plan.digest)
-        .fetch_all(connection.raw())
+        .fetch_optional(connection.raw())
         .await?;
-        let mut own = None;
-        for row in unfinished {
-            let (id, other, digest): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            if digest == plan.digest {
-                own = Some((id, row.try_get::<u64, _>(3)?));
-            } else {
-                connection.run("ROLLBACK").await?;
-                return Err(Error::new(
-                    Cause::LockHeld,
-                    format!(
-                        "migration {id} of {other} (plan {digest}) on schema {} is not finished: let it end, or roll it back, before \
-                         another one begins",
-                        plan.schema
-                    ),
-                ));
-            }
-        }
+        let own = own.map(|row| Ok::<_, Error>((row.try_get(0)?, row.try_get::<u64, _>(1)?))).transpose()?;
         if let Some((id, epoch)) = own {
             self.epoch = epoch + 1;
             self.migration = id;
@@ -268,9 +257,9 @@ impl Journal {
         let migrations = self.table("migrations")?.quoted();
         let lock = if self.complete { "FOR UPDATE" } else { connection.dialect.lock_row_to_read() };
         let row = sqlx::query(sql(format!("SELECT epoch, state FROM {migrations} WHERE id = ? {lock}")))
-        .bind(&self.migration)
-        .fetch_optional(connection.raw())
-        .await?;
+            .bind(&self.migration)
+            .fetch_optional(connection.raw())
+            .await?;
         let lost = match row {
             None => "is gone from the journal".to_owned(),
             Some(row) => {

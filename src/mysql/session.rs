@@ -12,7 +12,7 @@ use super::connection::{Connection, SessionLimits, Target};
 use super::error::{Cause, Error};
 use super::fence::{self, Fence, Taken};
 use super::goal::{Goal, Standing};
-use super::journal::{Journal, OperationState};
+use super::journal::{Journal, OperationState, unfinished};
 use super::lending::Lent;
 use super::observe::observe;
 use super::operations::Ran;
@@ -134,6 +134,16 @@ impl Engine {
         let holder = fence::holder(&mut connection, &fence::fence_name(schema)).await?;
         connection.close().await?;
         Ok(holder)
+    }
+
+    /// Looks whether an unfinished migration of another plan has changed something of the plan's schema; changes nothing.
+    ///
+    /// # Errors
+    /// [`Cause::LockHeld`] with the way to its end.
+    pub async fn check_unfinished(&self, plan: &Plan) -> Result<(), Error> {
+        let mut connection = self.target.connect(SessionLimits::default()).await?;
+        unfinished::check(&self.settings.journal, plan, &mut connection).await?;
+        connection.close().await
     }
 
     /// Takes the fence, opens the journal, and starts the plan's migration or takes an unfinished one of the same plan over, or one that

@@ -143,18 +143,57 @@ async fn a_table_that_changed_since_planning_is_drift_and_leaves_no_unfinished_m
 }
 
 #[tokio::test]
-async fn another_unfinished_migration_of_the_schema_is_named() {
+async fn another_unfinished_migration_of_the_schema_is_named_with_the_way_to_its_end() {
     let database = Database::fresh("unfinished", PARENT_AND_CHILD).await;
     let engine = database.engine();
     let one = database.plan(vec![database.add_column("child", "one")]).await;
     let other = database.plan(vec![database.add_column("child", "other")]).await;
+    engine.check_unfinished(&other).await.unwrap();
     let session = engine.begin("shop/first", &one).await.unwrap();
+    let entry = session.migration().to_owned();
+    run_section(&session, Section::FixTypes).await.unwrap();
     session.release().await.unwrap();
-    let error = engine.begin("shop/second", &other).await.unwrap_err();
-    assert_eq!(error.cause, Cause::LockHeld);
-    assert!(error.message.contains("shop/first"), "{error}");
-    engine.begin("shop/first", &one).await.unwrap().finish(MigrationOutcome::Complete).await.unwrap();
-    engine.begin("shop/second", &other).await.unwrap().release().await.unwrap();
+    engine.check_unfinished(&one).await.unwrap();
+    for error in
+        [engine.begin("shop/second", &other).await.unwrap_err(), engine.check_unfinished(&other).await.unwrap_err()]
+    {
+        assert_eq!(error.cause, Cause::LockHeld);
+        for part in ["shop/first", &entry, &one.content_digest, &one.digest, "1 operations stand"] {
+            assert!(error.message.contains(part), "{part:?} is not in {error}");
+        }
+        // The digests here are short ones.
+        assert!(error.message.len() < 800, "{} characters: {error}", error.message.len());
+    }
+
+    // What the message says works: the way back by hand.
+    let journal = database.journal.quoted();
+    let inverse = format!(
+        "SELECT inverse_statement FROM {journal}.`operations` WHERE migration = '{entry}' AND state <> 'Undone' ORDER BY sequence DESC"
+    );
+    let inverse = database.text(&inverse).await.unwrap();
+    let ended = format!("UPDATE {journal}.`migrations` SET state = 'RolledBack' WHERE id = '{entry}'");
+    database.run(&[&inverse, &ended]).await;
+    let other = database.plan(vec![database.add_column("child", "other")]).await;
+    engine.begin("shop/second", &other).await.unwrap().finish(MigrationOutcome::Complete).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unfinished_migration_of_which_nothing_stands_is_in_nobodys_way() {
+    let database = Database::fresh("nothing_stands", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let one = database.plan(vec![database.add_column("child", "one")]).await;
+    let other = database.plan(vec![database.add_column("child", "other")]).await;
+    let left = engine.begin("shop/first", &one).await.unwrap();
+    let entry = left.migration().to_owned();
+    left.release().await.unwrap();
+    engine.check_unfinished(&other).await.unwrap();
+    engine.begin("shop/second", &other).await.unwrap().finish(MigrationOutcome::RolledBack).await.unwrap();
+    let state = format!("SELECT state FROM {}.migrations WHERE id = '{entry}'", database.journal.quoted());
+    assert_eq!(database.text(&state).await.as_deref(), Some("RolledBack"));
+    // Whoever left it begins anew.
+    let session = engine.begin("shop/first", &one).await.unwrap();
+    assert!(!session.resumed() && session.migration() != entry);
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
 }
 
 #[tokio::test]

@@ -148,6 +148,9 @@ impl World {
 
     /// Takes the fence and opens the journal.
     fn begin(&mut self, process: usize, run: &Run) -> Result<Session, Error> {
+        if self.holder != process && self.defect != Some(Defect::LeaseTrusted) {
+            return error(Cause::Stopped, "another process leads, so nothing is begun");
+        }
         self.reach(process)?;
         let known = run.migration.status.as_ref().and_then(|status| status.server_uuid.clone());
         if known.is_some_and(|known| known != self.database.server) {
@@ -161,10 +164,8 @@ impl World {
             return error(Cause::LockHeld, "a schema change of an earlier session still runs on shop");
         }
         let plan = self.planned(run);
-        let other =
-            self.database.journal.iter().find(|other| other.ending == Ending::Running && other.digest != plan.digest);
-        if let Some(other) = other.filter(|_| !ignored) {
-            return error(Cause::LockHeld, format!("the migration of {} on shop is not finished", other.owner));
+        if !ignored {
+            self.settle_others(&plan)?;
         }
         let connection = self.database.connect();
         if !ignored || self.database.fence.is_none() {
@@ -216,6 +217,30 @@ impl World {
             }
         }
         Ok(Session { connection, migration: place, epoch: resumed.epoch, complete: false })
+    }
+
+    /// Another plan's migration that is not finished and of which something stands.
+    pub(crate) fn unfinished(&self, plan: &Plan) -> Result<(), Error> {
+        let standing = |other: &&Migration| {
+            other.ending == Ending::Running
+                && other.digest != plan.digest
+                && other.entries.iter().any(|entry| entry.standing != Standing::Undone)
+        };
+        match self.database.journal.iter().find(standing) {
+            Some(other) => error(Cause::LockHeld, format!("the migration of {} on shop is not finished", other.owner)),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends those of which nothing stands.
+    fn settle_others(&mut self, plan: &Plan) -> Result<(), Error> {
+        self.unfinished(plan)?;
+        for other in self.database.journal.iter_mut().filter(|other| other.digest != plan.digest) {
+            if other.ending == Ending::Running {
+                other.ending = Ending::RolledBack;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the session may still write, as every transaction of the engine checks. What was complete is at work again then.

@@ -139,11 +139,6 @@ impl World {
             Reason::InvalidSpec,
         ];
         let reason = self.reason(which);
-        // Another migration that nobody ends holds the schema, and windows keep the limit of that from being reached.
-        let locked = self.memories.locked_since[which];
-        if locked.is_some_and(|since| self.now.duration_since(since) > SignedDuration::from_hours(72)) {
-            return true;
-        }
         let for_ever = self.memories.for_ever
             && self.still[which] > 300
             && matches!(reason, Some(Reason::DependencyNotReady | Reason::DatabaseUnreachable))

@@ -31,8 +31,6 @@ pub(crate) struct Memories {
     pub(crate) dropped: BTreeSet<String>,
     /// Whether something is missing for ever.
     pub(crate) for_ever: bool,
-    /// Since when each migration has waited for nothing but a lock and windows.
-    pub(crate) locked_since: [Option<Timestamp>; 2],
     /// Requests that were answered: uid, action, token.
     answered: BTreeSet<(String, SteeringAction, String)>,
     /// What the Job of a name is for: uid of the migration, purpose, and how often it was made.
@@ -222,16 +220,6 @@ impl World {
         let fresh = SchemaMigrationStatus::default();
         let after = written.status.as_ref().unwrap_or(&fresh);
         let uid = written.metadata.uid.clone().unwrap_or_default();
-        if before.phase != after.phase {
-            self.memories.locked_since[which] = None;
-        }
-        let reason = find(&after.conditions, ConditionType::Ready).and_then(|ready| Reason::from_name(&ready.reason));
-        let locked = &mut self.memories.locked_since[which];
-        match reason {
-            Some(Reason::LockHeld) => _ = locked.get_or_insert(self.now),
-            Some(Reason::OutsideWindow | Reason::Progressing) => {}
-            _ => *locked = None,
-        }
         self.requests(&uid, before, after);
         self.jobs_written_down(&uid, before, after);
         if let Some(text) = self.contradicts(written, before, after) {

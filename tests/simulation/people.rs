@@ -7,7 +7,6 @@ use holdfast::api::{MigrationApproval, Reason};
 use holdfast::controller::observed::Policies;
 use serde_json::{Value, json};
 
-use crate::database::Ending;
 use crate::plans::NAMES;
 use crate::world::World;
 
@@ -162,27 +161,10 @@ impl World {
         self.wake(which);
     }
 
-    /// Ends what holds the schema and has no resource any more, as the message of the wait names it.
-    fn end_by_hand(&mut self, which: usize) {
-        self.tell(|| format!("somebody ends by hand what {} waits for", NAMES[which]));
-        self.memories.locked_since[which] = None;
-        let digest = self.digest(which);
-        for migration in self.database.journal.iter_mut().filter(|migration| migration.digest != digest) {
-            if migration.ending == Ending::Running {
-                migration.ending = Ending::Failed;
-            }
-        }
-        self.wake(which);
-    }
-
     /// Does what the message of a wait asks for; whether the wait is one that names something to do.
     pub(crate) fn answer(&mut self, which: usize, round: u32) -> bool {
         self.moment += 1;
         let Some(reason) = self.reason(which) else { return false };
-        if self.memories.locked_since[which].is_some() {
-            self.end_by_hand(which);
-            return true;
-        }
         match reason {
             Reason::ApprovalPending | Reason::ApprovalForAnotherPlan | Reason::MoreRowsThanApproved => {
                 let digest = self.digest(which);

@@ -47,6 +47,7 @@ impl World {
                 if !own && let Some(holder) = self.database.fence {
                     return error(Cause::LockHeld, format!("the schema shop is in the hands of connection {holder}"));
                 }
+                self.unfinished(&plan)?;
                 if self.database.server != plan.server.server_uuid {
                     return Ok(TaskResult::Drifted(format!("the server {} answers", self.database.server)));
                 }

@@ -131,8 +131,8 @@ impl Case<'_> {
                 Some(decision)
             }
             gates::Verdict::Closed(closed, reason, message) => {
-                let verdict = Verdict::Waiting(self.phase(), reason, message);
-                let mut decision = Decision::new(verdict).fact(Fact::TroubleOver);
+                let trouble = if reason == Reason::OutsideWindow { self.outside_hours() } else { Fact::TroubleOver };
+                let mut decision = Decision::new(Verdict::Waiting(self.phase(), reason, message)).fact(trouble);
                 decision.gates = closed;
                 Some(decision)
             }

@@ -22,6 +22,8 @@ pub(super) const PATIENCE_AFTER: Duration = Duration::from_secs(1800);
 pub(super) const PATIENCE_BACK: Duration = Duration::from_secs(24 * 3600);
 /// For another migration of the same schema.
 pub(super) const PATIENCE_FOR_THE_FENCE: Duration = Duration::from_secs(3600);
+/// The same, once a window closed meanwhile: in short ones an hour would never be over.
+pub(super) const PATIENCE_OVER_WINDOWS: Duration = Duration::from_secs(72 * 3600);
 /// After a restart the operator must have seen the trouble for as long as this itself: what was away together with it may be
 /// coming back just now.
 const SEEN_AT_LEAST: Duration = Duration::from_secs(20);
@@ -61,10 +63,35 @@ impl Case<'_> {
         (!is_there_again).then_some(retrying.since.0)
     }
 
+    /// What becomes of trouble while a window is closed: it is over, except that another migration holds the schema, which goes on.
+    pub(super) fn outside_hours(&self) -> Fact {
+        match self.status.retrying.as_ref().filter(|retrying| retrying.reason == Reason::LockHeld.as_str()) {
+            None => Fact::TroubleOver,
+            Some(retrying) => {
+                let since = retrying.since.0;
+                let until = since.checked_add(PATIENCE_OVER_WINDOWS).unwrap_or(Timestamp::MAX);
+                Fact::Retrying { reason: Reason::LockHeld, since, until }
+            }
+        }
+    }
+
     /// Trouble as the status keeps it; `None` once it was borne for too long.
     fn bear(&self, reason: Reason, patience: Duration) -> Option<Fact> {
-        let since = self.troubled_since().unwrap_or(self.now);
-        let until = since.checked_add(patience).unwrap_or(Timestamp::MAX);
+        let until = |since: Timestamp| since.checked_add(patience).unwrap_or(Timestamp::MAX);
+        let over_windows = self.status.retrying.as_ref().filter(|retrying| {
+            retrying.reason == Reason::LockHeld.as_str()
+                && between(retrying.since.0, retrying.until.0) == PATIENCE_OVER_WINDOWS
+                && self.troubled_since().is_some()
+        });
+        let (since, until) = match over_windows {
+            Some(kept) if reason == Reason::LockHeld => (kept.since.0, kept.until.0),
+            // Something else, which began after the window had opened again.
+            Some(_) => (self.now, until(self.now)),
+            None => {
+                let since = self.troubled_since().unwrap_or(self.now);
+                (since, until(since))
+            }
+        };
         let seen = self.observed.trouble.map_or(Duration::ZERO, |trouble| between(trouble.since, self.now));
         let over = self.now >= until && seen >= SEEN_AT_LEAST;
         (!over).then_some(Fact::Retrying { reason, since, until })

@@ -121,3 +121,51 @@ fn a_gate_before_a_stage_that_is_not_there_is_a_problem_of_the_spec() {
     assert_eq!(problems[0].0, "spec.gates[0].before.stage");
     assert!(problems[0].1.contains("users"), "{problems:?}");
 }
+
+/// Half an hour of every night.
+fn short(manifest: &mut serde_json::Value) {
+    manifest["spec"]["gates"] =
+        json!([{"before": {"phase": "CleanUp"}, "window": {"start": "02:00", "duration": "30m"}}]);
+}
+
+#[test]
+fn another_migration_is_not_waited_for_for_ever_in_windows_too_short_for_the_limit() {
+    let mut world = World::new(short);
+    world.failures = vec![(Task::CheckBeforeStart, Cause::LockHeld, true)];
+    let mut windows = 0;
+    while !world.finished() {
+        assert!(windows < 5, "no end: {:?}", world.status());
+        world.now = at(&format!("1970-01-{:02}T02:00:00Z", 13 + windows));
+        windows += 1;
+        for _ in 0..1000 {
+            world.pass();
+            let closed = world.reason(ConditionType::Ready) == Reason::OutsideWindow;
+            if closed || world.finished() {
+                break;
+            }
+        }
+        // Until what ran has stopped.
+        world.passes(5);
+    }
+    assert_eq!((world.reason(ConditionType::Finished), windows), (Reason::LockHeld, 4));
+    assert!(world.status().message.unwrap().contains("Nothing was changed"));
+    assert!(!world.changed_anything());
+}
+
+#[test]
+fn what_meets_a_migration_in_its_next_window_has_its_own_limit() {
+    let mut world = World::new(short);
+    world.now = at("1970-01-13T02:20:00Z");
+    world.failures = vec![(Task::CheckBeforeStart, Cause::LockHeld, true)];
+    assert_eq!(world.settle(), Reason::OutsideWindow);
+    let kept = world.status().retrying.unwrap();
+    assert_eq!(kept.until.0.duration_since(kept.since.0).as_hours(), 72, "it says so while the window is closed");
+    world.now = at("1970-01-14T02:00:00Z");
+    world.failures = vec![(Task::CheckBeforeStart, Cause::Unreachable, true)];
+    world.passes(10);
+    let retrying = world.status().retrying.unwrap();
+    assert_eq!(retrying.reason, "DatabaseUnreachable");
+    assert!(retrying.since.0 >= at("1970-01-14T02:00:00Z"), "{retrying:?}");
+    world.failures.clear();
+    assert_eq!(world.run(&[]), Reason::Complete);
+}
