@@ -83,6 +83,14 @@ test-oldest: ## Run the tests of the resources and of the operator's process on 
 test-e2e: ## Run the end-to-end tests on the local cluster, which is started for them unless it is up (TEST=NAME for some)
 	tests/e2e/run.sh $(TEST)
 
+.PHONY: faults
+faults: ## Try every fault in the middle of migrations on the local cluster, and write docs/faults.md (needs root)
+	tests/faults/run.sh --write
+
+.PHONY: test-faults
+test-faults: ## Try a few faults in the middle of migrations on the local cluster (needs root)
+	tests/faults/run.sh --spread
+
 .PHONY: bench
 bench: ## Measure figures on a throw-away MySQL and API server: a table, and target/bench/report.json
 	cargo bench --locked --bench figures --no-run
@@ -102,12 +110,12 @@ crds: ## Generate the custom resource definitions into crds/ and their chart
 lint: ## Check formatting and run clippy with warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
-	cargo clippy --locked --test e2e -- --deny warnings
+	cargo clippy --locked --test e2e --test faults -- --deny warnings
 	cargo clippy --locked --features failpoints --test rollout -- --deny warnings
 
 .PHONY: lint-shell
 lint-shell: ## Check the shell scripts (needs shellcheck)
-	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../demo/*.sh ../harness/*.sh
+	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../demo/*.sh ../faults/*.sh ../harness/*.sh
 
 .PHONY: audit
 audit: ## Check licences and sources of the dependencies (needs cargo-deny)
