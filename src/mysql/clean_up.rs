@@ -1,5 +1,5 @@
-//! Cleanup as a whole: removing a row can make orphans of its children under another key of the plan, so operations are repeated
-//! until none of them finds anything.
+//! Cleanup as a whole: removing a row can make orphans of its children under another key of the plan, and pointing a row elsewhere
+//! can make it a duplicate, so operations are repeated until none of them has left work to another.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,27 @@ use super::duplicates;
 use super::error::{Cause, Error};
 use super::ledger::Ledger;
 use super::orphans::{self, MAX_ROUNDS};
-use super::report::RowsReport;
+use super::report::{OperationReport, RowsReport};
 use super::row_session::{Isolation, open};
 use super::session::Work;
 use crate::plan::Operation;
 use crate::plan::identifier::TableName;
-use crate::plan::model::{Action, DuplicatePolicy, OrphanPolicy};
+use crate::plan::model::{Action, OrphanPolicy};
 
-/// Runs operations that remove rows, in their order, again and again until nothing is left to remove. Returns the report of each,
-/// by operation id. Policies that stop the migration are looked at before anything is removed.
+/// Runs operations again that others, which came after them, may have left work to, until nothing is left. `first` is what each did
+/// when it ran in its place. Returns the report of those that ran again, by operation id.
 ///
 /// # Errors
 /// As [`orphans::remove_orphans`] and [`duplicates::remove_duplicates`].
 pub(crate) async fn clean_to_fixpoint(
     work: &Work<'_>,
     operations: &[&Operation],
+    first: &[OperationReport],
 ) -> Result<BTreeMap<String, RowsReport>, Error> {
-    let mut pending = vec![true; operations.len()];
+    let mut pending = left_open(operations, first);
     let mut runs = vec![0_u64; operations.len()];
     let mut reports: BTreeMap<String, RowsReport> = BTreeMap::new();
-    let mut order: Vec<usize> = (0..operations.len()).collect();
-    order.sort_by_key(|&index| !stops(&operations[index].action));
-    while let Some(&index) = order.iter().find(|&&index| pending[index]) {
+    while let Some(index) = pending.iter().position(|pending| *pending) {
         let operation = operations[index];
         pending[index] = false;
         runs[index] += 1;
@@ -41,34 +40,38 @@ pub(crate) async fn clean_to_fixpoint(
                 ),
             ));
         }
-        let removed = match &operation.action {
-            Action::RemoveOrphans { .. } => orphans::remove(work, operation).await?,
-            Action::RemoveDuplicates { .. } => duplicates::remove(work, operation).await?,
+        let done = match &operation.action {
+            Action::RemoveOrphans { .. } => orphans::remove_orphans(work, operation).await?,
+            Action::RemoveDuplicates { .. } => duplicates::remove_duplicates(work, operation).await?,
             _ => return Err(Error::new(Cause::UnknownFormat, format!("operation {} removes no rows", operation.id))),
         };
         for (other, waits) in operations.iter().zip(&mut pending) {
-            *waits |= depends(&other.action, &removed.tables);
+            *waits |= leaves_work(&done, &other.action);
         }
-        let report = reports.entry(operation.id.clone()).or_default();
-        report.rows_removed += removed.report.rows_removed;
-        report.values_changed += removed.report.values_changed;
-        report.rounds += removed.report.rounds;
+        reports.entry(operation.id.clone()).or_default().add(&done);
     }
     Ok(reports)
 }
 
-/// Whether an operation only looks, and stops the migration when it finds something.
-fn stops(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::RemoveOrphans { policy: OrphanPolicy::Fail, .. }
-            | Action::RemoveDuplicates { policy: DuplicatePolicy::Fail, .. }
-    )
+/// The operations that a later one may have left work to. What one that was found done removed when it ran again, before an
+/// interruption, nobody wrote down: then all are looked at.
+fn left_open(operations: &[&Operation], first: &[OperationReport]) -> Vec<bool> {
+    let known = first.len() == operations.len() && first.iter().all(|report| !report.found_done);
+    let later = |place: usize| first.iter().skip(place + 1).filter_map(|report| report.rows.as_ref());
+    operations
+        .iter()
+        .enumerate()
+        .map(|(place, operation)| !known || later(place).any(|rows| leaves_work(rows, &operation.action)))
+        .collect()
 }
 
-/// Whether rows lost by these tables can give the operation something to do.
-fn depends(action: &Action, tables: &[TableName]) -> bool {
-    matches!(action, Action::RemoveOrphans { key, .. } if tables.contains(&key.parent))
+/// Whether what was done can give the operation something to do.
+fn leaves_work(done: &RowsReport, action: &Action) -> bool {
+    match action {
+        Action::RemoveOrphans { key, .. } => done.shrunk.contains(&key.parent),
+        Action::RemoveDuplicates { table, .. } => done.repointed.contains(table),
+        _ => false,
+    }
 }
 
 /// Refuses before anything is taken where the orphans alone exceed the approval. A row can be an orphan of several keys, so of
@@ -90,4 +93,87 @@ pub(crate) async fn check_allowance(work: &Work<'_>, operations: &[&Operation]) 
     }
     Ledger::read(work, &mut connection).await?.check(most.values().sum(), "cleanup")?;
     connection.close().await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::mysql::operations::settled;
+    use crate::plan::catalogue::{ForeignKey, ReferentialAction};
+    use crate::plan::identifier::Identifier;
+    use crate::plan::model::{DuplicatePolicy, Estimate, LockClass, Section};
+
+    fn name(text: &str) -> Identifier {
+        Identifier::new(text).unwrap()
+    }
+
+    fn table(text: &str) -> TableName {
+        TableName::new(name("shop"), name(text))
+    }
+
+    fn operation(id: &str, action: Action) -> Operation {
+        Operation {
+            id: id.to_owned(),
+            section: Section::CleanUp,
+            action,
+            forward: None,
+            inverse: None,
+            lock: LockClass::Batched,
+            estimate: Estimate::default(),
+            path: String::new(),
+        }
+    }
+
+    fn orphans_of(child: &str, parent: &str) -> Operation {
+        let key = ForeignKey {
+            name: name(&format!("fk_{child}_{parent}")),
+            child: table(child),
+            columns: vec![name("a")],
+            parent: table(parent),
+            parent_columns: vec![name("id")],
+            on_delete: ReferentialAction::NoAction,
+            on_update: ReferentialAction::NoAction,
+        };
+        operation(child, Action::RemoveOrphans { key, policy: OrphanPolicy::Delete })
+    }
+
+    fn duplicates_in(text: &str) -> Operation {
+        let action = Action::RemoveDuplicates {
+            table: table(text),
+            columns: vec![name("a")],
+            policy: DuplicatePolicy::KeepNewest,
+            order_by: name("id"),
+            dependents: Vec::new(),
+        };
+        operation(text, action)
+    }
+
+    fn report(shrunk: &[&str], repointed: &[&str]) -> OperationReport {
+        let tables = |names: &[&str]| names.iter().map(|name| table(name)).collect();
+        let rows = RowsReport { shrunk: tables(shrunk), repointed: tables(repointed), ..RowsReport::default() };
+        OperationReport { rows: Some(rows), found_done: false, ..settled("any") }
+    }
+
+    #[test]
+    fn only_what_a_later_operation_left_is_looked_at_again() {
+        let operations = [orphans_of("lines", "orders"), orphans_of("orders", "users"), duplicates_in("orders")];
+        let operations: Vec<&Operation> = operations.iter().collect();
+        let nothing = || report(&[], &[]);
+        assert_eq!(left_open(&operations, &[nothing(), nothing(), nothing()]), [false; 3]);
+        assert_eq!(left_open(&operations, &[nothing(), report(&["orders"], &[]), nothing()]), [true, false, false]);
+        // What came before it, it has seen itself.
+        assert_eq!(left_open(&operations, &[report(&["users"], &["orders"]), nothing(), nothing()]), [false; 3]);
+        assert_eq!(left_open(&operations, &[nothing(), nothing(), report(&["users"], &[])]), [false, true, false]);
+        let first = [duplicates_in("orders"), duplicates_in("users")];
+        let first: Vec<&Operation> = first.iter().collect();
+        assert_eq!(left_open(&first, &[nothing(), report(&[], &["orders"])]), [true, false]);
+    }
+
+    #[test]
+    fn after_an_interruption_everything_is_looked_at_again() {
+        let operations = [orphans_of("lines", "orders"), orphans_of("orders", "users")];
+        let operations: Vec<&Operation> = operations.iter().collect();
+        assert_eq!(left_open(&operations, &[settled("lines"), report(&[], &[])]), [true; 2]);
+    }
 }

@@ -12,7 +12,7 @@ use super::deadline::within;
 use super::dialect::Dialect;
 use super::error::{Cause, Error, code};
 use super::ledger::Ledger;
-use super::orphans::{MAX_ROUNDS, Removed, delete_batch, equal};
+use super::orphans::{MAX_ROUNDS, delete_batch, equal};
 use super::quarantine::{Kind, Quarantine, Reason, Tag, new_batch};
 use super::report::RowsReport;
 use super::row_session::{
@@ -50,24 +50,21 @@ struct Job<'a> {
 /// [`Cause::DuplicatesFound`] under the policy Fail, or when children cannot be pointed to the row that stays;
 /// [`Cause::ApprovalExceeded`] before more is taken than allowed.
 pub(crate) async fn remove_duplicates(work: &Work<'_>, operation: &Operation) -> Result<RowsReport, Error> {
-    Ok(remove(work, operation).await?.report)
-}
-
-/// As [`remove_duplicates`], with the tables that lost rows.
-pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Removed, Error> {
     let Action::RemoveDuplicates { table, columns, policy, order_by, dependents } = &operation.action else {
         return Err(Error::new(Cause::UnknownFormat, format!("operation {} removes no duplicates", operation.id)));
     };
-    let mut connection = open(work, Isolation::ReadCommitted).await?;
+    let mut reader = work.lend().await?;
     if *policy == DuplicatePolicy::Fail {
-        refuse_any(work, &mut connection, table, columns, &operation.path).await?;
-        connection.close().await?;
-        return Ok(Removed { report: RowsReport { rounds: 1, ..RowsReport::default() }, tables: Vec::new() });
+        refuse_any(work, &mut reader, table, columns, &operation.path).await?;
+        reader.give_back();
+        return Ok(RowsReport::nothing_found());
     }
-    if !any(work, &mut connection, table, columns).await? {
-        connection.close().await?;
-        return Ok(Removed { report: RowsReport { rounds: 1, ..RowsReport::default() }, tables: Vec::new() });
+    let found = any(work, &mut reader, table, columns).await?;
+    reader.give_back();
+    if !found {
+        return Ok(RowsReport::nothing_found());
     }
+    let mut connection = open(work, Isolation::ReadCommitted).await?;
     let quarantine = Quarantine::of_table(work, &mut connection, table).await?;
     refuse_triggers(work, &quarantine.shape, &["DELETE"])?;
     quarantine.shape.require(order_by)?;
@@ -98,15 +95,15 @@ pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Rem
         survivor,
     };
     let mut ledger = Ledger::read(work, &mut connection).await?;
-    let mut removed = Removed::default();
+    let mut report = RowsReport::default();
     loop {
-        removed.report.rounds += 1;
-        job.round(&mut connection, &mut ledger, &mut removed.report).await?;
+        report.rounds += 1;
+        job.round(&mut connection, &mut ledger, &mut report).await?;
         if !any(work, &mut connection, table, columns).await? {
-            removed.report.rounds += 1;
+            report.rounds += 1;
             break;
         }
-        if removed.report.rounds >= MAX_ROUNDS {
+        if report.rounds >= MAX_ROUNDS {
             return Err(Error::new(
                 Cause::RetriesExhausted,
                 format!(
@@ -117,10 +114,13 @@ pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Rem
         }
     }
     connection.close().await?;
-    if removed.report.rows_removed > 0 {
-        removed.tables = job.cascades.tables().cloned().collect();
+    if report.rows_removed > 0 {
+        report.shrunk = job.cascades.tables().cloned().collect();
     }
-    Ok(removed)
+    if report.values_changed > 0 {
+        report.repointed = dependents.iter().map(|key| key.child.clone()).collect();
+    }
+    Ok(report)
 }
 
 /// The values that occur more than once, in the columns' own collation; NULL equals nothing.

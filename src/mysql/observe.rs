@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::catalogue::read_named;
-use super::deadline::within;
-use super::error::{Cause, Error};
+use super::create_statement;
+use super::deadline::{SHORT_STATEMENT, within};
+use super::error::Error;
 use super::orphans;
 use super::session::Work;
 use crate::plan::TableName;
@@ -26,11 +27,13 @@ pub(crate) async fn observe(work: &Work<'_>, tables: &[TableName]) -> Result<Cat
 
 /// SHOW CREATE TABLE of a table without its AUTO_INCREMENT value.
 pub(crate) async fn create_statement(work: &Work<'_>, table: &TableName) -> Result<String, Error> {
-    let catalogue = observe(work, std::slice::from_ref(table)).await?;
-    catalogue
-        .table(table)
-        .map(|found| found.create_statement.clone())
-        .ok_or_else(|| Error::new(Cause::Drifted, format!("table {table} does not exist any more")))
+    within(SHORT_STATEMENT, "reading the definition of a table", async {
+        let mut connection = work.lend().await?;
+        let statement = create_statement::read(&mut connection, table).await?;
+        connection.give_back();
+        Ok(statement)
+    })
+    .await
 }
 
 /// Counts children without a parent on a snapshot of its own; the server ends the count when the work is to stop.

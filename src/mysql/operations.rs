@@ -261,10 +261,7 @@ pub(crate) async fn take_back(work: &Work<'_>, operation: &Operation, goal: Goal
 }
 
 pub(crate) fn add_rows(sum: &mut Option<RowsReport>, more: &RowsReport) {
-    let sum = sum.get_or_insert_with(RowsReport::default);
-    sum.rows_removed += more.rows_removed;
-    sum.values_changed += more.values_changed;
-    sum.rounds += more.rounds;
+    sum.get_or_insert_with(RowsReport::default).add(more);
 }
 
 /// Adds a unique constraint; duplicates that came since the cleanup are cleaned up again by the plan's own policy.

@@ -29,14 +29,6 @@ pub(crate) const MAX_ROUNDS: u64 = 32;
 /// A parent without an index on the key is looked through, and locked, by every batch: only up to this size.
 const SMALL_PARENT: u64 = 10_000;
 
-/// What an orphan removal did, and where.
-#[derive(Debug, Default)]
-pub(crate) struct Removed {
-    pub(crate) report: RowsReport,
-    /// Tables that lost rows, so that their own children may be orphans now.
-    pub(crate) tables: Vec<TableName>,
-}
-
 /// Everything a batch needs to know.
 struct Job<'a> {
     work: &'a Work<'a>,
@@ -50,15 +42,6 @@ struct Job<'a> {
     /// For SetNull: the columns that become NULL.
     nulled: Vec<Identifier>,
     cascades: Option<Cascades>,
-}
-
-/// Removes the orphans of one key by its policy; also for an AddForeignKey whose barrier brought some to light.
-///
-/// # Errors
-/// [`Cause::OrphansFound`] under the policy Fail, [`Cause::ApprovalExceeded`] before more is taken than allowed,
-/// [`Cause::InvalidSpec`] where the policy does not fit the table.
-pub(crate) async fn remove_orphans(work: &Work<'_>, operation: &Operation) -> Result<RowsReport, Error> {
-    Ok(remove(work, operation).await?.report)
 }
 
 /// The key and the policy of an operation that concerns orphans.
@@ -82,12 +65,15 @@ async fn count_again(work: &Work<'_>, connection: &mut Connection, query: &Orpha
     interruptible(work, id, "looking for orphans", orphan_query::count(connection, query)).await
 }
 
-async fn refuse_any(work: &Work<'_>, connection: &mut Connection, key: &ForeignKey, path: &str) -> Result<(), Error> {
-    let query = OrphanQuery::read(connection, key).await?;
-    let orphans = count_again(work, connection, &query).await?;
-    if orphans == 0 {
-        return Ok(());
-    }
+/// Refuses orphans that are there, naming some.
+async fn refuse(
+    work: &Work<'_>,
+    connection: &mut Connection,
+    query: &OrphanQuery,
+    orphans: u64,
+    path: &str,
+) -> Result<RowsReport, Error> {
+    let key = &query.key;
     let id = connection.id;
     let sample: Vec<String> = interruptible(work, id, "sampling orphans", async {
         let rows = sqlx::raw_sql(sql(query.sample_statement(5))).fetch_all(connection.raw()).await?;
@@ -108,20 +94,27 @@ async fn refuse_any(work: &Work<'_>, connection: &mut Connection, key: &ForeignK
     ))
 }
 
-/// As [`remove_orphans`], with the tables that lost rows.
-pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Removed, Error> {
+/// Removes the orphans of one key by its policy; also for an AddForeignKey whose barrier brought some to light.
+///
+/// # Errors
+/// [`Cause::OrphansFound`] under the policy Fail, [`Cause::ApprovalExceeded`] before more is taken than allowed,
+/// [`Cause::InvalidSpec`] where the policy does not fit the table.
+pub(crate) async fn remove_orphans(work: &Work<'_>, operation: &Operation) -> Result<RowsReport, Error> {
     let (key, policy) = key_and_policy(operation)?;
+    // Most keys have nothing to clean up most of the time: only what has is worth a session of its own.
+    let mut reader = work.lend().await?;
+    let query = OrphanQuery::read(&mut reader, key).await?;
+    match count_again(work, &mut reader, &query).await? {
+        0 => {
+            reader.give_back();
+            return Ok(RowsReport::nothing_found());
+        }
+        orphans if policy == OrphanPolicy::Fail => {
+            return refuse(work, &mut reader, &query, orphans, &operation.path).await;
+        }
+        _ => reader.give_back(),
+    }
     let mut connection = open(work, Isolation::ReadCommitted).await?;
-    if policy == OrphanPolicy::Fail {
-        refuse_any(work, &mut connection, key, &operation.path).await?;
-        connection.close().await?;
-        return Ok(Removed { report: RowsReport { rounds: 1, ..RowsReport::default() }, tables: Vec::new() });
-    }
-    let query = OrphanQuery::read(&mut connection, key).await?;
-    if count_again(work, &mut connection, &query).await? == 0 {
-        connection.close().await?;
-        return Ok(Removed { report: RowsReport { rounds: 1, ..RowsReport::default() }, tables: Vec::new() });
-    }
     let parent = read(&mut connection, &key.parent).await?;
     let parent_index = match parent.index_on(&key.parent_columns) {
         Some(index) => format!("FORCE INDEX ({})", index.name.quoted()),
@@ -129,7 +122,7 @@ pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Rem
         // The unique constraint of the parent comes between cleanup and the stage, where the same key is cleaned again.
         None if operation.section == Section::CleanUp => {
             connection.close().await?;
-            return Ok(Removed::default());
+            return Ok(RowsReport::default());
         }
         None => {
             return Err(Error::new(
@@ -154,15 +147,15 @@ pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Rem
     };
     let job = Job { work, operation: &operation.id, key, policy, quarantine, query, parent_index, nulled, cascades };
     let mut ledger = Ledger::read(work, &mut connection).await?;
-    let mut removed = Removed::default();
+    let mut report = RowsReport::default();
     loop {
-        removed.report.rounds += 1;
-        job.round(&mut connection, &mut ledger, &mut removed.report).await?;
+        report.rounds += 1;
+        job.round(&mut connection, &mut ledger, &mut report).await?;
         if count_again(work, &mut connection, &job.query).await? == 0 {
-            removed.report.rounds += 1;
+            report.rounds += 1;
             break;
         }
-        if removed.report.rounds >= MAX_ROUNDS {
+        if report.rounds >= MAX_ROUNDS {
             return Err(Error::new(
                 Cause::RetriesExhausted,
                 format!(
@@ -173,10 +166,10 @@ pub(crate) async fn remove(work: &Work<'_>, operation: &Operation) -> Result<Rem
         }
     }
     connection.close().await?;
-    if removed.report.rows_removed > 0 {
-        removed.tables = job.cascades.iter().flat_map(Cascades::tables).cloned().collect();
+    if report.rows_removed > 0 {
+        report.shrunk = job.cascades.iter().flat_map(Cascades::tables).cloned().collect();
     }
-    Ok(removed)
+    Ok(report)
 }
 
 /// The columns that SetNull sets: those of the key that may be NULL. One NULL is enough to end a reference.

@@ -25,6 +25,33 @@ pub struct RowsReport {
     pub unmapped: Option<u64>,
     /// Backfills: rows for which several values were found; they count as unmapped too.
     pub ambiguous: Option<u64>,
+    /// Tables that lost rows: rows that refer to them may be orphans now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shrunk: Vec<TableName>,
+    /// Tables whose rows were pointed to others: there may be duplicates among them now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repointed: Vec<TableName>,
+}
+
+impl RowsReport {
+    /// Of a look that found nothing to do.
+    pub(crate) fn nothing_found() -> Self {
+        Self { rounds: 1, ..Self::default() }
+    }
+
+    /// Adds what the same operation did later.
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.rows_removed += more.rows_removed;
+        self.values_changed += more.values_changed;
+        self.rounds += more.rounds;
+        for (tables, later) in [(&mut self.shrunk, &more.shrunk), (&mut self.repointed, &more.repointed)] {
+            for table in later {
+                if !tables.contains(table) {
+                    tables.push(table.clone());
+                }
+            }
+        }
+    }
 }
 
 /// What a migration has in quarantine: what it took and did not put back.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::{Cause, Error};
 use super::held::Held;
-use super::report::{RestoreReport, RowsReport};
+use super::report::{OperationReport, RestoreReport, RowsReport};
 use super::session::Work;
 use super::{backfill, clean_up, duplicates, kept_columns, orphans, restore};
 use crate::plan::Operation;
@@ -26,13 +26,14 @@ pub(crate) async fn check_allowance(work: &Work<'_>, operations: &[&Operation]) 
     clean_up::check_allowance(work, operations).await
 }
 
-/// Repeats the operations of a cleanup until none finds anything: rows that one removes can leave orphans to another. Returns
-/// what that did beyond their first run.
+/// Repeats the operations of a cleanup that others have left work to: rows that one removes can leave orphans to another. Returns
+/// what that did beyond `first`, what each did in its place.
 pub(crate) async fn clean_to_fixpoint(
     work: &Work<'_>,
     operations: &[&Operation],
+    first: &[OperationReport],
 ) -> Result<BTreeMap<String, RowsReport>, Error> {
-    clean_up::clean_to_fixpoint(work, operations).await
+    clean_up::clean_to_fixpoint(work, operations, first).await
 }
 
 /// Puts back what an operation on rows took.

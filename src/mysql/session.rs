@@ -429,12 +429,10 @@ async fn run_section(work: Work<'_>, section: Section) -> Result<SectionReport, 
     }
     report.operations.extend(Box::pin(add_keys::prove(&work, unproven)).await?);
     if section == Section::CleanUp {
-        let later = Box::pin(row_operations::clean_to_fixpoint(&work, &operations)).await?;
+        let later = Box::pin(row_operations::clean_to_fixpoint(&work, &operations, &report.operations)).await?;
         for done in &mut report.operations {
             if let (Some(rows), Some(more)) = (&mut done.rows, later.get(&done.operation)) {
-                rows.rows_removed += more.rows_removed;
-                rows.values_changed += more.values_changed;
-                rows.rounds += more.rounds;
+                rows.add(more);
             }
         }
     }
