@@ -9,7 +9,7 @@ use super::ddl::Applied;
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing};
 use super::journal::SEQUENCE_STEP;
-use super::observe::{observe, orphans_of};
+use super::observe::{Counts, observe, orphans_of};
 use super::operations::{add_rows, announce, apply, complete, milliseconds, note, run_part, take_back};
 use super::report::OperationReport;
 use super::session::Work;
@@ -74,12 +74,14 @@ pub(crate) async fn prove(work: &Work<'_>, added: Vec<Unproven<'_>>) -> Result<V
     work.progress.update(|reading| reading.activity = format!("waiting for transactions older than {label}"));
     barrier::wait(work, &label).await?;
     let mut reports = Vec::with_capacity(added.len());
+    let mut counts = Counts::of(work, added.iter().map(|each| each.key).collect());
     for mut each in added {
         work.stop.check()?;
         work.progress.update(|reading| reading.activity = format!("validating {}", each.key.name));
+        let stragglers = counts.next().await?;
         let started = Instant::now();
-        prove_one(work, &mut each).await?;
-        each.report.milliseconds = milliseconds(each.spent + started.elapsed());
+        prove_one(work, &mut each, stragglers.orphans).await?;
+        each.report.milliseconds = milliseconds(each.spent + stragglers.took + started.elapsed());
         complete(work, &each.report).await?;
         work.progress.update(|reading| reading.operations_done += 1);
         reports.push(each.report);
@@ -87,9 +89,8 @@ pub(crate) async fn prove(work: &Work<'_>, added: Vec<Unproven<'_>>) -> Result<V
     Ok(reports)
 }
 
-async fn prove_one(work: &Work<'_>, added: &mut Unproven<'_>) -> Result<(), Error> {
+async fn prove_one(work: &Work<'_>, added: &mut Unproven<'_>, stragglers: u64) -> Result<(), Error> {
     let Unproven { operation, key, policy, sequence, .. } = *added;
-    let stragglers = orphans_of(work, key).await?;
     if stragglers == 0 {
         return Ok(());
     }

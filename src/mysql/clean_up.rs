@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use super::duplicates;
 use super::error::{Cause, Error};
 use super::ledger::Ledger;
+use super::observe::Counts;
 use super::orphans::{self, MAX_ROUNDS};
 use super::report::{OperationReport, RowsReport};
-use super::row_session::{Isolation, open};
 use super::session::Work;
 use crate::plan::Operation;
+use crate::plan::catalogue::ForeignKey;
 use crate::plan::identifier::TableName;
 use crate::plan::model::{Action, OrphanPolicy};
 
@@ -80,19 +81,23 @@ pub(crate) async fn check_allowance(work: &Work<'_>, operations: &[&Operation]) 
     if work.allowance.max_rows.is_none() {
         return Ok(());
     }
-    let mut connection = open(work, Isolation::ReadCommitted).await?;
+    let keys: Vec<&ForeignKey> = operations
+        .iter()
+        .filter_map(|operation| match &operation.action {
+            Action::RemoveOrphans { key, policy } if *policy != OrphanPolicy::Fail => Some(key),
+            _ => None,
+        })
+        .collect();
+    let mut counts = Counts::of(work, keys.clone());
     let mut most: BTreeMap<&TableName, u64> = BTreeMap::new();
-    for operation in operations {
-        if let Action::RemoveOrphans { key, policy } = &operation.action
-            && *policy != OrphanPolicy::Fail
-        {
-            let orphans = orphans::count(work, &mut connection, key).await?;
-            let table = most.entry(&key.child).or_default();
-            *table = orphans.max(*table);
-        }
+    for key in keys {
+        let table = most.entry(&key.child).or_default();
+        *table = (*table).max(counts.next().await?.orphans);
     }
+    let mut connection = work.lend().await?;
     Ledger::read(work, &mut connection).await?.check(most.values().sum(), "cleanup")?;
-    connection.close().await
+    connection.give_back();
+    Ok(())
 }
 
 #[cfg(test)]
@@ -100,7 +105,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::mysql::operations::settled;
-    use crate::plan::catalogue::{ForeignKey, ReferentialAction};
+    use crate::plan::catalogue::ReferentialAction;
     use crate::plan::identifier::Identifier;
     use crate::plan::model::{DuplicatePolicy, Estimate, LockClass, Section};
 

@@ -1,16 +1,21 @@
 //! What an operation looks at in the server before and after it acts, each time on a fresh snapshot.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
 
 use super::catalogue::read_named;
 use super::create_statement;
 use super::deadline::{SHORT_STATEMENT, within};
-use super::error::Error;
+use super::error::{Cause, Error};
 use super::orphans;
 use super::session::Work;
 use crate::plan::TableName;
 use crate::plan::catalogue::{Catalogue, ForeignKey};
 
+/// Counts that run at a time where several are wanted: two take hardly longer than one, and more would press the server.
+const COUNTS_AT_ONCE: usize = 2;
 /// The catalogue of a large schema takes seconds on a busy server.
 const CATALOGUE_DEADLINE: Duration = Duration::from_secs(120);
 
@@ -44,4 +49,34 @@ pub(crate) async fn orphans_of(work: &Work<'_>, key: &ForeignKey) -> Result<u64,
         .map_err(|error| error.while_doing(format!("counting orphans of {}", key.name)))?;
     connection.give_back();
     Ok(count)
+}
+
+/// What [`orphans_of`] counted, and how long that took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    /// Children without a parent.
+    pub(crate) orphans: u64,
+    /// Duration of the count.
+    pub(crate) took: Duration,
+}
+
+/// Counts as [`orphans_of`] does for several keys.
+pub(crate) struct Counts<'a>(BoxStream<'a, Result<Counted, Error>>);
+
+impl<'a> Counts<'a> {
+    /// Counts for these keys, some at a time.
+    pub(crate) fn of(work: &'a Work<'a>, keys: Vec<&'a ForeignKey>) -> Self {
+        let counting = futures::stream::iter(keys).map(move |key| async move {
+            let started = Instant::now();
+            let orphans = orphans_of(work, key).await?;
+            Ok(Counted { orphans, took: started.elapsed() })
+        });
+        Self(counting.buffered(COUNTS_AT_ONCE).boxed())
+    }
+
+    /// The count of the next key, in their order.
+    pub(crate) async fn next(&mut self) -> Result<Counted, Error> {
+        let next = self.0.next().await;
+        next.unwrap_or_else(|| Err(Error::new(Cause::UnknownFormat, "more counts were asked for than there are keys")))
+    }
 }

@@ -2,7 +2,6 @@
 //! every transaction that could hide one, and as many keys as each stage expects.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use sqlx::Row;
 
@@ -10,7 +9,8 @@ use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing, same_key};
-use super::observe::{observe, orphans_of};
+use super::observe::{Counted, Counts, observe};
+use super::operations::milliseconds;
 use super::report::{ExpectationProof, KeyProof, Proof, UniqueProof};
 use super::session::Work;
 use super::{barrier, sql_steps};
@@ -46,24 +46,27 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
     let mut failures = Vec::new();
     let mut proven = Vec::new();
     let total = keys.len() as u64;
-    for (done, key) in keys.into_iter().enumerate() {
+    let mut present = Vec::with_capacity(keys.len());
+    for key in keys {
+        if catalogue.foreign_keys.iter().any(|found| same_key(found, key)) {
+            present.push(key);
+        } else {
+            failures.push(format!("key {} of {} is not in the catalogue as planned", key.name, key.child));
+        }
+    }
+    let mut counts = Counts::of(work, present.clone());
+    for (done, key) in present.into_iter().enumerate() {
         work.stop.check()?;
         work.progress.update(|reading| {
             reading.activity = format!("proving {}", key.name);
             (reading.operations_done, reading.operations_total) = (done as u64, total);
         });
-        if !catalogue.foreign_keys.iter().any(|found| same_key(found, key)) {
-            failures.push(format!("key {} of {} is not in the catalogue as planned", key.name, key.child));
-            continue;
-        }
-        let started = Instant::now();
-        let orphans = orphans_of(work, key).await?;
+        let Counted { orphans, took } = counts.next().await?;
         if orphans > 0 {
             failures.push(format!("{orphans} rows of {} refer to no row of {} ({})", key.child, key.parent, key.name));
             continue;
         }
-        let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        proven.push(KeyProof { key: key.clone(), orphans, milliseconds });
+        proven.push(KeyProof { key: key.clone(), orphans, milliseconds: milliseconds(took) });
     }
     let mut proven_uniques = Vec::new();
     for action in uniques {

@@ -26,11 +26,11 @@ pub(crate) struct Data {
     pub(crate) seed: u64,
 }
 
-/// The rollout, with traffic. Returns the line for machines, and whether all that it says is good.
-pub(crate) fn first(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(String, bool)> {
+/// The rollout, with traffic; `truth` is what the generator planted. Returns the line for machines, and whether all that it says is
+/// good.
+pub(crate) fn first(truth: &Value, board: &mut Board, shop: &Shop) -> Outcome<(String, bool)> {
     let begun = Instant::now();
     board.heading("First act: foreign keys for a dirty, busy database");
-    let truth = shop.generate(data.rows, data.seed)?;
     let fresh = shop.database().snapshot()?;
     board.line(&format!("✓ {} rows in {} tables, no foreign key", fresh.rows(), fresh.0.len()));
     shop.start_traffic()?;
@@ -44,9 +44,15 @@ pub(crate) fn first(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(Stri
     board.line(&format!("{} foreign keys in the catalogue:", keys.len()));
     board.block(&keys.join("\n"));
     board.line("orphans before, and now as plain SQL counts them:");
-    let orphans_now = shop.database().orphans()?;
+    // The traffic holds its ledger against the database while the children are counted.
+    let (orphans_now, traffic) = std::thread::scope(|scope| {
+        let traffic = scope.spawn(|| shop.stop_traffic());
+        let orphans = shop.database().orphans();
+        (orphans, traffic.join().unwrap_or_else(|_| Err("stopping the traffic panicked".to_owned())))
+    });
+    let orphans_now = orphans_now?;
     board.block(&report::before_and_after(&end["status"]["validation"], &orphans_now));
-    let traffic = shop.stop_traffic()?;
+    let traffic = traffic?;
     board.line("the application's traffic during the rollout:");
     board.block(&report::traffic_table(&traffic));
 
@@ -57,9 +63,9 @@ pub(crate) fn first(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(Stri
     let (rows, values, duplicates) = (count("orphans") + count("cascaded"), count("values"), count("duplicates"));
     let orphans = rows + values;
     let planted = (
-        planted(&truth, "orphans_removed")?,
-        planted(&truth, "values_nulled")?,
-        planted(&truth, "duplicates_removed")?,
+        planted(truth, "orphans_removed")?,
+        planted(truth, "values_nulled")?,
+        planted(truth, "duplicates_removed")?,
     );
     let agrees = (rows, values, duplicates) == planted;
     if !agrees {
@@ -74,7 +80,7 @@ pub(crate) fn first(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(Stri
         .map(|name| number(&traffic, name))
         .sum::<Outcome<f64>>()?;
     let complete = status_of(&end, "Succeeded") == Some("True")
-        && u64::try_from(keys.len()) == Ok(self::planted(&truth, "foreign_keys")?);
+        && u64::try_from(keys.len()) == Ok(self::planted(truth, "foreign_keys")?);
     let holds = complete
         && usize::try_from(verified) == Ok(keys.len())
         && orphans_now.len() == keys.len()

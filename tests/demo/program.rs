@@ -75,9 +75,13 @@ fn demo(arguments: &Arguments, board: &mut Board, shop: &Shop, installed: &mut b
     shop.kubectl.delete_namespace()?;
     let there = operator::is_installed()?;
     *installed = !there;
-    // The database starts while the operator does.
-    let (operator, database) = std::thread::scope(|scope| {
-        let database = scope.spawn(|| shop.start_database());
+    let data = acts::Data { rows: arguments.rows, seed: arguments.seed };
+    // The database starts and is filled while the operator starts.
+    let (operator, truth) = std::thread::scope(|scope| {
+        let database = scope.spawn(|| {
+            shop.start_database()?;
+            shop.generate(data.rows, data.seed)
+        });
         let operator = if there { Ok(()) } else { operator::install(&arguments.operator_image, &[]) };
         (operator, database.join().unwrap_or_else(|_| Err("starting the database panicked".to_owned())))
     });
@@ -87,10 +91,9 @@ fn demo(arguments: &Arguments, board: &mut Board, shop: &Shop, installed: &mut b
     } else {
         "✓ the operator runs, installed from its charts"
     });
-    database?;
-    board.line("✓ MySQL runs, with TLS");
-    let data = acts::Data { rows: arguments.rows, seed: arguments.seed };
-    Ok(vec![acts::first(data, board, shop)?, acts::second(data, board, shop)?])
+    let truth = truth?;
+    board.line("✓ MySQL runs, with TLS, and holds the sample application's data");
+    Ok(vec![acts::first(&truth, board, shop)?, acts::second(data, board, shop)?])
 }
 
 /// Removes what was made, the operator only where it was installed here.
