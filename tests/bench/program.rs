@@ -1,15 +1,29 @@
-//! Figures that Holdfast is measured by, on the server that HOLDFAST_TEST_MYSQL names. Each comes from a file of its own, which
+//! Figures that Holdfast is measured by, on the server that HOLDFAST_TEST_MYSQL names, and for the operator on the
+//! API server that HOLDFAST_TEST_KUBECONFIG names. Each comes from a file of its own, which
 //! returns [`Figure`]s; all of them go into one table and one report, `target/bench/report.json`.
 
 #[path = "../mysql/common.rs"]
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 mod common;
+mod controller;
 mod figure;
 mod key;
+#[path = "../controller/node.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+mod node;
+#[path = "../controller/operator.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+mod operator;
+#[path = "../controller/place.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+mod place;
 mod planning;
 #[path = "../mysql/served.rs"]
 #[allow(dead_code, clippy::unwrap_used)]
 mod served;
+#[path = "../api/server.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+mod server;
 
 use std::process::ExitCode;
 
@@ -46,6 +60,9 @@ async fn run() -> Result<Report, Failure> {
     }
     if wanted("planning") {
         figures.extend(planning::measure(&target).await?);
+    }
+    if wanted("controller") {
+        figures.extend(controller::measure().await?);
     }
     let report = Report { conditions: Conditions::here(server), figures };
     println!("bench: written to {}", report.write()?.display());
