@@ -10,3 +10,4 @@ pub mod controller;
 pub mod definitions;
 pub mod mysql;
 pub mod plan;
+pub mod telemetry;

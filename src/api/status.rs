@@ -164,6 +164,9 @@ pub struct GateStatus {
     /// The approval that opened it, or the denial that keeps it closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalRecord>,
+    /// Since when it has been open, or closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
 }
 
 /// Whether a gate lets through.

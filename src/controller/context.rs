@@ -10,6 +10,8 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
 
 use crate::api::gates::GatedPhase;
+use crate::telemetry::logs::LogLevels;
+use crate::telemetry::metrics::Metrics;
 
 use super::tasks::Tasks;
 
@@ -31,6 +33,12 @@ pub struct Flags {
     /// Address of /livez and /readyz.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub health_address: SocketAddr,
+    /// Address of /metrics.
+    #[arg(long, default_value = "0.0.0.0:8081")]
+    pub metrics_address: SocketAddr,
+    /// From which level on is logged: off, error, warn, info, debug or trace, and others for modules: info,holdfast::mysql=debug.
+    #[arg(long, env = "HOLDFAST_LOG_LEVEL", default_value = "info,kube_lease_manager=warn")]
+    pub log_level: LogLevels,
     /// Namespace of the Lease by which one of several replicas leads.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
     pub lease_namespace: String,
@@ -61,15 +69,17 @@ pub struct Context {
     pub recorder: Recorder,
     /// Whether this replica leads.
     pub leads: Arc<AtomicBool>,
+    /// What is told about the work.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Context {
     /// Joins them.
     #[must_use]
-    pub fn new(client: Client, flags: Flags, tasks: Tasks, leads: Arc<AtomicBool>) -> Self {
+    pub fn new(client: Client, flags: Flags, tasks: Tasks, leads: Arc<AtomicBool>, metrics: Arc<Metrics>) -> Self {
         let reporter = Reporter { controller: "holdfast".to_owned(), instance: Some(flags.identity.clone()) };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, flags, tasks, recorder, leads }
+        Self { client, flags, tasks, recorder, leads, metrics }
     }
 
     /// Makes sure that this replica leads at this moment, which the API server is asked: a process that was paused or cut off learns

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::PodTemplate;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt as _};
+use tracing::Instrument as _;
 
 use crate::api::status::JobState;
 use crate::api::{FIELD_MANAGER, FINALIZER, SchemaMigration};
@@ -13,6 +14,7 @@ use crate::api::{FIELD_MANAGER, FINALIZER, SchemaMigration};
 use super::context::{Context, PassError, asking};
 use super::decision::{Effect, JobRequest};
 use super::observed::JobView;
+use super::reconcile::work_span;
 use super::tasks::give_back;
 use super::{job_view, jobs, work};
 
@@ -41,7 +43,8 @@ pub async fn execute(
             let shared = context.clone();
             let copy = migration.clone();
             context.tasks.start(&uid, ObjectRef::from_obj(migration), task, move |progress, stop| {
-                work::run(shared, copy, task, allowance, progress, stop)
+                let about = work_span(&copy);
+                work::run(shared, copy, task, allowance, progress, stop).instrument(about)
             });
         }
         Effect::StopTask => context.tasks.stop(&uid),

@@ -5,6 +5,7 @@
 //! held up by a window.
 
 use jiff::{Timestamp, Zoned};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::gates::{Before, Gate, GatePoint, GatedPhase};
 use crate::api::status::{ApprovalRecord, GateState, GateStatus, SchemaMigrationStatus};
@@ -162,6 +163,8 @@ fn windows_of<'a>(migration: &'a SchemaMigration, step: GatePoint<'_>, copies: C
 
 fn one(view: View<'_>, point: GatePoint<'_>, wants_approval: bool, window: Option<&Gate>) -> (GateStatus, Reason) {
     let status = |state, reason: Reason, message: String, approval| {
+        let earlier = approvals::of(view.status, point).filter(|earlier| earlier.state == state);
+        let since = earlier.and_then(|earlier| earlier.since.clone()).unwrap_or(Time(view.now));
         (
             GateStatus {
                 before: Before::from(point),
@@ -169,6 +172,7 @@ fn one(view: View<'_>, point: GatePoint<'_>, wants_approval: bool, window: Optio
                 reason: reason.as_str().to_owned(),
                 message: Some(message),
                 approval,
+                since: Some(since),
             },
             reason,
         )

@@ -29,6 +29,9 @@ pub async fn serve(
         .with_state(Arc::new(readiness));
     let listener =
         tokio::net::TcpListener::bind(address).await.map_err(|error| format!("listening on {address}: {error}"))?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "health is served");
+    }
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { stop.cancelled().await })
         .await

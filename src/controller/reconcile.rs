@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::api::PostParams;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource as _, ResourceExt as _};
+use tracing::{Instrument as _, Span};
 
-use crate::api::{FIELD_MANAGER, SchemaMigration, SchemaMigrationStatus};
+use crate::api::{FIELD_MANAGER, Phase, SchemaMigration, SchemaMigrationStatus};
+use crate::telemetry::metrics::PassResult;
+use crate::telemetry::samples::Name;
 
 use super::context::{Context, PassError, asking};
 use super::decide::decide;
@@ -30,19 +33,57 @@ const LEAST_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the API server does not answer or refuses.
 pub async fn reconcile(seen: Arc<Watched>, context: Arc<Context>) -> Result<Action, PassError> {
-    tokio::time::timeout(PASS_LIMIT, Box::pin(pass(&seen, &context)))
+    let began = Instant::now();
+    let span = pass_span(&seen);
+    let result = tokio::time::timeout(PASS_LIMIT, Box::pin(pass(&seen, &context).instrument(span)))
         .await
-        .unwrap_or_else(|_| Err(PassError::Timeout(PASS_LIMIT.as_secs())))
+        .unwrap_or_else(|_| Err(PassError::Timeout(PASS_LIMIT.as_secs())));
+    let counted = match &result {
+        Ok(Passed::Done(_)) => PassResult::Succeeded,
+        Ok(Passed::Conflict) => PassResult::Conflict,
+        Err(_) => PassResult::Failed,
+    };
+    context.metrics.count_pass(counted, began.elapsed());
+    Ok(match result? {
+        Passed::Done(action) => action,
+        Passed::Conflict => Action::requeue(AFTER_CONFLICT),
+    })
+}
+
+/// What lines of the log are about while work goes on for a migration. Of the highest level, so that lines of every level have it.
+pub(super) fn work_span(migration: &SchemaMigration) -> Span {
+    let span = pass_span(migration);
+    tell_phase(&span, migration);
+    span
+}
+
+/// The same before the migration is read: its phase is told later.
+fn pass_span(migration: &impl ResourceExt) -> Span {
+    let (name, namespace) = (migration.name_any(), migration.namespace());
+    tracing::error_span!("work", migration = name, namespace, phase = tracing::field::Empty)
+}
+
+fn tell_phase(span: &Span, migration: &SchemaMigration) {
+    if let Some(phase) = migration.status.as_ref().and_then(|status| status.phase) {
+        span.record("phase", phase.as_str());
+    }
+}
+
+/// What a migration is called in metrics.
+pub(super) fn name_of(migration: &str, namespace: Option<&str>) -> Name {
+    Name { namespace: namespace.unwrap_or_default().to_owned(), migration: migration.to_owned() }
+}
+
+/// How a pass went.
+enum Passed {
+    Done(Action),
+    Conflict,
 }
 
 /// When to try again after an error.
 pub fn on_error(migration: Arc<Watched>, error: &PassError, _: Arc<Context>) -> Action {
-    tracing::warn!(
-        migration = migration.name_any(),
-        namespace = migration.namespace(),
-        error = with_causes(error),
-        "pass failed; it is repeated"
-    );
+    let _about = pass_span(&migration).entered();
+    tracing::warn!(error = with_causes(error), "pass failed; it is repeated");
     Action::requeue(Duration::from_secs(5))
 }
 
@@ -60,16 +101,20 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn pass(seen: &Watched, context: &Arc<Context>) -> Result<Action, PassError> {
+async fn pass(seen: &Watched, context: &Arc<Context>) -> Result<Passed, PassError> {
     let namespace = seen.namespace().unwrap_or_default();
     let api: Api<SchemaMigration> = Api::namespaced(context.client.clone(), &namespace);
     // Read anew: a decision on an old status would do a step twice.
     let found = api.get_opt(&seen.name_any()).await.map_err(asking("reading the SchemaMigration"))?;
     let uid = found.as_ref().and_then(|migration| migration.metadata.uid.as_deref());
     context.tasks.abandon(&seen.name_any(), Some(&namespace), uid);
-    let Some(migration) = found else { return Ok(Action::await_change()) };
+    let Some(migration) = found else {
+        context.metrics.forget(&name_of(&seen.name_any(), Some(&namespace)));
+        return Ok(Passed::Done(Action::await_change()));
+    };
+    tell_phase(&Span::current(), &migration);
     if !context.leads.load(Ordering::SeqCst) {
-        return Ok(Action::await_change());
+        return Ok(Passed::Done(Action::await_change()));
     }
     let now = Timestamp::now();
     let observed = observe(context, &migration, now).await?;
@@ -80,12 +125,16 @@ async fn pass(seen: &Watched, context: &Arc<Context>) -> Result<Action, PassErro
     let before = migration.status.clone().unwrap_or_default();
     let after = project::project(&migration, &observed, &decision, now);
     let written = match write(&api, &migration, &before, after).await? {
-        Written::Conflict => return Ok(Action::requeue(AFTER_CONFLICT)),
+        Written::Conflict => return Ok(Passed::Conflict),
         Written::Object(written) => *written,
     };
+    if let Some(after) = &written.status {
+        context.metrics.see(name_of(&written.name_any(), Some(&namespace)), &before, after);
+        Span::current().record("phase", after.phase.map(Phase::as_str));
+    }
     announce(context, &written, &before).await;
     execute::execute(context, &written, &decision.effect).await?;
-    Ok(Action::requeue(decision.again.max(LEAST_PAUSE)))
+    Ok(Passed::Done(Action::requeue(decision.again.max(LEAST_PAUSE))))
 }
 
 /// Trouble that came from a missing object ends when it is there again; trouble of a task ends when the task succeeds.
@@ -126,13 +175,7 @@ async fn write(
 async fn announce(context: &Context, migration: &SchemaMigration, before: &SchemaMigrationStatus) {
     let Some(after) = &migration.status else { return };
     for told in events::between(before, after) {
-        tracing::info!(
-            migration = migration.name_any(),
-            namespace = migration.namespace(),
-            reason = told.reason,
-            "{}",
-            told.note
-        );
+        tracing::info!(reason = told.reason, "{}", told.note);
         let event = Event {
             type_: if told.warning { EventType::Warning } else { EventType::Normal },
             reason: told.reason,
@@ -141,7 +184,7 @@ async fn announce(context: &Context, migration: &SchemaMigration, before: &Schem
             secondary: None,
         };
         if let Err(error) = context.recorder.publish(&event, &migration.object_ref(&())).await {
-            tracing::warn!(migration = migration.name_any(), %error, "an event could not be published");
+            tracing::warn!(%error, "an event could not be published");
         }
     }
 }

@@ -14,13 +14,16 @@ use kube::{Api, Client, ResourceExt as _};
 use kube_lease_manager::LeaseManagerBuilder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{MigrationApproval, SchemaMigration};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{endpoint, logs};
 
 use super::context::{Context, Flags};
 use super::health::{self, NotReady};
-use super::reconcile::{on_error, reconcile};
+use super::reconcile::{name_of, on_error, reconcile};
 use super::tasks::Tasks;
 use super::watched::Watched;
 
@@ -38,9 +41,7 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// # Errors
 /// With a message, when it cannot go on: no API server, no address, the Lease lost.
 pub fn run(flags: Flags) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube_lease_manager=warn"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+    logs::begin(&flags.log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -53,17 +54,25 @@ async fn operate(flags: Flags) -> Result<(), String> {
     listen_for_signals(&stop)?;
     let (readiness, ready) = watch::channel::<NotReady>(Some("starting".to_owned()));
     let health = tokio::spawn(health::serve(flags.health_address, ready, stop.child_token()));
+    let metrics = Arc::new(Metrics::new());
+    let told = tokio::spawn(endpoint::serve(flags.metrics_address, metrics.clone(), stop.child_token()));
     let client = Client::try_default().await.map_err(|error| format!("connecting to the API server: {error}"))?;
     let result = tokio::select! {
-        result = Box::pin(lead(client, flags, &readiness, &stop)) => result,
-        ended = health => match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(message)) => Err(message),
-            Err(error) => Err(format!("the health endpoint ended: {error}")),
-        },
+        result = Box::pin(lead(client, flags, metrics, &readiness, &stop)) => result,
+        ended = health => served("health", ended),
+        ended = told => served("metrics", ended),
     };
     stop.cancel();
     result
+}
+
+/// How an endpoint ended, which it does by itself only when it is stopped.
+fn served(name: &str, ended: Result<Result<(), String>, JoinError>) -> Result<(), String> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(message)) => Err(message),
+        Err(error) => Err(format!("the endpoint of {name} ended: {error}")),
+    }
 }
 
 fn listen_for_signals(stop: &CancellationToken) -> Result<(), String> {
@@ -84,6 +93,7 @@ fn listen_for_signals(stop: &CancellationToken) -> Result<(), String> {
 async fn lead(
     client: Client,
     flags: Flags,
+    metrics: Arc<Metrics>,
     readiness: &watch::Sender<NotReady>,
     stop: &CancellationToken,
 ) -> Result<(), String> {
@@ -108,9 +118,10 @@ async fn lead(
     let mut result = Ok(());
     if begun {
         tracing::info!(identity = flags.identity, "leading");
-        let (tasks, woken) = Tasks::new();
+        metrics.lead(true);
+        let (tasks, woken) = Tasks::new(metrics.clone());
         let leads = Arc::new(AtomicBool::new(true));
-        let context = Arc::new(Context::new(client, flags, tasks, leads.clone()));
+        let context = Arc::new(Context::new(client, flags, tasks, leads.clone(), metrics.clone()));
         let working = CancellationToken::new();
         let mut controllers = tokio::spawn(control(context.clone(), woken, working.clone()));
         tokio::select! {
@@ -119,6 +130,7 @@ async fn lead(
             ended = &mut controllers => result = Err(format!("the watches ended: {ended:?}")),
         }
         leads.store(false, Ordering::SeqCst);
+        metrics.lead(false);
         working.cancel();
         context.tasks.shut_down(SHUTDOWN_LIMIT).await;
     }
@@ -225,6 +237,7 @@ async fn one_controller(
                 // Called for, and not there any more: for such a one there is no pass.
                 Err(kube::runtime::controller::Error::ObjectNotFound(gone)) => {
                     held.tasks.abandon(&gone.name, gone.namespace.as_deref(), None);
+                    held.metrics.forget(&name_of(&gone.name, gone.namespace.as_deref()));
                 }
                 // Errors of passes are told where they happen; what is left are those of the watches.
                 Err(error) => tracing::debug!(%error, "watch"),

@@ -14,6 +14,7 @@ use crate::api::SchemaMigration;
 use crate::mysql::session::Session;
 use crate::mysql::{Cause, Error, Progress, Reading, Stop};
 use crate::plan::Plan;
+use crate::telemetry::metrics::Metrics;
 
 use super::observed::{Task, TaskResult, TaskState, Trouble};
 
@@ -63,6 +64,7 @@ impl Entry {
 pub struct Tasks {
     entries: Mutex<HashMap<String, Entry>>,
     wake: mpsc::UnboundedSender<ObjectRef<SchemaMigration>>,
+    metrics: Arc<Metrics>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -73,9 +75,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Tasks {
     /// None yet, and the stream of migrations that want a pass.
     #[must_use]
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<ObjectRef<SchemaMigration>>) {
+    pub fn new(metrics: Arc<Metrics>) -> (Self, mpsc::UnboundedReceiver<ObjectRef<SchemaMigration>>) {
         let (wake, woken) = mpsc::unbounded_channel();
-        (Self { entries: Mutex::default(), wake }, woken)
+        (Self { entries: Mutex::default(), wake, metrics }, woken)
     }
 
     /// The task of a migration.
@@ -151,10 +153,13 @@ impl Tasks {
             started: Timestamp::now(),
         });
         let running = tokio::spawn(Box::pin(work(progress, stop)));
-        let wake = self.wake.clone();
+        let (wake, metrics) = (self.wake.clone(), self.metrics.clone());
         tokio::spawn(async move {
             let mut running = running;
             let mut reading = reading;
+            let mut counted = 0;
+            let mut count =
+                |timeouts: u64| metrics.count_lock_wait_timeouts(timeouts - std::mem::replace(&mut counted, timeouts));
             let ended = loop {
                 tokio::select! {
                     ended = &mut running => break ended,
@@ -162,6 +167,7 @@ impl Tasks {
                         if changed.is_err() {
                             break (&mut running).await;
                         }
+                        count(reading.borrow_and_update().lock_wait_timeouts);
                         // Nobody listens only while the process ends.
                         let _ = wake.send(migration.clone());
                         tokio::select! {
@@ -171,6 +177,7 @@ impl Tasks {
                     }
                 }
             };
+            count(reading.borrow().lock_wait_timeouts);
             let result = ended.unwrap_or_else(|error| {
                 Err(Error::new(Cause::Server, format!("{} ended unexpectedly: {error}", task.describe())))
             });
@@ -306,7 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_held_for_a_migration_that_is_gone_is_ended_and_for_its_namesake_kept() {
-        let (tasks, _woken) = Tasks::new();
+        let (tasks, _woken) = Tasks::new(Arc::default());
         let of = |name: &str| ObjectRef::<SchemaMigration>::new(name).within("shop");
         let waits = |_: Progress, stop: Stop| async move {
             stop.0.cancelled().await;

@@ -320,7 +320,7 @@ impl Work {
             (tested.probes, tested.unprobed) = (signed(report.probed.len()), signed(report.unprobed.len()));
             for unprobed in report.unprobed {
                 let (key, reason) = (unprobed.key.to_string(), unprobed.reason);
-                tracing::warn!(migration = self.migration.name_any(), key, reason, "a key could not be probed");
+                tracing::warn!(key, reason, "a key could not be probed");
                 if tested.unprobed_keys.len() < MAX_UNPROBED {
                     tested.unprobed_keys.push(UnprobedKey { key, reason: shortened(reason, MAX_UNPROBED_REASON) });
                 }

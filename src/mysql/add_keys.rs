@@ -83,12 +83,14 @@ pub(crate) async fn prove(work: &Work<'_>, added: Vec<Unproven<'_>>) -> Result<V
         prove_one(work, &mut each, stragglers.orphans).await?;
         each.report.milliseconds = milliseconds(each.spent + stragglers.took + started.elapsed());
         complete(work, &each.report).await?;
+        tracing::info!(operation = each.operation.id, milliseconds = each.report.milliseconds, "done");
         work.progress.update(|reading| reading.operations_done += 1);
         reports.push(each.report);
     }
     Ok(reports)
 }
 
+#[tracing::instrument(level = "error", name = "operation", skip_all, fields(operation = %added.operation.id))]
 async fn prove_one(work: &Work<'_>, added: &mut Unproven<'_>, stragglers: u64) -> Result<(), Error> {
     let Unproven { operation, key, policy, sequence, .. } = *added;
     if stragglers == 0 {

@@ -112,7 +112,10 @@ pub(crate) async fn apply(work: &Work<'_>, change: &Change<'_>) -> Result<Applie
                     ),
                 ));
             }
-            Some(Ended::Deadline) | None => {}
+            Some(Ended::Deadline) | None => {
+                let timed_out = attempt.ended.is_some() || error.code == Some(code::LOCK_WAIT_TIMEOUT);
+                work.progress.update(|reading| reading.lock_wait_timeouts += u64::from(timed_out));
+            }
         }
         if !worth_retrying(&error) {
             return Err(explain(error, change));

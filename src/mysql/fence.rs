@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::connection::{Connection, SessionLimits, Target};
 use super::deadline::{SHORT_STATEMENT, within};
@@ -154,7 +155,7 @@ impl Taken {
             release_lock(&mut self.connection, &change_lock_name(schema)).await?;
         }
         let (lost, ending) = (CancellationToken::new(), CancellationToken::new());
-        let keeper = tokio::spawn(keep(self.connection, self.names, lost.clone(), ending.clone()));
+        let keeper = tokio::spawn(keep(self.connection, self.names, lost.clone(), ending.clone()).in_current_span());
         Ok(Fence { lost, ending, keeper: Some(keeper) })
     }
 }

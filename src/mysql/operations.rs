@@ -31,6 +31,7 @@ pub(crate) enum Ran<'a> {
 /// # Errors
 /// [`Cause::Drifted`] when the catalogue contradicts the journal, [`Cause::ApprovalExceeded`] for a COPY that is not allowed, or
 /// what the operation meets.
+#[tracing::instrument(level = "error", name = "operation", skip_all, fields(operation = %operation.id))]
 pub(crate) async fn run<'a>(work: &Work<'_>, operation: &'a Operation) -> Result<Ran<'a>, Error> {
     let started = Instant::now();
     let record = work.journal.read_operation(&operation.id).await?;
@@ -39,6 +40,7 @@ pub(crate) async fn run<'a>(work: &Work<'_>, operation: &'a Operation) -> Result
         return Ok(Ran::Done(found_done(work, operation, record, report).await?));
     }
     work.check_time_for(operation)?;
+    tracing::info!("begun");
     let sequence = match &record {
         Some(record) => record.sequence,
         None => (work.journal.greatest_sequence().await? / SEQUENCE_STEP + 1) * SEQUENCE_STEP,
@@ -69,6 +71,7 @@ pub(crate) async fn run<'a>(work: &Work<'_>, operation: &'a Operation) -> Result
     }
     report.milliseconds = milliseconds(started.elapsed());
     complete(work, &report).await?;
+    tracing::info!(milliseconds = report.milliseconds, "done");
     Ok(Ran::Done(report))
 }
 

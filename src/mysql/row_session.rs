@@ -130,6 +130,9 @@ impl<'a> Attempts<'a> {
         if !worth_repeating(&error) {
             return Err(error);
         }
+        if error.code == Some(code::LOCK_WAIT_TIMEOUT) {
+            work.progress.update(|reading| reading.lock_wait_timeouts += 1);
+        }
         self.failed += 1;
         if self.failed > work.settings.max_retries {
             return Err(Error {

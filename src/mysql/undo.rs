@@ -1,6 +1,8 @@
 //! The way back: only what the journal says this migration did, newest first, by the same online means; then every touched table
 //! is compared with its before-image. Undoing again after an interruption goes on where it stopped.
 
+use tracing::Instrument as _;
+
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing};
 use super::held::Held;
@@ -32,11 +34,8 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
             reading.activity = format!("taking back {id}");
             (reading.operations_done, reading.operations_total) = (place as u64, total);
         });
-        let result = match (Goal::of_undoing(&record.operation.action), &record.operation.action) {
-            (Some(goal), _) => undo_change(work, record, goal).await.map(|()| Vec::new()),
-            (None, Action::Sql(step)) => Box::pin(sql_steps::take_back(work, step, record)).await.map(|()| Vec::new()),
-            (None, _) => undo_rows(work, record, &held, &mut report).await,
-        };
+        let one = undo_one(work, record, &held, &mut report);
+        let result = one.instrument(tracing::error_span!("operation", operation = %id)).await;
         match result {
             Ok(conflicts) if conflicts.is_empty() => {}
             Ok(conflicts) => {
@@ -79,6 +78,23 @@ fn incomplete(remains: &[String]) -> Error {
         Cause::RollbackIncomplete,
         format!("the rollback is not complete; what was changed and is not back: {}", remains.join("; ")),
     )
+}
+
+async fn undo_one(
+    work: &Work<'_>,
+    record: &Record,
+    held: &Held,
+    report: &mut UndoReport,
+) -> Result<Vec<String>, Error> {
+    let result = match (Goal::of_undoing(&record.operation.action), &record.operation.action) {
+        (Some(goal), _) => undo_change(work, record, goal).await.map(|()| Vec::new()),
+        (None, Action::Sql(step)) => Box::pin(sql_steps::take_back(work, step, record)).await.map(|()| Vec::new()),
+        (None, _) => undo_rows(work, record, held, report).await,
+    };
+    if matches!(&result, Ok(conflicts) if conflicts.is_empty()) {
+        tracing::info!("taken back");
+    }
+    result
 }
 
 async fn undo_change(work: &Work<'_>, record: &Record, goal: Goal<'_>) -> Result<(), Error> {

@@ -58,6 +58,8 @@ pub struct Reading {
     pub operations_total: u64,
     /// What the work waits for, with the blocker named; `None` while it advances.
     pub waiting: Option<String>,
+    /// Statements that were ended because they had waited for a lock, or held others up, as long as they may.
+    pub lock_wait_timeouts: u64,
 }
 
 /// Where work reports its progress; cheap to clone, read by whoever holds the other end.

@@ -1,6 +1,12 @@
 //! The API server that is tested: the definitions and the policies installed, a namespace for each test, and users.
 
-use std::{fs, sync::LazyLock};
+use std::{
+    env, fs,
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::LazyLock,
+};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -154,4 +160,31 @@ fn scope(document: &mut Value) {
     }
     document["metadata"]["name"] = Value::from(name);
     document["metadata"]["labels"][MANAGER] = Value::from("true");
+}
+
+/// The administrator's kubeconfig.
+pub(crate) fn administrator() -> PathBuf {
+    PathBuf::from(env::var("HOLDFAST_TEST_KUBECONFIG").unwrap())
+}
+
+/// Runs a program with something to read: its output, or what it said on its way out.
+pub(crate) fn with_input(program: &str, arguments: &[&str], input: &str) -> Result<String, String> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("KUBECONFIG", env::var_os("HOLDFAST_TEST_KUBECONFIG").unwrap_or_default())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!("{program} cannot be run: {error}. tests/cluster/api-server.sh run -- COMMAND puts it on the PATH")
+        });
+    let mut stdin = child.stdin.take().unwrap();
+    let text = input.to_owned();
+    let writing = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    // A program that ends early reads no more; what it said tells why.
+    let _ = writing.join().unwrap();
+    let told = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(told(output.stdout)) } else { Err(told(output.stderr)) }
 }

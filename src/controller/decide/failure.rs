@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use crate::api::Reason;
 use crate::api::gates::{Before, GatedPhase};
 use crate::api::status::{GateState, JobPurpose, JobState, JobStatus, Phase};
@@ -99,6 +101,7 @@ impl Case<'_> {
             gate.state = GateState::Closed;
             Reason::MoreRowsThanApproved.as_str().clone_into(&mut gate.reason);
             gate.message = Some(message.to_owned());
+            gate.since = Some(Time(self.now));
         }
         let mut decision = Decision::new(Verdict::Waiting(phase, Reason::MoreRowsThanApproved, message.to_owned()))
             .effect(Effect::ForgetTask(task));

@@ -42,6 +42,21 @@ fn a_suspended_migration_begins_nothing() {
 }
 
 #[test]
+fn a_gate_says_since_when_it_is_closed_and_since_when_open() {
+    let mut world = World::new(gated);
+    world.settle();
+    let since = |world: &World| world.status().gates[0].since.clone().unwrap().0;
+    let closed = since(&world);
+    world.now = world.now.checked_add(SignedDuration::from_mins(10)).unwrap();
+    world.settle();
+    assert_eq!(since(&world), closed);
+    world.approve("CleanUp", DIGEST, "Approve", Some(3));
+    let approved = world.now;
+    world.pass();
+    assert_eq!(since(&world), approved);
+}
+
+#[test]
 fn mode_plan_ends_with_the_plan() {
     let mut world = World::new(|manifest| manifest["spec"]["mode"] = json!("Plan"));
     assert_eq!(world.run(&[]), Reason::PlanOnly);
