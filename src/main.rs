@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use holdfast::cli::wait;
 use holdfast::{backup, controller, definitions};
 
 /// Foreign keys for a live MySQL: staged, proven and reversible.
@@ -22,6 +23,8 @@ enum Command {
     Backup(Box<backup::dump::Arguments>),
     /// Print the custom resource definitions, or write them to files.
     Crds(definitions::Arguments),
+    /// Wait until a migration has come far enough; for an application's init container.
+    Wait(Box<wait::Arguments>),
     /// Copy this program to a path, for a container whose image lacks it.
     InstallSelf {
         /// Where to.
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::Controller(flags) => controller::runtime::run(*flags),
         Command::Backup(arguments) => backup::dump::run(&arguments),
         Command::Crds(arguments) => definitions::run(&arguments),
+        Command::Wait(arguments) => return waited(*arguments),
         Command::InstallSelf { destination } => {
             backup::install::install_self(&destination).map_err(|error| error.to_string())
         }
@@ -43,6 +47,24 @@ fn main() -> ExitCode {
         Err(message) => {
             eprintln!("holdfast: {message}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// With exit codes of its own, by which a script tells an end from a deadline.
+fn waited(arguments: wait::Arguments) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("holdfast: starting the asynchronous runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(Box::pin(wait::run(arguments))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("holdfast: {failure}");
+            ExitCode::from(failure.exit as u8)
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod standing;
 pub mod status;
 pub mod steer;
 pub mod terminal;
+pub mod wait;
 
 use std::process::ExitCode;
 

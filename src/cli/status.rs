@@ -232,7 +232,7 @@ async fn watch(cluster: &Cluster, name: &str, output: Output) -> Result<(), Fail
 }
 
 /// Why a watch failed, and whether trying again is of no use.
-fn watch_failure(name: &str, error: &watcher::Error) -> (Failure, bool) {
+pub(super) fn watch_failure(name: &str, error: &watcher::Error) -> (Failure, bool) {
     let doing = format!("watching the SchemaMigration {name}");
     match error {
         watcher::Error::InitialListFailed(error)

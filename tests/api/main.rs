@@ -4,6 +4,7 @@
 //! It needs a control plane (no node), `helm` on the PATH, and the kubeconfig of an administrator in HOLDFAST_TEST_KUBECONFIG.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accounts;
 mod admission;
 mod cluster;
 mod lifecycle;
@@ -19,3 +20,4 @@ mod server;
 mod steering;
 mod stored_plan;
 mod users;
+mod waiting;
