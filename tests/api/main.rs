@@ -6,6 +6,7 @@
 
 mod accounts;
 mod admission;
+mod charts;
 mod cluster;
 mod lifecycle;
 mod manifests;
