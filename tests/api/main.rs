@@ -6,6 +6,7 @@
 
 mod accounts;
 mod admission;
+mod argocd;
 mod charts;
 mod cluster;
 mod lifecycle;

@@ -3,8 +3,8 @@
 #
 #   api-server.sh run [--oldest] -- COMMAND...
 #
-# COMMAND finds an administrator's kubeconfig in KUBECONFIG and HOLDFAST_TEST_KUBECONFIG, and kubectl, helm, kstatus, promtool and
-# monitoring-check on its PATH.
+# COMMAND finds an administrator's kubeconfig in KUBECONFIG and HOLDFAST_TEST_KUBECONFIG, and kubectl, helm, kstatus, promtool,
+# monitoring-check and argo-lua on its PATH.
 # --oldest: the API server of the oldest Kubernetes that the chart states, instead of the one that the local cluster runs.
 set -euo pipefail
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,7 +18,7 @@ START_LIMIT=60
 USAGE="usage: api-server.sh run [--oldest] -- COMMAND..."
 [[ ${1:-} == run ]] || die "$USAGE"
 shift
-modules=(kubernetes helm kstatus prometheus)
+modules=(kubernetes helm kstatus prometheus argo-cd)
 if [[ ${1:-} == --oldest ]]; then
 	# Before the others on the PATH: of this one only the API server is built.
 	modules=(kubernetes-oldest "${modules[@]}")

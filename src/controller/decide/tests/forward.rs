@@ -42,6 +42,21 @@ fn a_suspended_migration_begins_nothing() {
 }
 
 #[test]
+fn what_may_be_changed_after_the_end_is_seen_and_changes_nothing_else() {
+    let mut world = World::new(|_| {});
+    world.run(&[]);
+    world.passes(5);
+    let before = world.status();
+    world.migration.spec.contact = Some("somebody else".to_owned());
+    world.migration.metadata.generation = Some(2);
+    world.pass();
+    let mut after = world.status();
+    assert_eq!((before.observed_generation, after.observed_generation), (1, 2));
+    after.observed_generation = 1;
+    assert_eq!(after, before);
+}
+
+#[test]
 fn a_gate_says_since_when_it_is_closed_and_since_when_open() {
     let mut world = World::new(gated);
     world.settle();
