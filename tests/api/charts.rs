@@ -134,8 +134,10 @@ fn values_that_mean_nothing_are_refused_by_name() {
     }
 }
 
-/// What each kustomization is made of: its folder, the chart's values, and which of the objects.
-const KUSTOMIZATIONS: [(&str, &[&str], fn(&Value) -> bool); 4] = [
+/// What a kustomization is made of: its folder, the chart's values, and which of the objects.
+type Kustomization = (&'static str, &'static [&'static str], fn(&Value) -> bool);
+
+const KUSTOMIZATIONS: [Kustomization; 4] = [
     ("operator", &[], |_| true),
     ("operator-for-namespaces", &["watchNamespaces={shop}"], |_| true),
     ("monitoring", &["metrics.serviceMonitor.enabled=true", "metrics.rules.enabled=true"], |each| {

@@ -1,7 +1,8 @@
 //! What a real API server makes of the resources: manifests good and bad with the messages that users read, defaults, what cannot
 //! change once a migration has begun, and the admission policies with users who have a right and users who have not.
 //!
-//! It needs a control plane (no node), `helm` on the PATH, and the kubeconfig of an administrator in HOLDFAST_TEST_KUBECONFIG.
+//! It needs a control plane (no node), the kubeconfig of its administrator in HOLDFAST_TEST_KUBECONFIG, and on the PATH what
+//! tests/cluster/api-server.sh puts there: helm, kubectl, promtool, monitoring-check and argo-lua.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
