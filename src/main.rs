@@ -19,8 +19,10 @@ struct Cli {
 enum Command {
     /// Run the operator.
     Controller(Box<controller::context::Flags>),
-    /// Make a backup with mysqldump and prove it; what the backup Job runs.
+    /// Make a backup with mysqldump and look whether it is one; what the backup Job runs.
     Backup(Box<backup::dump::Arguments>),
+    /// Prove a backup by restoring it into a server of its own; what the Job of verification Restore runs.
+    VerifyBackup(Box<backup::verify::Arguments>),
     /// Print the custom resource definitions, or write them to files.
     Crds(definitions::Arguments),
     /// Wait until a migration has come far enough; for an application's init container.
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Controller(flags) => controller::runtime::run(*flags),
         Command::Backup(arguments) => backup::dump::run(&arguments),
+        Command::VerifyBackup(arguments) => backup::verify::run(&arguments),
         Command::Crds(arguments) => definitions::run(&arguments),
         Command::Wait(arguments) => return waited(*arguments),
         Command::InstallSelf { destination } => {

@@ -203,10 +203,10 @@ pub struct VolumeSnapshotBackup {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Scratch {
-    /// Image of a MySQL server of the same major version.
+    /// Image of a MySQL server of the same major version; it holds mysqld, mysql and mysqldump, as the official one does.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
-    /// Size of its volume. Left out: an emptyDir without a limit of its own.
+    /// Size of its volume, an emptyDir on the node's disk: room for the database, its indexes, and 512Mi for the server itself. Left out: no limit of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Quantity>,
     /// What its container asks for and is limited to. Left out: the namespace's defaults.

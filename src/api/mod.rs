@@ -20,6 +20,7 @@ pub mod gates;
 mod names;
 mod phase;
 pub mod promotion;
+pub mod quantity;
 pub mod reference;
 pub mod refusals;
 pub mod spec;

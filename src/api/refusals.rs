@@ -1,11 +1,14 @@
 //! What the schema offers and this version does not do yet. Nothing of it is accepted and ignored: planning stops with these messages.
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
 use super::{
     SchemaMigrationSpec,
-    backup::{BackupTool, BackupType, DestinationType, Verification},
+    backup::{Backup, BackupTool, BackupType, DestinationType, Verification},
     duration::Retention,
     execution::{Hazard, KillBlockers},
     gates::{GatedPhase, OnFailure},
+    quantity,
 };
 
 /// A field whose value this version cannot honour.
@@ -81,6 +84,16 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
     found
 }
 
+/// What of a scratch server is handed to it as a number.
+fn scratch_quantities(backup: &Backup) -> [(&'static str, Option<&Quantity>); 2] {
+    let scratch = backup.scratch.as_ref();
+    let memory = scratch.and_then(|scratch| scratch.resources.as_ref()?.limits.get("memory"));
+    [
+        ("spec.backup.scratch.storage", scratch.and_then(|scratch| scratch.storage.as_ref())),
+        ("spec.backup.scratch.resources.limits.memory", memory),
+    ]
+}
+
 fn backup(spec: &SchemaMigrationSpec, refuse: &mut impl FnMut(bool, &str, &'static str)) {
     let backup = &spec.backup;
     refuse(
@@ -106,15 +119,14 @@ fn backup(spec: &SchemaMigrationSpec, refuse: &mut impl FnMut(bool, &str, &'stat
         );
     }
     refuse(
-        backup.verification == Verification::Restore,
-        "spec.backup.verification",
-        "backups are not restored for proof in this version: use Inspect",
-    );
-    refuse(
-        backup.scratch.is_some(),
+        backup.scratch.is_some() && backup.verification != Verification::Restore,
         "spec.backup.scratch",
-        "no scratch server is started in this version: remove scratch",
+        "a scratch server is started for verification Restore only in this version: use Restore, or remove scratch",
     );
+    for (path, quantity) in scratch_quantities(backup) {
+        let unusable = quantity.is_some_and(|quantity| quantity::bytes(quantity).is_none());
+        refuse(unusable, path, "is no number of bytes that is understood in this version: write it as 2Gi or 512Mi");
+    }
     refuse(
         backup.retention != Retention::Keep,
         "spec.backup.retention",
@@ -136,6 +148,22 @@ mod tests {
     }
 
     #[test]
+    fn a_scratch_server_that_restores_is_not_refused_and_its_sizes_are_understood() {
+        let refused = |scratch: Value| {
+            let mut spec = serde_json::to_value(example::spec()).unwrap();
+            (spec["backup"]["verification"], spec["backup"]["scratch"]) = (json!("Restore"), scratch);
+            let found = refusals(&serde_json::from_value(spec).unwrap());
+            found.into_iter().map(|refusal| refusal.path).collect::<Vec<_>>()
+        };
+        let good =
+            json!({"image": "mysql:9.7", "storage": "2Gi", "resources": {"limits": {"memory": "1Gi", "cpu": "500m"}}});
+        assert_eq!(refused(good), Vec::<String>::new());
+        assert_eq!(refused(json!({"image": "mysql:9.7", "storage": "2 GB"})), ["spec.backup.scratch.storage"]);
+        let memory = json!({"image": "mysql:9.7", "resources": {"limits": {"memory": "much"}}});
+        assert_eq!(refused(memory), ["spec.backup.scratch.resources.limits.memory"]);
+    }
+
+    #[test]
     fn the_sample_applications_migration_is_not_refused() {
         let manifest = include_str!("../../deploy/sample/migration.yaml");
         let sample: crate::api::SchemaMigration = serde_yaml::from_str(manifest).unwrap();
@@ -144,7 +172,6 @@ mod tests {
 
     #[test]
     fn each_thing_that_is_not_done_yet_is_refused_by_its_path() {
-        let scratch = json!({"image": "mysql:9.7"});
         let cases = [
             ("spec.database.replicas", "/database/replicas", json!([{"host": "replica", "port": 3306}])),
             ("spec.execution.killBlockers", "/execution/killBlockers", json!("IdleTransactions")),
@@ -152,8 +179,7 @@ mod tests {
             ("spec.backup.type", "/backup/type", json!("External")),
             ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
             ("spec.backup.job.destination.type", "/backup/job/destination/type", json!("S3")),
-            ("spec.backup.verification", "/backup/verification", json!("Restore")),
-            ("spec.backup.scratch", "/backup/scratch", scratch),
+            ("spec.backup.scratch", "/backup/verification", json!("Inspect")),
             ("spec.backup.retention", "/backup/retention", json!("72h")),
             ("spec.rehearsal.enabled", "/rehearsal/enabled", json!(true)),
             ("spec.acknowledge[0].hazard", "/acknowledge", json!([{"hazard": "FlushTables"}])),

@@ -11,7 +11,8 @@ pub use super::{
     phase::Phase,
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
     status_work::{
-        BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus, RetryStatus, TestedStatus, UnprobedKey,
+        BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus, RestoreStatus, RetryStatus, TestedStatus,
+        UnprobedKey,
     },
     steering::{LastHandled, SteeringAction, SteeringAnswer},
 };

@@ -44,15 +44,53 @@ pub struct BackupStatus {
     /// SHA-256 of its content, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// SHA-256 of the manifest beside it, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_sha256: Option<String>,
     /// Tables in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tables: Option<i64>,
     /// Rows in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<i64>,
-    /// How it was proven. Left out until it was.
+    /// How it was proven so far: with Restore, Inspect comes first. Left out until it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<Verification>,
+    /// With verification Restore: the restore that proved it. A backup that is only repeated, because it grew too old before the first
+    /// change, is inspected, and this tells of the one that was restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreStatus>,
+}
+
+/// A backup that was restored and compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreStatus {
+    /// The Job that restored it.
+    pub job: String,
+    /// Which backup of this migration it restored.
+    pub attempt: i32,
+    /// When the Job's program began.
+    pub started_at: Time,
+    /// When everything was compared.
+    pub finished_at: Time,
+    /// Version of the server that it was restored into.
+    pub server_version: String,
+    /// Tables that were restored and compared.
+    pub tables: i64,
+    /// Rows that were restored and compared.
+    pub rows: i64,
+    /// Views, triggers, procedures, functions and events that were restored and compared.
+    pub objects: i64,
+    /// Bytes that the restored server's data took.
+    pub bytes: i64,
+    /// FLOAT columns: a dump holds six of their digits, so they come back rounded.
+    #[serde(default)]
+    pub lossy_columns: i64,
+    /// The first of them, as `table.column`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub lossy: Vec<String>,
 }
 
 /// The run on the restored copy.
@@ -135,6 +173,8 @@ pub struct JobStatus {
 pub enum JobPurpose {
     /// The backup.
     Backup,
+    /// The restore that proves the backup.
+    VerifyBackup,
     /// The application's schema update.
     SchemaUpdate,
     /// The way back of the application's schema update.

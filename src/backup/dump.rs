@@ -2,17 +2,17 @@
 //! on disk before the file gets its name.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::manifest::{self, Manifest, Outcome, hexadecimal};
+use super::manifest::{self, FORMAT, Manifest, Outcome, hexadecimal};
 use super::option_file::{self, Login};
-use super::rows::RowCounter;
+use super::programs::Program;
+use super::reader::Reader;
 
 /// Arguments of `holdfast backup`.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,6 +44,9 @@ pub struct Arguments {
     /// Name of the dump without its ending.
     #[arg(long)]
     pub name: String,
+    /// Uid of the SchemaMigration, for the manifest.
+    #[arg(long)]
+    pub migration: String,
     /// File whose content Kubernetes keeps as the termination message.
     #[arg(long, default_value = "/dev/termination-log")]
     pub termination_message: PathBuf,
@@ -53,42 +56,30 @@ pub struct Arguments {
 }
 
 const PIECE: usize = 256 * 1024;
-/// More error output than this is counted, not kept.
-const KEPT_LINES: usize = 20;
+/// What to look at when the program is not there.
+const NO_PROGRAM: &str = "does the image of spec.backup.job.image hold mysqldump?";
 
 /// Makes the backup, leaves the outcome in the termination message and says whether it succeeded.
 ///
 /// # Errors
 /// When the backup failed, with the reason; it is in the termination message as well.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
-    let made = make(arguments).and_then(|manifest| {
-        let text = manifest::termination_message(&Outcome::Made(manifest.summary()))?;
-        Ok((manifest, text))
+    let made = make(arguments).map(|(manifest, digest)| {
+        println!(
+            "backup {}: {} bytes, {} tables, {} rows, SHA-256 {}",
+            manifest.file,
+            manifest.bytes,
+            manifest.tables.len(),
+            manifest.tables.values().map(|table| table.rows).sum::<u64>(),
+            manifest.sha256
+        );
+        Outcome::Made(manifest.summary(digest))
     });
-    let (result, text) = match made {
-        Ok((manifest, text)) => {
-            println!(
-                "backup {}: {} bytes, {} tables, {} rows, SHA-256 {}",
-                manifest.file,
-                manifest.bytes,
-                manifest.tables.len(),
-                manifest.tables.values().sum::<u64>(),
-                manifest.sha256
-            );
-            (Ok(()), text)
-        }
-        Err(message) => {
-            let text = manifest::termination_message(&Outcome::Failed(message.clone()))?;
-            (Err(message), text)
-        }
-    };
-    fs::write(&arguments.termination_message, text).map_err(|error| {
-        format!("writing the termination message {}: {error}", arguments.termination_message.display())
-    })?;
-    result
+    manifest::leave(&arguments.termination_message, made)
 }
 
-fn make(arguments: &Arguments) -> Result<Manifest, String> {
+/// The manifest, and the SHA-256 of its file.
+fn make(arguments: &Arguments) -> Result<(Manifest, String), String> {
     let option_file = arguments.private.join("mysqldump.cnf");
     write_option_file(arguments, &option_file)?;
     let file = format!("{}.sql", arguments.name);
@@ -98,8 +89,8 @@ fn make(arguments: &Arguments) -> Result<Manifest, String> {
     let removed = fs::remove_file(&option_file).map_err(|error| format!("removing the option file: {error}"));
     let published = dumped.and_then(|manifest| {
         removed?;
-        publish(arguments, &manifest, &partial, &final_path)?;
-        Ok(manifest)
+        let digest = publish(arguments, &manifest, &partial, &final_path)?;
+        Ok((manifest, digest))
     });
     published.map_err(|message| {
         // Half a dump is of no use and takes the space that the next attempt needs.
@@ -113,15 +104,17 @@ fn make(arguments: &Arguments) -> Result<Manifest, String> {
     })
 }
 
-/// Writes the manifest and gives the dump its name; each on disk before the next.
-fn publish(arguments: &Arguments, manifest: &Manifest, partial: &Path, final_path: &Path) -> Result<(), String> {
-    let write = || -> io::Result<()> {
+/// Writes the manifest and gives the dump its name; each on disk before the next. The SHA-256 of the manifest's file.
+fn publish(arguments: &Arguments, manifest: &Manifest, partial: &Path, final_path: &Path) -> Result<String, String> {
+    let write = || -> io::Result<String> {
         let path = arguments.destination.join(format!("{}.manifest.json", arguments.name));
+        let text = serde_json::to_vec_pretty(manifest)?;
         let mut file = new_file(&path)?;
-        file.write_all(&serde_json::to_vec_pretty(manifest)?)?;
+        file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(partial, final_path)?;
-        File::open(&arguments.destination)?.sync_all()
+        File::open(&arguments.destination)?.sync_all()?;
+        Ok(hexadecimal(&Sha256::digest(&text)))
     };
     write().map_err(|error| explain_write(&error, final_path, manifest.bytes))
 }
@@ -143,90 +136,45 @@ fn write_option_file(arguments: &Arguments, path: &Path) -> Result<(), String> {
         ssl_mode: &arguments.ssl_mode,
         certificate_authority: authority.as_deref(),
     };
-    // A container that is started again finds the file of its predecessor.
-    match fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(format!("replacing the option file: {error}")),
-    }
     option_file::write(path, &login).map_err(|error| format!("writing mysqldump's option file: {error}"))
 }
 
 fn dump(arguments: &Arguments, option_file: &Path, partial: &Path, file: String) -> Result<Manifest, String> {
     let taken_at = Timestamp::now();
     let mut output = new_file(partial).map_err(|error| explain_write(&error, partial, 0))?;
-    let mut child = spawn(arguments, option_file)?;
-    let errors = child.stderr.take().map(|stderr| std::thread::spawn(move || read_errors(stderr)));
-    let copied = match child.stdout.take() {
+    let mut program = Program::mysqldump(&arguments.program, option_file, &arguments.database, NO_PROGRAM)?;
+    let copied = match program.child.stdout.take() {
         Some(stdout) => copy(stdout, &mut output, partial),
         None => Err("mysqldump has no output".to_owned()),
     };
     if copied.is_err() {
-        // It may have ended by itself already; then there is nothing to kill.
-        let _ = child.kill();
+        program.kill();
     }
-    let status = child.wait().map_err(|error| format!("waiting for mysqldump: {error}"))?;
-    let errors = match errors.map(std::thread::JoinHandle::join) {
-        Some(Ok(errors)) => errors,
-        _ => return Err("mysqldump's error output could not be read".to_owned()),
-    };
-    let (bytes, sha256, counter) = copied?;
-    if !status.success() {
-        return Err(format!("mysqldump ended with {status}: {}", errors.text()));
-    }
-    if !errors.lines.is_empty() {
-        return Err(format!("mysqldump reported errors although it ended with success: {}", errors.text()));
-    }
-    let tables = counter.finish()?;
+    let ended = program.finish();
+    let (bytes, sha256, reader) = copied?;
+    let warnings = ended?;
+    let contents = reader.finish()?;
     output.sync_all().map_err(|error| explain_write(&error, partial, bytes))?;
     Ok(Manifest {
-        format: 1,
+        format: FORMAT,
+        migration: arguments.migration.clone(),
         file,
         database: arguments.database.clone(),
+        server_version: contents.server_version,
+        tool: contents.tool,
         taken_at,
         finished_at: Timestamp::now(),
         bytes,
         sha256,
-        tables,
-        warnings: errors.warnings,
+        tables: contents.tables,
+        objects: contents.objects,
+        warnings,
     })
 }
 
-fn spawn(arguments: &Arguments, option_file: &Path) -> Result<Child, String> {
-    Command::new(&arguments.program)
-        // Must come first, or it is refused.
-        .arg(format!("--defaults-file={}", option_file.display()))
-        .args([
-            "--single-transaction",
-            "--quick",
-            "--routines",
-            "--triggers",
-            "--events",
-            "--hex-blob",
-            "--no-tablespaces",
-            "--default-character-set=utf8mb4",
-            // Not known to every client that carries the name mysqldump, and harmless where it is unknown.
-            "--loose-set-gtid-purged=OFF",
-            "--loose-column-statistics=0",
-        ])
-        // The name ends the options, however it begins.
-        .arg("--")
-        .arg(&arguments.database)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| {
-            format!(
-                "starting {}: {error}: does the image of spec.backup.job.image hold mysqldump?",
-                arguments.program.display()
-            )
-        })
-}
-
-fn copy(mut from: impl Read, to: &mut File, path: &Path) -> Result<(u64, String, RowCounter), String> {
+fn copy(mut from: impl Read, to: &mut File, path: &Path) -> Result<(u64, String, Reader), String> {
     let mut hash = Sha256::new();
-    let mut counter = RowCounter::default();
+    let mut reader = Reader::default();
     let mut bytes: u64 = 0;
     let mut piece = vec![0; PIECE];
     loop {
@@ -241,10 +189,10 @@ fn copy(mut from: impl Read, to: &mut File, path: &Path) -> Result<(u64, String,
         };
         to.write_all(part).map_err(|error| explain_write(&error, path, bytes))?;
         hash.update(part);
-        counter.push(part);
+        reader.push(part);
         bytes += part.len() as u64;
     }
-    Ok((bytes, hexadecimal(&hash.finalize()), counter))
+    Ok((bytes, hexadecimal(&hash.finalize()), reader))
 }
 
 fn new_file(path: &Path) -> io::Result<File> {
@@ -264,47 +212,6 @@ fn explain_write(error: &io::Error, path: &Path, bytes: u64) -> String {
         ),
         _ => format!("writing {}: {error}", path.display()),
     }
-}
-
-#[derive(Debug, Default)]
-struct ErrorOutput {
-    lines: Vec<String>,
-    more: usize,
-    warnings: Vec<String>,
-}
-
-impl ErrorOutput {
-    fn text(&self) -> String {
-        match (self.lines.is_empty(), self.more) {
-            (true, _) => "no error output".to_owned(),
-            (false, 0) => self.lines.join("; "),
-            (false, more) => format!("{}; and {more} lines more", self.lines.join("; ")),
-        }
-    }
-}
-
-/// Sorts the error output: everything that does not call itself a warning is an error.
-fn read_errors(stderr: impl Read) -> ErrorOutput {
-    let mut output = ErrorOutput::default();
-    for line in BufReader::new(stderr).split(b'\n') {
-        let line = match line {
-            Ok(line) => String::from_utf8_lossy(&line).trim().to_owned(),
-            Err(error) => format!("reading the error output: {error}"),
-        };
-        if line.is_empty() {
-            continue;
-        }
-        eprintln!("{line}");
-        let lower = line.to_lowercase();
-        let is_warning = lower.contains("[warning]") || lower.starts_with("warning:") || lower.contains(": warning:");
-        match (is_warning, output.lines.len()) {
-            (true, _) if output.warnings.len() < KEPT_LINES => output.warnings.push(line),
-            (true, _) => {}
-            (false, kept) if kept < KEPT_LINES => output.lines.push(line),
-            (false, _) => output.more += 1,
-        }
-    }
-    output
 }
 
 #[cfg(test)]
@@ -347,6 +254,7 @@ mod tests {
             private: folder.join("private"),
             destination: folder.join("backup"),
             name: "uid-1".to_owned(),
+            migration: "uid".to_owned(),
             termination_message: folder.join("message"),
             program,
         };
@@ -380,10 +288,11 @@ mod tests {
         let Outcome::Made(summary) = world.outcome() else { panic!("{:?}", world.outcome()) };
         assert_eq!((summary.rows, summary.bytes), (vec![2], dump.len() as u64));
         assert_eq!(summary.sha256, hexadecimal(&Sha256::digest(&dump)));
-        let manifest: Manifest =
-            serde_json::from_slice(&fs::read(world.arguments.destination.join("uid-1.manifest.json")).unwrap())
-                .unwrap();
+        let text = fs::read(world.arguments.destination.join("uid-1.manifest.json")).unwrap();
+        assert_eq!(summary.manifest, hexadecimal(&Sha256::digest(&text)));
+        let manifest: Manifest = serde_json::from_slice(&text).unwrap();
         assert_eq!(manifest.warnings, ["mysqldump: [Warning] careful"]);
+        assert_eq!((manifest.migration.as_str(), manifest.tables["t"].rows), ("uid", 2));
         assert!(!world.arguments.private.join("mysqldump.cnf").exists(), "the password is gone");
     }
 

@@ -1,12 +1,19 @@
-//! What a backup says about itself: the manifest beside the dump, and the shorter summary that the Job leaves in its termination
-//! message for the operator.
+//! What a backup says about itself: the manifest beside the dump, which a restore is compared with, and the shorter summary that the
+//! Job leaves in its termination message for the operator.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::contents::Table;
+use super::restored::Restored;
+
+/// The format of manifests that this version writes and reads.
+pub const FORMAT: u32 = 2;
 /// Kubernetes keeps this much of a termination message.
 pub const MAX_TERMINATION_MESSAGE: usize = 4096;
 
@@ -14,12 +21,20 @@ pub const MAX_TERMINATION_MESSAGE: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// Always 1 in this version.
+    /// [`FORMAT`].
     pub format: u32,
+    /// Uid of the SchemaMigration that the dump was made for.
+    pub migration: String,
     /// Name of the dump's file.
     pub file: String,
     /// The MySQL schema.
     pub database: String,
+    /// Version of the server, as the dump says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+    /// Version of mysqldump, as the dump says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
     /// Just before the dump began; its data are not older.
     pub taken_at: Timestamp,
     /// When the dump was on disk.
@@ -28,19 +43,23 @@ pub struct Manifest {
     pub bytes: u64,
     /// SHA-256 of the dump, in hexadecimal digits.
     pub sha256: String,
-    /// Rows by table, tables without rows included.
-    pub tables: BTreeMap<String, u64>,
+    /// Tables by name: rows, and digests of definition and rows.
+    pub tables: BTreeMap<String, Table>,
+    /// SHA-256 of each view, trigger, procedure, function and event, by kind and name.
+    pub objects: BTreeMap<String, String>,
     /// Warnings that mysqldump wrote.
     pub warnings: Vec<String>,
 }
 
-/// What the Job's container leaves behind: one of the two members.
+/// What a Job's container leaves behind: one of the members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// A backup was made.
     Made(Summary),
-    /// None was made, and why.
+    /// A backup was restored, and what came out is what its manifest says.
+    Restored(Restored),
+    /// Neither, and why.
     Failed(String),
 }
 
@@ -58,6 +77,8 @@ pub struct Summary {
     pub bytes: u64,
     /// SHA-256 of the dump, in hexadecimal digits.
     pub sha256: String,
+    /// SHA-256 of the manifest's file, in hexadecimal digits.
+    pub manifest: String,
     /// SHA-256 of the sorted names of the tables, each followed by a zero byte.
     pub names: String,
     /// Rows of each table in the order of the sorted names.
@@ -65,17 +86,18 @@ pub struct Summary {
 }
 
 impl Manifest {
-    /// The summary of this manifest.
+    /// The summary of this manifest, whose file has this SHA-256.
     #[must_use]
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self, manifest: String) -> Summary {
         Summary {
             file: self.file.clone(),
             taken_at: self.taken_at,
             finished_at: self.finished_at,
             bytes: self.bytes,
             sha256: self.sha256.clone(),
+            manifest,
             names: digest_of_names(self.tables.keys().map(String::as_str)),
-            rows: self.tables.values().copied().collect(),
+            rows: self.tables.values().map(|table| table.rows).collect(),
         }
     }
 }
@@ -101,13 +123,26 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
+/// Leaves what a Job came to in the file that Kubernetes keeps, and says it to the program's caller.
+///
+/// # Errors
+/// What failed, or why it could not be left.
+pub(super) fn leave(path: &Path, result: Result<Outcome, String>) -> Result<(), String> {
+    let (text, failed) = match result.and_then(|outcome| termination_message(&outcome)) {
+        Ok(text) => (text, None),
+        Err(message) => (termination_message(&Outcome::Failed(message.clone()))?, Some(message)),
+    };
+    fs::write(path, text).map_err(|error| format!("writing the termination message {}: {error}", path.display()))?;
+    failed.map_or(Ok(()), Err)
+}
+
 /// The outcome as the text of a termination message.
 ///
 /// # Errors
 /// When there are so many tables that the summary does not fit.
 pub fn termination_message(outcome: &Outcome) -> Result<String, String> {
     let text = match outcome {
-        Outcome::Made(_) => serde_json::to_string(outcome),
+        Outcome::Made(_) | Outcome::Restored(_) => serde_json::to_string(outcome),
         Outcome::Failed(message) => {
             // Escaping at most doubles what is kept here, apart from control characters, which messages do not hold.
             let message = message.replace(|c: char| c.is_control(), " ");
@@ -131,22 +166,28 @@ mod tests {
     use super::*;
 
     fn manifest(tables: usize) -> Manifest {
+        let table =
+            Table { rows: 99_999_999, definition: "0".repeat(64), content: "0".repeat(64), lossy_columns: Vec::new() };
         Manifest {
-            format: 1,
+            format: FORMAT,
+            migration: "0b1c8f0e-1111-2222-3333-444455556666".to_owned(),
+            server_version: Some("9.7.4".to_owned()),
+            tool: Some("10.13  Distrib 9.7.4".to_owned()),
             file: "0b1c8f0e-1111-2222-3333-444455556666-1.sql".to_owned(),
             database: "shop".to_owned(),
             taken_at: Timestamp::UNIX_EPOCH,
             finished_at: Timestamp::UNIX_EPOCH,
             bytes: u64::MAX,
             sha256: "0".repeat(64),
-            tables: (0..tables).map(|each| (format!("table_{each:04}"), 99_999_999)).collect(),
+            tables: (0..tables).map(|each| (format!("table_{each:04}"), table.clone())).collect(),
+            objects: BTreeMap::new(),
             warnings: Vec::new(),
         }
     }
 
     #[test]
     fn a_few_hundred_tables_fit_into_a_termination_message_and_come_back() {
-        let outcome = Outcome::Made(manifest(350).summary());
+        let outcome = Outcome::Made(manifest(350).summary("0".repeat(64)));
         let text = termination_message(&outcome).unwrap();
         assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);
     }
@@ -154,7 +195,9 @@ mod tests {
     #[test]
     fn too_many_tables_are_refused_rather_than_cut() {
         assert!(
-            termination_message(&Outcome::Made(manifest(2000).summary())).unwrap_err().contains("termination message")
+            termination_message(&Outcome::Made(manifest(2000).summary("0".repeat(64))))
+                .unwrap_err()
+                .contains("termination message")
         );
     }
 

@@ -1,7 +1,7 @@
-//! The option file through which mysqldump learns user and password: a file of mode 0600 in a memory-backed volume, so that the
+//! The option file through which MySQL's programs learn user and password: a file of mode 0600 in a memory-backed volume, so that the
 //! password stands in no argument list, no environment and on no disk.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -37,12 +37,24 @@ pub fn text(login: &Login<'_>) -> io::Result<String> {
         ("protocol", "TCP"),
     ];
     options.extend(login.certificate_authority.map(|path| ("ssl-ca", path)));
+    render(&options)
+}
+
+/// The text for a server that listens on a socket of this machine only.
+///
+/// # Errors
+/// When a value holds a NUL character.
+pub fn local_text(socket: &str, username: &str, password: &str) -> io::Result<String> {
+    render(&[("socket", socket), ("user", username), ("password", password), ("protocol", "SOCKET")])
+}
+
+fn render(options: &[(&str, &str)]) -> io::Result<String> {
     let mut text = String::from("[client]\n");
     for (name, value) in options {
         if value.contains('\0') {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("the value of {name:?} holds a NUL character, which mysqldump's option file cannot carry"),
+                format!("the value of {name:?} holds a NUL character, which an option file cannot carry"),
             ));
         }
         text.push_str(name);
@@ -53,13 +65,26 @@ pub fn text(login: &Login<'_>) -> io::Result<String> {
     Ok(text)
 }
 
-/// Writes the option file: new, readable by its owner only from its first moment on.
+/// Writes the option file.
 ///
 /// # Errors
-/// When the file exists already or cannot be written.
+/// When it cannot be written.
 pub fn write(path: &Path, login: &Login<'_>) -> io::Result<()> {
+    write_private(path, &text(login)?)
+}
+
+/// Writes a file: new, and readable by its owner only from its first moment on. A container that is started again finds the file of its
+/// predecessor, which goes.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text(login)?.as_bytes())
+    file.write_all(text.as_bytes())
 }
 
 /// The escapes that MySQL's option files know (<https://dev.mysql.com/doc/refman/8.4/en/option-files.html>); a quoted value keeps
@@ -110,12 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_readable_by_its_owner_only_and_never_replaced() {
+    fn the_file_is_new_and_readable_by_its_owner_only() {
         let path = std::env::temp_dir().join(format!("holdfast-option-file-{}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
+        std::fs::write(&path, "of somebody else").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         write(&path, &login("secret")).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(write(&path, &login("other")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(std::fs::read_to_string(&path).unwrap().contains("secret"));
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -93,6 +93,7 @@ mod tests {
             finished_at: jiff::Timestamp::UNIX_EPOCH,
             bytes: 1,
             sha256: String::new(),
+            manifest: String::new(),
             names: digest_of_names(["bookmarks", "users"].into_iter()),
             rows: vec![bookmarks, users],
         }

@@ -237,6 +237,15 @@ pub enum JobRequest {
         /// Serialized row counts from before.
         baseline: String,
     },
+    /// The restore that proves the backup.
+    VerifyBackup {
+        /// Name of the Job.
+        name: String,
+        /// Which backup.
+        attempt: i32,
+        /// SHA-256 of its manifest.
+        manifest: String,
+    },
     /// One of the user's Jobs.
     User {
         /// Name of the Job.

@@ -16,7 +16,7 @@ use super::decision::{Effect, JobRequest};
 use super::observed::JobView;
 use super::reconcile::work_span;
 use super::tasks::give_back;
-use super::{job_view, jobs, work};
+use super::{job_view, jobs, verify_job, work};
 
 /// Does it.
 ///
@@ -66,6 +66,11 @@ async fn create_job(context: &Context, migration: &SchemaMigration, request: &Jo
             jobs::backup(migration, &context.flags.operator_image, name, *attempt, baseline.clone()).ok_or_else(
                 || PassError::Content("spec.backup.job with a PersistentVolumeClaim is not set".to_owned()),
             )?
+        }
+        JobRequest::VerifyBackup { name, attempt, manifest } => {
+            verify_job::verify(migration, &context.flags.operator_image, name, *attempt, manifest).ok_or_else(|| {
+                PassError::Content("spec.backup.scratch and a PersistentVolumeClaim are not both set".to_owned())
+            })?
         }
         JobRequest::User { name, template, purpose: _ } => {
             let templates: Api<PodTemplate> = Api::namespaced(context.client.clone(), &namespace);

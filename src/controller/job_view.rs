@@ -27,7 +27,7 @@ pub fn view(job: &Job, pods: &[Pod], owner_uid: &str, log: Option<String>, now: 
         return JobView::Succeeded { uid, message };
     }
     if let Some(failed) = holds("Failed") {
-        let parts = [failed.reason.clone(), failed.message.clone()];
+        let parts = [failed.reason.clone(), failed.message.clone(), pods.iter().find_map(ended_from_outside)];
         let reason = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
         return JobView::Failed { uid, reason, message, log };
     }
@@ -46,6 +46,19 @@ fn termination_message(pod: &Pod) -> Option<String> {
     statuses(pod)
         .filter_map(|status| status.state.as_ref()?.terminated.as_ref()?.message.clone())
         .find(|text| !text.is_empty())
+}
+
+/// What ended a pod, where that was not its program.
+fn ended_from_outside(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    if let Some(reason) = &status.reason {
+        return Some(format!("{reason}: {}", status.message.as_deref().unwrap_or_default()));
+    }
+    let killed = statuses(pod).find(|status| {
+        let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        ended.is_some_and(|ended| ended.reason.as_deref() == Some("OOMKilled"))
+    })?;
+    Some(format!("the container {:?} used more memory than its limit (OOMKilled)", killed.name))
 }
 
 /// Why a pod does not start, once that will not pass by itself.
@@ -128,6 +141,23 @@ mod tests {
         );
         let none = job(serde_json::json!([]));
         assert!(matches!(view(&none, &[], "owner", None, at(1)), JobView::Running { problem: None, .. }));
+    }
+
+    #[test]
+    fn what_ended_a_pod_from_outside_is_told() {
+        let failed = job(serde_json::json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]));
+        let told = |status: serde_json::Value| {
+            let pod: Pod = serde_json::from_value(serde_json::json!({"status": status})).unwrap();
+            match view(&failed, &[pod], "owner", None, at(1)) {
+                JobView::Failed { reason, .. } => reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        let evicted = serde_json::json!({"phase": "Failed", "reason": "Evicted", "message": "exceeds the limit"});
+        assert_eq!(told(evicted), "BackoffLimitExceeded: Evicted: exceeds the limit");
+        let killed = serde_json::json!({"containerStatuses": [{"name": "verify", "image": "i", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]});
+        assert!(told(killed).contains("\"verify\" used more memory than its limit"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 
 use crate::api::SchemaMigration;
+use crate::api::backup::ClaimDestination;
 use crate::api::database::TlsMode;
 
 use super::target::host;
@@ -22,12 +23,12 @@ pub const BASELINE: &str = "holdfast.dev/row-counts-before";
 pub const MAX_BASELINE: usize = 200_000;
 const CREDENTIALS: &str = "/var/run/holdfast/credentials";
 const TLS: &str = "/var/run/holdfast/tls";
-const PRIVATE: &str = "/var/run/holdfast/private";
-const PROGRAM: &str = "/holdfast";
-const DESTINATION: &str = "/backup";
+pub(super) const PRIVATE: &str = "/var/run/holdfast/private";
+pub(super) const PROGRAM: &str = "/holdfast";
+pub(super) const DESTINATION: &str = "/backup";
 const USER: i64 = 65532;
-/// A dump may take long; one that takes longer than a day is stuck.
-const BACKUP_DEADLINE_SECONDS: i64 = 86_400;
+/// A dump, or its restore, may take long; one that takes longer than a day is stuck.
+pub(super) const BACKUP_DEADLINE_SECONDS: i64 = 86_400;
 
 /// The backup Job. `None` where the spec asks for another kind of backup, which planning refuses.
 #[must_use]
@@ -49,7 +50,6 @@ pub fn backup(
         TlsMode::Required => "REQUIRED",
         TlsMode::Disabled => "DISABLED",
     };
-    let argument = |name: &str, value: &str| format!("--{name}={value}");
     let mut command = vec![
         format!("{PROGRAM}/holdfast"),
         "backup".to_owned(),
@@ -61,26 +61,13 @@ pub fn backup(
         argument("private", PRIVATE),
         argument("destination", DESTINATION),
         argument("name", &format!("{uid}-{attempt}")),
+        argument("migration", &uid),
     ];
     let mut volumes = vec![
         secret_volume("credentials", &spec.database.credentials_secret_ref.name, None),
-        Volume { name: "program".to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() },
-        Volume {
-            name: "private".to_owned(),
-            empty_dir: Some(EmptyDirVolumeSource {
-                medium: Some("Memory".to_owned()),
-                size_limit: Some(Quantity("1Mi".to_owned())),
-            }),
-            ..Volume::default()
-        },
-        Volume {
-            name: "backup".to_owned(),
-            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: claim.claim_name.clone(),
-                read_only: None,
-            }),
-            ..Volume::default()
-        },
+        program_volume(),
+        private_volume(),
+        claim_volume(claim),
     ];
     let mut mounts = vec![
         mount("credentials", CREDENTIALS, true),
@@ -93,14 +80,6 @@ pub fn backup(
         volumes.push(secret_volume("tls", &authority.name, Some(&authority.key)));
         mounts.push(mount("tls", TLS, true));
     }
-    let install = Container {
-        name: "install".to_owned(),
-        image: Some(operator_image.to_owned()),
-        args: Some(vec!["install-self".to_owned(), format!("{PROGRAM}/holdfast")]),
-        volume_mounts: Some(vec![mount("program", PROGRAM, false)]),
-        security_context: Some(restricted()),
-        ..Container::default()
-    };
     let dump = Container {
         name: "backup".to_owned(),
         image: Some(job.image.clone()),
@@ -110,9 +89,34 @@ pub fn backup(
         security_context: Some(restricted()),
         ..Container::default()
     };
-    let pod = PodSpec {
+    let pod = pod(operator_image, dump, volumes);
+    let mut metadata = metadata(migration, name);
+    metadata.annotations.get_or_insert_default().insert(BASELINE.to_owned(), baseline);
+    Some(Job {
+        metadata,
+        spec: Some(JobSpec {
+            backoff_limit: Some(0),
+            active_deadline_seconds: Some(BACKUP_DEADLINE_SECONDS),
+            template: PodTemplateSpec { metadata: None, spec: Some(pod) },
+            ..JobSpec::default()
+        }),
+        status: None,
+    })
+}
+
+/// A pod that runs our program in a container with somebody else's image.
+pub(super) fn pod(operator_image: &str, container: Container, volumes: Vec<Volume>) -> PodSpec {
+    let install = Container {
+        name: "install".to_owned(),
+        image: Some(operator_image.to_owned()),
+        args: Some(vec!["install-self".to_owned(), format!("{PROGRAM}/holdfast")]),
+        volume_mounts: Some(vec![mount("program", PROGRAM, false)]),
+        security_context: Some(restricted()),
+        ..Container::default()
+    };
+    PodSpec {
         init_containers: Some(vec![install]),
-        containers: vec![dump],
+        containers: vec![container],
         volumes: Some(volumes),
         restart_policy: Some("Never".to_owned()),
         automount_service_account_token: Some(false),
@@ -127,19 +131,29 @@ pub fn backup(
             ..PodSecurityContext::default()
         }),
         ..PodSpec::default()
-    };
-    let mut metadata = metadata(migration, name);
-    metadata.annotations.get_or_insert_default().insert(BASELINE.to_owned(), baseline);
-    Some(Job {
-        metadata,
-        spec: Some(JobSpec {
-            backoff_limit: Some(0),
-            active_deadline_seconds: Some(BACKUP_DEADLINE_SECONDS),
-            template: PodTemplateSpec { metadata: None, spec: Some(pod) },
-            ..JobSpec::default()
-        }),
-        status: None,
-    })
+    }
+}
+
+pub(super) fn argument(name: &str, value: &str) -> String {
+    format!("--{name}={value}")
+}
+
+/// Takes our program.
+pub(super) fn program_volume() -> Volume {
+    Volume { name: "program".to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() }
+}
+
+/// In memory, for passwords.
+pub(super) fn private_volume() -> Volume {
+    let medium =
+        EmptyDirVolumeSource { medium: Some("Memory".to_owned()), size_limit: Some(Quantity("1Mi".to_owned())) };
+    Volume { name: "private".to_owned(), empty_dir: Some(medium), ..Volume::default() }
+}
+
+/// Where the dumps are.
+pub(super) fn claim_volume(claim: &ClaimDestination) -> Volume {
+    let source = PersistentVolumeClaimVolumeSource { claim_name: claim.claim_name.clone(), read_only: None };
+    Volume { name: "backup".to_owned(), persistent_volume_claim: Some(source), ..Volume::default() }
 }
 
 /// One of the user's Jobs, from a PodTemplate.
@@ -191,7 +205,7 @@ pub fn user(migration: &SchemaMigration, template: &PodTemplate, name: &str) -> 
     }
 }
 
-fn metadata(migration: &SchemaMigration, name: &str) -> ObjectMeta {
+pub(super) fn metadata(migration: &SchemaMigration, name: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),
         owner_references: migration.controller_owner_ref(&()).map(|owner| vec![owner]),
@@ -213,7 +227,7 @@ fn secret_volume(volume: &str, secret: &str, only: Option<&str>) -> Volume {
     }
 }
 
-fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
+pub(super) fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: volume.to_owned(),
         mount_path: path.to_owned(),
@@ -226,7 +240,7 @@ fn seccomp() -> SeccompProfile {
     SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
 }
 
-fn restricted() -> SecurityContext {
+pub(super) fn restricted() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),

@@ -25,6 +25,7 @@ pub mod runtime;
 mod taken_back;
 pub mod target;
 pub mod tasks;
+pub mod verify_job;
 pub mod watched;
 pub mod windows;
 pub mod work;

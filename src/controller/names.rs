@@ -20,6 +20,7 @@ pub fn job(
 ) -> String {
     let what = match (purpose, test) {
         (JobPurpose::Backup, _) => "backup",
+        (JobPurpose::VerifyBackup, _) => "verify",
         (JobPurpose::SchemaUpdate, _) => "schema-update",
         (JobPurpose::UndoSchemaUpdate, _) => "undo-schema-update",
         (JobPurpose::Test, _) => "test",

@@ -193,7 +193,15 @@ async fn job_of(
     let pods_found = pods.list(&selector).await.map_err(asking(format!("listing the pods of the Job {name}")))?.items;
     let uid = migration.metadata.uid.as_deref().unwrap_or_default();
     let view = job_view::view(&job, &pods_found, uid, None, now);
-    if let (JobView::Failed { .. }, true, Some(pod)) = (&view, purpose != JobPurpose::Backup, pods_found.last()) {
+    let says_itself = match &view {
+        JobView::Failed { message, .. } => match purpose {
+            JobPurpose::Backup => true,
+            JobPurpose::VerifyBackup => message.is_some(),
+            JobPurpose::SchemaUpdate | JobPurpose::UndoSchemaUpdate | JobPurpose::Test => false,
+        },
+        _ => true,
+    };
+    if let (false, Some(pod)) = (says_itself, pods_found.last()) {
         let log = log_tail(context, migration, namespace, &pods, &pod.name_any()).await;
         return Ok(job_view::view(&job, &pods_found, uid, Some(log), now));
     }

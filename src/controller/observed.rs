@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::api::status::{BackupStatus, PlanStatus, StageStatus, TestedStatus, ValidationCount};
+use crate::api::status::{BackupStatus, PlanStatus, RestoreStatus, StageStatus, TestedStatus, ValidationCount};
 use crate::api::{MigrationApproval, Reason};
 use crate::mysql::report::{Proof, SectionReport, UndoReport};
 use crate::mysql::{Error, Reading};
@@ -261,8 +261,30 @@ pub fn backup_status(summary: &crate::backup::Summary, job: &str, attempt: i32, 
         location: Some(location),
         bytes: Some(signed(summary.bytes)),
         sha256: Some(summary.sha256.clone()),
+        manifest_sha256: Some(summary.manifest.clone()),
         tables: Some(signed(summary.rows.len() as u64)),
         rows: Some(signed(summary.rows.iter().sum())),
         verified: None,
+        restore: None,
+    }
+}
+
+/// A restore as its Job described it.
+#[must_use]
+pub fn restore_status(restored: &crate::backup::Restored, job: &str, attempt: i32) -> RestoreStatus {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    RestoreStatus {
+        job: job.to_owned(),
+        attempt,
+        started_at: time(restored.started_at),
+        finished_at: time(restored.finished_at),
+        server_version: restored.server_version.clone(),
+        tables: signed(restored.tables),
+        rows: signed(restored.rows),
+        objects: signed(restored.objects),
+        bytes: signed(restored.bytes),
+        lossy_columns: signed(restored.lossy_columns),
+        lossy: restored.lossy.clone(),
     }
 }

@@ -97,9 +97,11 @@ fn next_attempt(attempt: i32) -> BackupStatus {
         location: None,
         bytes: None,
         sha256: None,
+        manifest_sha256: None,
         tables: None,
         rows: None,
         verified: None,
+        restore: None,
     }
 }
 
@@ -160,8 +162,11 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
         }
         Verdict::BackUpAgain(reason, message) => {
             back_to(status, &[ConditionType::BackedUp, ConditionType::Validated], generation, now);
-            let attempt = status.backup.as_ref().map_or(0, |backup| backup.attempt);
-            status.backup = Some(next_attempt(attempt));
+            let before = status.backup.take();
+            let attempt = before.as_ref().map_or(0, |backup| backup.attempt);
+            // What was proven of the backup before tells that this way of making it leads to one that can be restored.
+            let restore = before.and_then(|backup| backup.restore);
+            status.backup = Some(BackupStatus { restore, ..next_attempt(attempt) });
             active(status, Phase::BackUp, *reason, message, generation, now);
         }
         Verdict::Anew(message) => active(status, Phase::Preflight, Reason::Progressing, message, generation, now),

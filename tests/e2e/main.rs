@@ -15,6 +15,7 @@ mod findings;
 mod harness;
 mod input;
 mod library;
+mod restore;
 mod rollout;
 mod secrecy;
 mod surroundings;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use holdfast::api::status::JobPurpose;
 use holdfast::api::{MigrationApproval, SchemaMigration, SchemaMigrationStatus};
-use holdfast::backup::{Outcome, Summary};
+use holdfast::backup::{Outcome, Restored, Summary};
 use holdfast::controller::observed::{JobView, Policies};
 use holdfast::plan::Plan;
 use jiff::{SignedDuration, Timestamp};
@@ -214,18 +214,30 @@ impl Cluster {
                 log: Some("boom".to_owned()),
             };
         }
-        let message = (job.purpose == JobPurpose::Backup).then(|| {
-            let summary = Summary {
+        let outcome = match job.purpose {
+            JobPurpose::Backup => Some(Outcome::Made(Summary {
                 file: format!("{name}.sql"),
                 taken_at: job.made,
                 finished_at: job.ends,
                 bytes: 1,
                 sha256: "0".repeat(64),
+                manifest: "0".repeat(64),
                 names: String::new(),
                 rows: vec![1],
-            };
-            serde_json::to_string(&Outcome::Made(summary)).unwrap()
-        });
-        JobView::Succeeded { uid, message }
+            })),
+            JobPurpose::VerifyBackup => Some(Outcome::Restored(Restored {
+                server_version: "9.7.4".to_owned(),
+                tables: 1,
+                rows: 1,
+                objects: 0,
+                bytes: 1,
+                lossy_columns: 0,
+                lossy: Vec::new(),
+                started_at: job.made,
+                finished_at: job.ends,
+            })),
+            JobPurpose::SchemaUpdate | JobPurpose::UndoSchemaUpdate | JobPurpose::Test => None,
+        };
+        JobView::Succeeded { uid, message: outcome.map(|outcome| serde_json::to_string(&outcome).unwrap()) }
     }
 }

@@ -306,6 +306,7 @@ impl World {
     ) -> Result<(), Broken> {
         let (name, purpose) = match request {
             JobRequest::Backup { name, .. } => (name, JobPurpose::Backup),
+            JobRequest::VerifyBackup { name, .. } => (name, JobPurpose::VerifyBackup),
             JobRequest::User { name, purpose, .. } => (name, *purpose),
         };
         self.call()?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast::api::approval::ApprovalDecision;
+use holdfast::api::backup::Verification;
 use holdfast::api::conditions::{ConditionType, find, is_true};
 use holdfast::api::gates::{Before, Gate, GatedPhase, Window};
 use holdfast::api::state_diagram;
@@ -101,7 +102,8 @@ impl World {
                 }
                 points
             }
-            Effect::StartTask(Task::CountBeforeBackup(_), _) | Effect::CreateJob(JobRequest::Backup { .. }) => {
+            Effect::StartTask(Task::CountBeforeBackup(_), _)
+            | Effect::CreateJob(JobRequest::Backup { .. } | JobRequest::VerifyBackup { .. }) => {
                 phase(GatedPhase::BackUp)
             }
             Effect::StartTask(Task::Validate, _) => phase(GatedPhase::Validate),
@@ -266,6 +268,13 @@ impl World {
         after: &SchemaMigrationStatus,
     ) -> Option<String> {
         let holds = |condition| is_true(&after.conditions, condition);
+        // A spec that changed since is not what was backed up for.
+        let same = after.observed_generation == migration.metadata.generation.unwrap_or(0);
+        let restored = after.backup.as_ref().is_some_and(|backup| backup.restore.is_some());
+        let wanted = migration.spec.backup.verification == Verification::Restore;
+        if holds(ConditionType::BackedUp) && same && after.started_at.is_none() && wanted && !restored {
+            return Some("BackedUp is True, and nothing was restored".to_owned());
+        }
         let digest = after.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default();
         let plan = self.cluster.plans.get(&digest);
         let journal = self.journal_of(&digest);
@@ -339,6 +348,7 @@ fn failed_and_true(status: &SchemaMigrationStatus) -> Option<String> {
     };
     let places = [
         (JobPurpose::Backup, ConditionType::BackedUp),
+        (JobPurpose::VerifyBackup, ConditionType::BackedUp),
         (JobPurpose::SchemaUpdate, ConditionType::SchemaUpdated),
         (JobPurpose::Test, ConditionType::Tested),
     ];

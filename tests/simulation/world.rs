@@ -219,9 +219,10 @@ impl World {
         }
         let stages: Vec<Value> =
             crate::plans::stages(which).iter().map(|name| json!({"name": name, "foreignKeys": []})).collect();
+        let verification = ["Inspect", "None", "Restore"][self.rng.usize(0..3)];
         let mut spec = json!({
             "database": {"host": "mysql", "name": "shop", "credentialsSecretRef": {"name": "s"}},
-            "backup": {"type": "Job", "verification": if self.rng.bool() { "Inspect" } else { "None" },
+            "backup": {"type": "Job", "verification": verification, "scratch": {"image": "mysql:9.7"},
                 "job": {"tool": "Mysqldump", "image": "mysql:9.7",
                     "destination": {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"claimName": "backups"}}}},
             "rehearsal": {"enabled": false},

@@ -1,15 +1,13 @@
-//! The steps that change nothing: preflight, plan, backup, validation.
+//! The steps that change nothing: preflight, plan, validation. The backup has a file of its own.
 
-use crate::api::backup::Verification;
 use crate::api::gates::{GatePoint, GatedPhase};
-use crate::api::status::{JobPurpose, JobState, Phase, ValidationCount};
+use crate::api::status::{Phase, ValidationCount};
 use crate::api::{ConditionType, Reason};
-use crate::backup;
 use crate::mysql::Allowance;
 
-use super::super::decision::{Decision, Effect, End, Fact, JobRequest, Verdict};
-use super::super::observed::{Task, TaskResult, backup_status};
-use super::case::{Case, JobEnd, JobPlace};
+use super::super::decision::{Decision, End, Fact, Verdict};
+use super::super::observed::{Task, TaskResult};
+use super::case::Case;
 use super::failure::unexpected;
 use super::list;
 
@@ -54,99 +52,6 @@ pub(super) fn plan_only(case: &Case<'_>) -> Decision {
         "spec.mode is Plan: the plan {digest} is stored and nothing else was done; set mode Apply to carry it out"
     );
     Decision::new(Verdict::Ended(End::PlanOnly(message))).at_once()
-}
-
-pub(super) fn back_up(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::BackUp)) {
-        return decision;
-    }
-    let attempt = case.status.backup.as_ref().map_or(1, |backup| backup.attempt.max(1));
-    let place = JobPlace { phase: Phase::BackUp, purpose: JobPurpose::Backup, test: None, attempt };
-    let create = |name: String| {
-        case.task(Phase::BackUp, Task::CountBeforeBackup(attempt), Allowance::default(), |result| match result {
-            TaskResult::Counted { baseline } => {
-                let request = JobRequest::Backup { name: name.clone(), attempt, baseline: baseline.clone() };
-                Decision::new(Verdict::Working(Phase::BackUp, format!("creating the backup Job {name}")))
-                    .effect(Effect::CreateJob(request))
-            }
-            TaskResult::BackupUnproven(message) => case.fail(Phase::BackUp, Reason::BackupUnverified, message),
-            other => unexpected(case, other),
-        })
-    };
-    case.job(place, create, |end| match end {
-        JobEnd::Succeeded { name, message } => made(case, name, attempt, message),
-        JobEnd::Failed { name, message, delete } => {
-            let text = format!("{} ({})", failure_text(&message), described(case));
-            let mut decision = case.fail(Phase::BackUp, Reason::BackupFailed, &text).fact(Fact::JobSeen {
-                name: name.to_owned(),
-                uid: None,
-                state: JobState::Failed,
-                message: Some(message),
-            });
-            if delete {
-                decision = decision.effect(Effect::DeleteJob(name.to_owned()));
-            }
-            decision
-        }
-    })
-}
-
-/// The Job's container says why it failed in JSON; people read the sentence in it.
-fn failure_text(message: &str) -> String {
-    let Some(start) = message.find("{\"failed\":") else { return message.to_owned() };
-    match message.get(start..).map(serde_json::from_str::<backup::Outcome>) {
-        Some(Ok(backup::Outcome::Failed(text))) => format!("{}{text}", message.get(..start).unwrap_or_default()),
-        _ => message.to_owned(),
-    }
-}
-
-/// Where the backup is described, and the two objects there that it most often fails for.
-fn described(case: &Case<'_>) -> String {
-    let image = case.migration.spec.backup.job.as_ref().map(|job| job.image.as_str()).unwrap_or_default();
-    format!("spec.backup.job.image is {image:?}, the PersistentVolumeClaim is {:?}", claim(case))
-}
-
-fn claim<'a>(case: &'a Case<'_>) -> &'a str {
-    let job = case.migration.spec.backup.job.as_ref();
-    let claim = job.and_then(|job| job.destination.persistent_volume_claim.as_ref());
-    claim.map(|claim| claim.claim_name.as_str()).unwrap_or_default()
-}
-
-fn made(case: &Case<'_>, name: &str, attempt: i32, message: Option<&str>) -> Decision {
-    let summary = match message.map(serde_json::from_str::<backup::Outcome>) {
-        Some(Ok(backup::Outcome::Made(summary))) => summary,
-        Some(Ok(backup::Outcome::Failed(message))) => return case.fail(Phase::BackUp, Reason::BackupFailed, &message),
-        Some(Err(error)) => {
-            let message =
-                format!("the backup Job {name} succeeded, but its termination message cannot be read: {error}");
-            return case.fail(Phase::BackUp, Reason::BackupUnverified, &message);
-        }
-        None => {
-            let message =
-                format!("the backup Job {name} succeeded, but left no termination message, so its result is not known");
-            return case.fail(Phase::BackUp, Reason::BackupUnverified, &message);
-        }
-    };
-    let mut status =
-        backup_status(&summary, name, attempt, format!("persistentvolumeclaim/{}/{}", claim(case), summary.file));
-    let verification = case.migration.spec.backup.verification;
-    let text =
-        format!("{} bytes, {} rows in {} tables", summary.bytes, summary.rows.iter().sum::<u64>(), summary.rows.len());
-    let seen = Fact::JobSeen { name: name.to_owned(), uid: None, state: JobState::Succeeded, message: None };
-    if verification == Verification::None {
-        status.verified = Some(Verification::None);
-        let message = format!("{text}; taken on trust, as spec.backup.verification None says");
-        return passed(Phase::BackUp, ConditionType::BackedUp, message).fact(seen).fact(Fact::Backup(Box::new(status)));
-    }
-    case.task(Phase::BackUp, Task::CheckBackup(attempt), Allowance::default(), |result| match result {
-        TaskResult::BackupProven => {
-            status.verified = Some(verification);
-            let message = format!("{text}; every table's rows agree with the database");
-            passed(Phase::BackUp, ConditionType::BackedUp, message).fact(seen).fact(Fact::Backup(Box::new(status)))
-        }
-        TaskResult::BackupUnproven(message) => case.fail(Phase::BackUp, Reason::BackupUnverified, message),
-        other => unexpected(case, other),
-    })
 }
 
 pub(super) fn rehearse(case: &Case<'_>) -> Decision {

@@ -2,6 +2,7 @@
 //! interrupted before, so nothing is decided from memory.
 
 mod after;
+mod backup;
 mod before;
 mod case;
 mod change;
@@ -87,7 +88,7 @@ fn step(case: &Case<'_>) -> Decision {
     match position {
         Phase::Preflight => before::preflight(case),
         Phase::Plan => before::plan(case),
-        Phase::BackUp => before::back_up(case),
+        Phase::BackUp => backup::back_up(case),
         Phase::Rehearse => before::rehearse(case),
         Phase::Validate => before::validate(case),
         Phase::CleanUp => change::clean_up(case),

@@ -14,7 +14,7 @@ use crate::api::conditions::{find, is_true};
 use crate::api::status::{PlanStatus, StageState, StageStatus, TestedStatus, ValidationCount};
 use crate::api::steering::SteeringAction;
 use crate::api::{ConditionType, MigrationApproval, Reason, SchemaMigration};
-use crate::backup::{Outcome, Summary};
+use crate::backup::{Outcome, Restored, Summary};
 use crate::mysql::report::{OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
 use crate::mysql::{Allowance, Cause, Error, Reading};
 use crate::plan::Plan;
@@ -196,7 +196,9 @@ impl World {
                 self.trouble = Some(Trouble { since: self.now, tries: 1, next });
             }
             Effect::EndTrouble => self.trouble = None,
-            Effect::CreateJob(JobRequest::Backup { name, .. } | JobRequest::User { name, .. }) => {
+            Effect::CreateJob(
+                JobRequest::Backup { name, .. } | JobRequest::VerifyBackup { name, .. } | JobRequest::User { name, .. },
+            ) => {
                 assert!(self.finalizer, "the finalizer comes before a Job");
                 let view = self.job_view(name);
                 self.created.push(name.clone());
@@ -227,12 +229,28 @@ impl World {
                 log: Some("boom".to_owned()),
             };
         }
+        if name.contains("-verify-") {
+            let restored = Restored {
+                server_version: "9.7.4".to_owned(),
+                tables: 1,
+                rows: 1,
+                objects: 2,
+                bytes: 1000,
+                lossy_columns: 1,
+                lossy: vec!["logs.share".to_owned()],
+                started_at: self.now,
+                finished_at: self.now + SignedDuration::from_secs(7),
+            };
+            let outcome = serde_json::to_string(&Outcome::Restored(restored)).unwrap();
+            return JobView::Succeeded { uid, message: Some(outcome) };
+        }
         let summary = Summary {
             file: "u-1.sql".to_owned(),
             taken_at: self.now,
             finished_at: self.now,
             bytes: 1,
             sha256: "0".repeat(64),
+            manifest: "f".repeat(64),
             names: String::new(),
             rows: vec![1],
         };
