@@ -54,7 +54,7 @@ pub struct MigrationApprovalSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
-    /// With a backup of type External: the backup that was made elsewhere.
+    /// With a backup of type External, before BackUp: the backup that was made elsewhere. It counts while it is younger than `spec.backup.maxAge`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<ExternalSnapshot>,
 }

@@ -15,9 +15,9 @@ use super::{
 /// The copy that is made before anything changes. `type` says which member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.job) == (self.type == 'Job')", "message": "job must be set with type Job, and only then"}, {"rule": "has(self.volumeSnapshot) == (self.type == 'VolumeSnapshot')", "message": "volumeSnapshot must be set with type VolumeSnapshot, and only then"}, {"rule": "self.verification != 'Restore' || has(self.scratch)", "message": "verification Restore needs scratch: the server that the backup is restored into"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.job) == (self.type == 'Job')", "message": "job must be set with type Job, and only then"}, {"rule": "has(self.volumeSnapshot) == (self.type == 'VolumeSnapshot')", "message": "volumeSnapshot must be set with type VolumeSnapshot, and only then"}, {"rule": "self.type != 'External' || self.verification == 'None'", "message": "a backup of type External is made elsewhere and cannot be looked at: its verification is None"}, {"rule": "self.verification != 'Restore' || has(self.scratch)", "message": "verification Restore needs scratch: the server that the backup is restored into"}]))]
 pub struct Backup {
-    /// Job: a dump by a Job of the operator. VolumeSnapshot: a CSI snapshot of the server's volume. External: a backup made elsewhere, named in the approval.
+    /// Job: a dump by a Job of the operator. VolumeSnapshot: a CSI snapshot of the server's volume. External: a backup made elsewhere, such as a managed service's snapshot: the gate before BackUp asks for its id and time, whether it is listed or not.
     #[serde(rename = "type")]
     pub backup_type: BackupType,
     /// With type Job: the dump.

@@ -99,12 +99,7 @@ fn backup(spec: &SchemaMigrationSpec, refuse: &mut impl FnMut(bool, &str, &'stat
     refuse(
         backup.backup_type == BackupType::VolumeSnapshot,
         "spec.backup.type",
-        "VolumeSnapshot is not done in this version: use type Job",
-    );
-    refuse(
-        backup.backup_type == BackupType::External,
-        "spec.backup.type",
-        "External is not done in this version: use type Job",
+        "VolumeSnapshot is not done in this version: use type Job, or External and make the snapshot yourself",
     );
     if let Some(job) = &backup.job {
         refuse(
@@ -176,7 +171,6 @@ mod tests {
             ("spec.database.replicas", "/database/replicas", json!([{"host": "replica", "port": 3306}])),
             ("spec.execution.killBlockers", "/execution/killBlockers", json!("IdleTransactions")),
             ("spec.backup.type", "/backup/type", json!("VolumeSnapshot")),
-            ("spec.backup.type", "/backup/type", json!("External")),
             ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
             ("spec.backup.job.destination.type", "/backup/job/destination/type", json!("S3")),
             ("spec.backup.scratch", "/backup/verification", json!("Inspect")),

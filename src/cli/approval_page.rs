@@ -6,7 +6,7 @@ use super::bars::{counted, wrapped};
 use super::standing::before;
 use super::terminal::Style;
 use crate::api::SchemaMigration;
-use crate::api::approval::ApprovalDecision;
+use crate::api::approval::{ApprovalDecision, ExternalSnapshot};
 use crate::api::gates::GatedPhase;
 use crate::api::status::{GateStatus, SchemaMigrationStatus};
 use crate::plan::Plan;
@@ -35,6 +35,8 @@ pub struct Decision<'a> {
     pub decision: ApprovalDecision,
     /// Rows that cleanup may take.
     pub max_rows: Option<i64>,
+    /// The backup that was made elsewhere.
+    pub snapshot: Option<&'a ExternalSnapshot>,
     /// Who decides.
     pub user: &'a str,
     /// Why.
@@ -115,6 +117,10 @@ pub fn page(decision: Decision<'_>, style: Style) -> String {
         };
         add("Then", what);
     }
+    if let Some(snapshot) = decision.snapshot {
+        let text = format!("{} of {}; nothing of it is looked at: you answer for it", snapshot.id, snapshot.taken_at.0);
+        add("Backup", &text);
+    }
     add("As", decision.user);
     if let Some(reason) = decision.reason {
         add("Reason", reason);
@@ -170,6 +176,7 @@ mod tests {
             gate: &status.gates[0],
             decision: ApprovalDecision::Approve,
             max_rows: Some(1_237),
+            snapshot: None,
             user: "alice@example.com",
             reason: Some("counted the orphans with the data team"),
         };
@@ -178,6 +185,7 @@ mod tests {
             gate: &status.gates[1],
             decision: ApprovalDecision::Deny,
             max_rows: None,
+            snapshot: None,
             reason: None,
             ..decision
         };

@@ -1,7 +1,9 @@
 //! `approve` and `deny`: show what waits for a decision, ask, and create the MigrationApproval in the name of the user whom the API
 //! server knows.
 
+use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};
 
@@ -9,9 +11,9 @@ use super::approval_page::{self, Decision};
 use super::connection::{Cluster, failed};
 use super::failure::Failure;
 use super::plan;
-use super::standing::{self, before, command, waits_for_approval};
+use super::standing::{self, before, command, names_a_backup, waits_for_approval};
 use super::terminal::{Style, confirm, print};
-use crate::api::approval::{ApprovalDecision, MigrationReference};
+use crate::api::approval::{ApprovalDecision, ExternalSnapshot, MigrationReference};
 use crate::api::digest::of_json;
 use crate::api::gates::{Before, GatePoint, GatedPhase};
 use crate::api::status::{GateState, GateStatus, SchemaMigrationStatus};
@@ -48,6 +50,19 @@ pub struct Approve {
     /// validation found, which needs a person's yes.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     max_rows: Option<i64>,
+    /// Before BackUp, with a backup of type External: the id of the backup that was made elsewhere and is complete.
+    #[arg(long, value_name = "ID", requires = "snapshot_taken_at")]
+    snapshot: Option<String>,
+    /// When it was taken, such as 2026-11-20T02:00:00Z: the moment whose data it holds.
+    #[arg(long, value_name = "TIME", requires = "snapshot")]
+    snapshot_taken_at: Option<Timestamp>,
+}
+
+/// What an approval allows or names beyond its gate.
+#[derive(Debug, Default)]
+struct Details {
+    max_rows: Option<i64>,
+    snapshot: Option<ExternalSnapshot>,
 }
 
 /// Approves what waits.
@@ -55,7 +70,10 @@ pub struct Approve {
 /// # Errors
 /// When nothing waits for that gate, the person does not agree, or the API server refuses.
 pub async fn approve(cluster: &Cluster, arguments: &Approve) -> Result<(), Failure> {
-    decide(cluster, &arguments.common, ApprovalDecision::Approve, arguments.max_rows).await
+    let snapshot = arguments.snapshot.clone().zip(arguments.snapshot_taken_at);
+    let snapshot = snapshot.map(|(id, taken_at)| ExternalSnapshot { id, taken_at: Time(taken_at) });
+    let details = Details { max_rows: arguments.max_rows, snapshot };
+    decide(cluster, &arguments.common, ApprovalDecision::Approve, details).await
 }
 
 /// Denies what waits.
@@ -63,14 +81,14 @@ pub async fn approve(cluster: &Cluster, arguments: &Approve) -> Result<(), Failu
 /// # Errors
 /// As [`approve`].
 pub async fn deny(cluster: &Cluster, arguments: &Deny) -> Result<(), Failure> {
-    decide(cluster, arguments, ApprovalDecision::Deny, None).await
+    decide(cluster, arguments, ApprovalDecision::Deny, Details::default()).await
 }
 
 async fn decide(
     cluster: &Cluster,
     arguments: &Deny,
     decision: ApprovalDecision,
-    max_rows: Option<i64>,
+    details: Details,
 ) -> Result<(), Failure> {
     let migration = cluster.migration(&arguments.name).await?;
     let status = standing::status(&migration);
@@ -85,13 +103,26 @@ async fn decide(
         )));
     }
     let max_rows = match decision {
-        ApprovalDecision::Approve => rows(&status, gate, max_rows, arguments.yes)?,
+        ApprovalDecision::Approve => rows(&status, gate, details.max_rows, arguments.yes)?,
+        ApprovalDecision::Deny => None,
+    };
+    let snapshot = match decision {
+        ApprovalDecision::Approve => snapshot(&migration, gate, details.snapshot)?,
         ApprovalDecision::Deny => None,
     };
     let user = whoami(cluster).await?;
     let reason = arguments.reason.as_deref();
-    let shown =
-        Decision { migration: &migration, status: &status, plan: &plan, gate, decision, max_rows, user: &user, reason };
+    let shown = Decision {
+        migration: &migration,
+        status: &status,
+        plan: &plan,
+        gate,
+        decision,
+        max_rows,
+        snapshot: snapshot.as_ref(),
+        user: &user,
+        reason,
+    };
     print(&approval_page::page(shown, Style::of_standard_output()))?;
     let question = match decision {
         ApprovalDecision::Approve => "\nApprove it?",
@@ -106,7 +137,7 @@ async fn decide(
         max_rows,
         approved_by: user,
         reason: arguments.reason.clone(),
-        snapshot: None,
+        snapshot,
     };
     let done = match decision {
         ApprovalDecision::Approve => "approved",
@@ -216,6 +247,23 @@ fn rows(
     }
 }
 
+/// The backup that an approval names.
+fn snapshot(
+    migration: &SchemaMigration,
+    gate: &GateStatus,
+    given: Option<ExternalSnapshot>,
+) -> Result<Option<ExternalSnapshot>, Failure> {
+    match (names_a_backup(migration, gate), given) {
+        (true, None) => Err(Failure::usage(
+            "the backup is made elsewhere: name it with --snapshot and --snapshot-taken-at once it is complete",
+        )),
+        (false, Some(_)) => Err(Failure::usage(
+            "--snapshot names a backup of type External, and is told before BackUp only: leave it out here",
+        )),
+        (_, given) => Ok(given),
+    }
+}
+
 /// The name under which the API server knows the user.
 async fn whoami(cluster: &Cluster) -> Result<String, Failure> {
     let reviews: Api<SelfSubjectReview> = Api::all(cluster.client.clone());
@@ -227,7 +275,7 @@ async fn whoami(cluster: &Cluster) -> Result<String, Failure> {
 
 /// The name of the approval: the same decision about the same plan has the same one, so that it is made once.
 fn name(migration: &SchemaMigration, spec: &MigrationApprovalSpec) -> Result<String, Failure> {
-    let subject = (&spec.migration_ref, &spec.before, spec.decision, &spec.plan_digest, spec.max_rows);
+    let subject = (&spec.migration_ref, &spec.before, spec.decision, &spec.plan_digest, spec.max_rows, &spec.snapshot);
     let digest = of_json(&subject).map_err(|error| Failure::no(format!("the approval cannot be named: {error}")))?;
     let short: String = digest.trim_start_matches("sha256:").chars().take(8).collect();
     let step = spec
@@ -262,6 +310,7 @@ async fn create(
             if present.spec.decision == spec.decision
                 && present.spec.plan_digest == spec.plan_digest
                 && present.spec.max_rows == spec.max_rows
+                && present.spec.snapshot == spec.snapshot
             {
                 print(&format!("\nthe same decision was made already, by {}\n", present.spec.approved_by))?;
                 return Ok(name);
@@ -335,6 +384,21 @@ mod tests {
         assert_eq!(rows(&status, &gate, None, true).unwrap(), None);
         gate.before = GatedPhase::Copy.into();
         assert!(rows(&status, &gate, Some(1), false).unwrap_err().message.contains("before CleanUp only"));
+    }
+
+    #[test]
+    fn a_backup_is_named_where_it_was_made_elsewhere_and_nowhere_else() {
+        let mut migration = waiting();
+        let mut gate = standing::status(&migration).gates[0].clone();
+        let given = ExternalSnapshot { id: "rds:shop".to_owned(), taken_at: Time(Timestamp::UNIX_EPOCH) };
+        gate.before = GatedPhase::BackUp.into();
+        assert!(snapshot(&migration, &gate, Some(given.clone())).unwrap_err().message.contains("leave it out"));
+        assert_eq!(snapshot(&migration, &gate, None).unwrap(), None);
+        migration.spec.backup.backup_type = crate::api::backup::BackupType::External;
+        assert_eq!(snapshot(&migration, &gate, Some(given.clone())).unwrap(), Some(given.clone()));
+        assert!(snapshot(&migration, &gate, None).unwrap_err().message.contains("--snapshot-taken-at"));
+        gate.before = GatedPhase::CleanUp.into();
+        assert!(snapshot(&migration, &gate, Some(given)).is_err());
     }
 
     #[test]

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::terminal::Style;
+use crate::api::backup::BackupType;
 use crate::api::conditions::{find, is_true};
-use crate::api::gates::GatePoint;
+use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{GateState, GateStatus, SchemaMigrationStatus};
 use crate::api::{ConditionType, Reason, SchemaMigration};
 
@@ -71,8 +72,15 @@ pub fn reason(status: &SchemaMigrationStatus) -> Option<Reason> {
 /// Whether a closed gate waits for an approval that somebody can give, and not for its window or the administrator.
 #[must_use]
 pub fn waits_for_approval(gate: &GateStatus) -> bool {
-    let reasons = [Reason::ApprovalPending, Reason::ApprovalForAnotherPlan, Reason::MoreRowsThanApproved];
+    let reasons =
+        [Reason::ApprovalPending, Reason::ApprovalForAnotherPlan, Reason::BackupTooOld, Reason::MoreRowsThanApproved];
     gate.state == GateState::Closed && Reason::from_name(&gate.reason).is_some_and(|reason| reasons.contains(&reason))
+}
+
+/// Whether the approval of a gate names a backup that was made elsewhere.
+#[must_use]
+pub fn names_a_backup(migration: &SchemaMigration, gate: &GateStatus) -> bool {
+    migration.spec.backup.backup_type == BackupType::External && gate.before.phase == Some(GatedPhase::BackUp)
 }
 
 /// What a gate stands before, as `--before` takes it.
@@ -116,7 +124,10 @@ pub fn standing(migration: &SchemaMigration) -> Standing {
             let next = vec![command(migration, "resume", "")];
             Standing { waits_for: asked("whoever suspended it"), next, ..make("SUSPENDED", Tone::Waiting) }
         }
-        Reason::ApprovalPending | Reason::ApprovalForAnotherPlan | Reason::MoreRowsThanApproved => Standing {
+        Reason::ApprovalPending
+        | Reason::ApprovalForAnotherPlan
+        | Reason::BackupTooOld
+        | Reason::MoreRowsThanApproved => Standing {
             now: if reason == Reason::ApprovalPending { asked_for(&status) } else { now.clone() },
             waits_for: asked("a person who may approve"),
             next: approvals(migration, &status),
@@ -186,7 +197,11 @@ fn ended(
 #[must_use]
 pub fn approvals(migration: &SchemaMigration, status: &SchemaMigrationStatus) -> Vec<String> {
     let waiting = status.gates.iter().filter(|gate| waits_for_approval(gate));
-    waiting.map(|gate| command(migration, "approve", &format!("--before {}", before(gate)))).collect()
+    let named = |gate: &GateStatus| match names_a_backup(migration, gate) {
+        true => " --snapshot ID --snapshot-taken-at TIME",
+        false => "",
+    };
+    waiting.map(|gate| command(migration, "approve", &format!("--before {}{}", before(gate), named(gate)))).collect()
 }
 
 /// How long something has gone on, in milliseconds; nothing where clocks disagree.

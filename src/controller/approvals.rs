@@ -8,6 +8,7 @@ use crate::api::gates::{Before, GatePoint, GatedPhase};
 use crate::api::status::{ApprovalRecord, GateState, GateStatus, SchemaMigrationStatus};
 use crate::api::{MigrationApproval, Reason, SchemaMigration};
 
+use super::external_backup;
 use super::gates::View;
 use super::observed::Policies;
 
@@ -55,6 +56,9 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
         );
         return Answer::Waiting(Reason::ApprovalPolicyMissing, message, None);
     }
+    if external_backup::asked_at(view.migration, point) {
+        return external(view, &current, digest);
+    }
     let how = how_to_approve(view.migration, point, digest);
     let needed = if point == GatePoint::Phase(GatedPhase::CleanUp) { rows_needed(view.status) } else { 0 };
     let allowed = |approval: &MigrationApproval| approval.spec.max_rows.unwrap_or(0);
@@ -96,6 +100,17 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
                 Answer::Waiting(Reason::ApprovalPending, message, None)
             }
         },
+    }
+}
+
+/// A backup that is made elsewhere has to be named, and to be young enough.
+fn external(view: View<'_>, current: &[&MigrationApproval], digest: &str) -> Answer {
+    match external_backup::newest(view.migration, current.iter().copied(), view.now) {
+        Ok((approval, _)) => Answer::Granted(record(approval)),
+        Err((reason, message)) => {
+            let how = external_backup::how_to_name_one(view.migration, &view.migration.spec.backup.max_age, digest);
+            Answer::Waiting(reason, format!("{message}: {how}"), None)
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::api::{Reason, SchemaMigration};
 use crate::mysql::Allowance;
 
 use super::approvals::{self, Answer};
+use super::external_backup;
 use super::observed::Observed;
 use super::windows;
 
@@ -118,6 +119,7 @@ fn approvals_before<'a>(view: View<'a>, step: GatePoint<'a>, copies: Copies) -> 
         let listed = view.migration.spec.gates.iter().filter(|gate| gate.approval.is_some());
         listed.filter_map(|gate| gate.before.point().ok()).any(|gate| gate == *point)
             || matches!(point, GatePoint::Phase(phase) if view.observed.required_gates.contains(phase))
+            || external_backup::asked_at(view.migration, *point)
     };
     here.retain(|point| asked(point));
     // What cleanup may take was approved before it, and counts wherever rows are taken later.

@@ -9,6 +9,7 @@ pub mod decide;
 pub mod decision;
 pub mod events;
 pub mod execute;
+mod external_backup;
 mod facts;
 pub mod gates;
 pub mod health;

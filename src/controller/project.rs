@@ -89,20 +89,7 @@ fn current(status: &mut SchemaMigrationStatus, verdict: &Verdict) {
 }
 
 fn next_attempt(attempt: i32) -> BackupStatus {
-    BackupStatus {
-        job: None,
-        attempt: attempt + 1,
-        taken_at: None,
-        finished_at: None,
-        location: None,
-        bytes: None,
-        sha256: None,
-        manifest_sha256: None,
-        tables: None,
-        rows: None,
-        verified: None,
-        restore: None,
-    }
+    BackupStatus { attempt: attempt + 1, ..BackupStatus::default() }
 }
 
 fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFailure, generation: i64, now: Timestamp) {

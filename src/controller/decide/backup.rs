@@ -1,7 +1,9 @@
 //! The backup: rows are counted, a Job dumps, the dump is inspected, and with verification Restore another Job restores it and compares. A
 //! backup that only repeats a proven one, because that grew too old, is inspected.
 
-use crate::api::backup::Verification;
+use kube::ResourceExt as _;
+
+use crate::api::backup::{BackupType, Verification};
 use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{BackupStatus, JobPurpose, JobState, Phase, RestoreStatus};
 use crate::api::{ConditionType, Reason};
@@ -9,6 +11,7 @@ use crate::backup::{Outcome, Restored, Summary};
 use crate::mysql::Allowance;
 
 use super::super::decision::{Decision, Effect, Fact, JobRequest, Verdict};
+use super::super::external_backup;
 use super::super::observed::{Task, TaskResult, backup_status, restore_status};
 use super::before::passed;
 use super::case::{Case, JobEnd, JobPlace};
@@ -19,6 +22,9 @@ pub(super) fn back_up(case: &Case<'_>) -> Decision {
         return decision;
     }
     let attempt = case.status.backup.as_ref().map_or(1, |backup| backup.attempt.max(1));
+    if case.migration.spec.backup.backup_type == BackupType::External {
+        return external(case, attempt);
+    }
     if let Some(inspected) = inspected(case) {
         return restore(case, inspected);
     }
@@ -40,6 +46,30 @@ pub(super) fn back_up(case: &Case<'_>) -> Decision {
             job_failed(case, Reason::BackupFailed, name, message, delete, &described(case))
         }
     })
+}
+
+/// One that was made elsewhere: the gate has asked for it.
+fn external(case: &Case<'_>, attempt: i32) -> Decision {
+    let digest = case.status.plan.as_ref().map(|plan| plan.digest.as_str()).unwrap_or_default();
+    let approvals = &case.observed.approvals;
+    let Some((approval, snapshot)) = external_backup::approved(case.migration, approvals, digest, case.now) else {
+        return Decision::new(Verdict::Unchanged);
+    };
+    let message = format!(
+        "the backup {:?} of {} was made elsewhere; {} answers for it with the MigrationApproval {:?}",
+        snapshot.id,
+        snapshot.taken_at.0,
+        approval.spec.approved_by,
+        approval.name_any()
+    );
+    let status = BackupStatus {
+        attempt,
+        taken_at: Some(snapshot.taken_at.clone()),
+        location: Some(format!("external/{}", snapshot.id)),
+        verified: Some(Verification::None),
+        ..BackupStatus::default()
+    };
+    passed(Phase::BackUp, ConditionType::BackedUp, message).fact(Fact::Backup(Box::new(status)))
 }
 
 /// A Job that failed, or would not start.

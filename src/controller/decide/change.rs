@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::backup::BackupType;
 use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{JobPurpose, JobState, JobStatus, Phase, StageState};
 use crate::api::{ConditionType, Reason};
@@ -45,7 +46,9 @@ fn start(case: &Case<'_>) -> Decision {
 
 fn backup_too_old(case: &Case<'_>) -> Option<Decision> {
     let backup = case.status.backup.as_ref()?;
-    let (taken, finished) = (backup.taken_at.as_ref()?.0, backup.finished_at.as_ref()?.0);
+    let taken = backup.taken_at.as_ref()?.0;
+    // Of one that was made elsewhere only the time is known whose data it holds.
+    let finished = backup.finished_at.as_ref().map_or(taken, |time| time.0);
     let max_age = &case.migration.spec.backup.max_age;
     let length = |from: jiff::Timestamp, to: jiff::Timestamp| {
         Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
@@ -67,7 +70,11 @@ fn backup_too_old(case: &Case<'_>) -> Option<Decision> {
             );
             return case.fail_with(Reason::BackupCannotBeFresh, &message);
         }
-        let message = format!("the backup of {taken} is older than spec.backup.maxAge {max_age}; it is made again");
+        let again = match case.migration.spec.backup.backup_type {
+            BackupType::External => "another one has to be made and approved",
+            BackupType::Job | BackupType::VolumeSnapshot => "it is made again",
+        };
+        let message = format!("the backup of {taken} is older than spec.backup.maxAge {max_age}; {again}");
         Decision::new(Verdict::BackUpAgain(Reason::BackupTooOld, message)).at_once()
     })
 }

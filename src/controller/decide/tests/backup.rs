@@ -6,6 +6,7 @@ use serde_json::json;
 use super::world::{DIGEST, World, gated};
 use crate::api::backup::Verification;
 use crate::api::conditions::{find, is_true};
+use crate::api::gates::GatedPhase;
 use crate::api::{ConditionType, Reason};
 
 fn restoring(manifest: &mut serde_json::Value) {
@@ -89,4 +90,84 @@ fn one_that_is_made_because_everything_begins_anew_is_restored_too() {
     world.migration.metadata.generation = Some(2);
     world.settle();
     assert_eq!((made(&world, "-backup-"), made(&world, "-verify-")), (2, 2), "{:?}", world.created);
+}
+
+fn elsewhere(manifest: &mut serde_json::Value) {
+    manifest["spec"]["backup"] = json!({"type": "External", "verification": "None"});
+}
+
+/// An approval before BackUp that names a snapshot of so long ago.
+fn name_one(world: &mut World, id: &str, age: SignedDuration) {
+    world.approve("BackUp", DIGEST, "Approve", None);
+    let taken_at = world.now.checked_sub(age).unwrap();
+    let approval = world.approvals.last_mut().unwrap();
+    approval.spec.snapshot = Some(serde_json::from_value(json!({"id": id, "takenAt": taken_at})).unwrap());
+}
+
+/// What the gate before BackUp says.
+fn asked(world: &World) -> String {
+    let gate = world.status().gates.into_iter().find(|gate| gate.before.phase == Some(GatedPhase::BackUp));
+    gate.and_then(|gate| gate.message).unwrap()
+}
+
+#[test]
+fn a_backup_that_is_made_elsewhere_is_asked_for_even_if_no_gate_is_listed() {
+    let mut world = World::new(elsewhere);
+    assert_eq!(world.settle(), Reason::ApprovalPending);
+    for part in ["schema shop on mysql", "before.phase BackUp", DIGEST, "snapshot.takenAt", "it counts for 1h"] {
+        assert!(asked(&world).contains(part), "{part} is not in {}", asked(&world));
+    }
+    world.approve("BackUp", DIGEST, "Approve", None);
+    assert_eq!(world.settle(), Reason::ApprovalPending);
+    assert!(asked(&world).contains("names no snapshot"), "{}", asked(&world));
+    name_one(&mut world, "rds:shop", SignedDuration::from_mins(10));
+    let taken_at = world.approvals.last().unwrap().spec.snapshot.as_ref().unwrap().taken_at.clone();
+    assert_eq!(world.run(&[]), Reason::Complete);
+    assert_eq!((made(&world, "-backup-"), made(&world, "-verify-")), (0, 0), "{:?}", world.created);
+    let status = world.status();
+    let backup = status.backup.unwrap();
+    assert_eq!((backup.location.as_deref(), backup.taken_at), (Some("external/rds:shop"), Some(taken_at)));
+    let message = find(&status.conditions, ConditionType::BackedUp).unwrap().message.clone();
+    assert!(message.contains("rds:shop") && message.contains("alice answers for it"), "{message}");
+}
+
+#[test]
+fn one_made_elsewhere_counts_while_it_is_young() {
+    let mut world = World::new(elsewhere);
+    name_one(&mut world, "old", SignedDuration::from_mins(61));
+    assert_eq!(world.settle(), Reason::BackupTooOld);
+    let text = asked(&world);
+    assert!(text.contains("\"old\"") && text.contains("older than spec.backup.maxAge 1h"), "{text}");
+    name_one(&mut world, "from tomorrow", SignedDuration::from_hours(-24));
+    assert_eq!(world.settle(), Reason::ApprovalPending);
+    assert!(asked(&world).contains("lies in the future"), "{}", asked(&world));
+    world.approvals.clear();
+    name_one(&mut world, "new", SignedDuration::from_mins(5));
+    assert_eq!(world.run(&[]), Reason::Complete);
+}
+
+#[test]
+fn one_made_elsewhere_that_grew_old_before_the_first_change_is_asked_for_again() {
+    let mut world = World::new(|manifest| {
+        elsewhere(manifest);
+        gated(manifest);
+    });
+    name_one(&mut world, "first", SignedDuration::from_mins(5));
+    assert_eq!(world.settle(), Reason::ApprovalPending);
+    world.now = world.now.checked_add(SignedDuration::from_hours(9)).unwrap();
+    world.approve("CleanUp", DIGEST, "Approve", Some(3));
+    assert_eq!(world.settle(), Reason::BackupTooOld);
+    assert!(!world.changed_anything() && world.status().started_at.is_none());
+    name_one(&mut world, "second", SignedDuration::from_mins(1));
+    assert_eq!(world.run(&[]), Reason::Complete);
+    assert_eq!(world.status().backup.unwrap().location.as_deref(), Some("external/second"));
+}
+
+#[test]
+fn a_denied_backup_ends_it_unchanged() {
+    let mut world = World::new(elsewhere);
+    name_one(&mut world, "mine", SignedDuration::from_mins(5));
+    world.approve("BackUp", DIGEST, "Deny", None);
+    assert_eq!(world.run(&[]), Reason::ApprovalDenied);
+    assert!(!world.changed_anything());
 }
