@@ -6,7 +6,7 @@ use super::{
     SchemaMigrationSpec,
     backup::{Backup, BackupTool, BackupType, DestinationType, Verification},
     duration::Retention,
-    execution::{Hazard, KillBlockers},
+    execution::Hazard,
     gates::{GatedPhase, OnFailure},
     quantity,
 };
@@ -35,11 +35,6 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
         !spec.database.replicas.is_empty(),
         "spec.database.replicas",
         "replicas are not watched in this version: remove the list, and migrate a server without replicas",
-    );
-    refuse(
-        spec.execution.kill_blockers != KillBlockers::Never,
-        "spec.execution.killBlockers",
-        "sessions that stand in the way are not killed in this version: use Never, and end them yourself when the message names them",
     );
     for (index, acknowledgement) in spec.acknowledge.iter().enumerate() {
         refuse(
@@ -169,7 +164,6 @@ mod tests {
     fn each_thing_that_is_not_done_yet_is_refused_by_its_path() {
         let cases = [
             ("spec.database.replicas", "/database/replicas", json!([{"host": "replica", "port": 3306}])),
-            ("spec.execution.killBlockers", "/execution/killBlockers", json!("IdleTransactions")),
             ("spec.backup.type", "/backup/type", json!("VolumeSnapshot")),
             ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
             ("spec.backup.job.destination.type", "/backup/job/destination/type", json!("S3")),

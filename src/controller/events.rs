@@ -3,6 +3,7 @@
 use crate::api::conditions::{find, is_true, shortened};
 use crate::api::status::{GateState, Phase, SchemaMigrationStatus};
 use crate::api::{ConditionType, Reason};
+use crate::mysql::Notice;
 
 use super::approvals::counted;
 
@@ -28,6 +29,17 @@ pub struct Told {
 fn told(warning: bool, reason: &str, note: impl Into<String>) -> Told {
     let (reason, note) = (reason.to_owned(), shortened(note.into(), MAX_NOTE));
     Told { warning, reason, action: String::new(), note }
+}
+
+/// A notice of the work that goes on, which no status would show any more once it is over.
+#[must_use]
+pub fn of_notice(notice: Notice) -> Told {
+    match notice {
+        // Each by an action of its own, or the second would count as a repetition of the first.
+        Notice::BlockerKilled { connection, text } => {
+            Told { action: format!("KillConnection{connection}"), ..told(true, "BlockerKilled", text) }
+        }
+    }
 }
 
 /// What happened between two statuses.
@@ -148,6 +160,14 @@ mod tests {
             "done",
         );
         status
+    }
+
+    #[test]
+    fn each_session_that_was_ended_is_told_by_itself() {
+        let told = |connection| of_notice(Notice::BlockerKilled { connection, text: format!("killed {connection}") });
+        let (one, other) = (told(7), told(8));
+        assert_eq!((one.reason.as_str(), one.note.as_str(), one.warning), ("BlockerKilled", "killed 7", true));
+        assert_ne!(one.action, other.action);
     }
 
     #[test]

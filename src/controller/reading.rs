@@ -40,6 +40,7 @@ pub(super) async fn preflight(work: &Work) -> Result<TaskResult, Error> {
         max_transaction_age: spec.preflight.max_transaction_age.get(),
         schema: work.schema()?,
         journal: work.engine.settings.journal.clone(),
+        kill_blockers: work.engine.settings.kill_blockers,
     };
     // Problems of the spec are told by the planning that follows, all of them at once.
     let tables = input::tables(spec).unwrap_or_default();

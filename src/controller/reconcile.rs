@@ -17,6 +17,7 @@ use crate::telemetry::samples::Name;
 
 use super::context::{Context, PassError, asking};
 use super::decide::decide;
+use super::events::Told;
 use super::observe::observe;
 use super::observed::TaskState;
 use super::watched::Watched;
@@ -175,16 +176,21 @@ async fn write(
 async fn announce(context: &Context, migration: &SchemaMigration, before: &SchemaMigrationStatus) {
     let Some(after) = &migration.status else { return };
     for told in events::between(before, after) {
-        tracing::info!(reason = told.reason, "{}", told.note);
-        let event = Event {
-            type_: if told.warning { EventType::Warning } else { EventType::Normal },
-            reason: told.reason,
-            note: Some(told.note),
-            action: told.action,
-            secondary: None,
-        };
-        if let Err(error) = context.recorder.publish(&event, &migration.object_ref(&())).await {
-            tracing::warn!(%error, "an event could not be published");
-        }
+        publish(context, migration, told).await;
+    }
+}
+
+/// Publishes one event.
+pub(super) async fn publish(context: &Context, migration: &SchemaMigration, told: Told) {
+    tracing::info!(reason = told.reason, "{}", told.note);
+    let event = Event {
+        type_: if told.warning { EventType::Warning } else { EventType::Normal },
+        reason: told.reason,
+        note: Some(told.note),
+        action: told.action,
+        secondary: None,
+    };
+    if let Err(error) = context.recorder.publish(&event, &migration.object_ref(&())).await {
+        tracing::warn!(%error, "an event could not be published");
     }
 }

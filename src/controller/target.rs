@@ -7,9 +7,9 @@ use kube::{Api, Client};
 
 use crate::api::SchemaMigrationSpec;
 use crate::api::database::TlsMode as ApiTlsMode;
-use crate::api::execution::JournalPlace;
+use crate::api::execution::{JournalPlace, KillBlockers as ApiKillBlockers};
 use crate::mysql::session::Engine;
-use crate::mysql::{Cause, Error, JournalLocation, Settings, Target, TlsMode};
+use crate::mysql::{Cause, Error, JournalLocation, KillBlockers, Settings, Target, TlsMode};
 use crate::plan::Identifier;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -86,8 +86,17 @@ pub fn settings(spec: &SchemaMigrationSpec) -> Result<Settings, Error> {
         batch_rows: u64::try_from(execution.batch_rows).unwrap_or(1),
         target_batch_time: execution.target_batch_time.get(),
         max_threads_running: u64::try_from(spec.preflight.max_threads_running).unwrap_or(1),
+        kill_blockers: kill_blockers(spec),
         journal,
     })
+}
+
+/// Whether sessions in the way are ended.
+pub fn kill_blockers(spec: &SchemaMigrationSpec) -> KillBlockers {
+    match spec.execution.kill_blockers {
+        ApiKillBlockers::Never => KillBlockers::Never,
+        ApiKillBlockers::IdleTransactions => KillBlockers::IdleTransactions,
+    }
 }
 
 /// The engine for a migration.

@@ -9,6 +9,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use tokio::sync::mpsc;
 
 use crate::api::SchemaMigration;
 use crate::api::application::{ExpectedError as ApiExpected, Probes};
@@ -20,13 +21,15 @@ use crate::mysql::report::MigrationOutcome;
 use crate::mysql::row_counters::{self, Baseline};
 use crate::mysql::scenarios::{ExpectedError, Scenario, Step, run_scenarios};
 use crate::mysql::session::{Engine, Session};
-use crate::mysql::{Allowance, Cause, Connection, Error, Progress, SessionLimits, Stop};
+use crate::mysql::{Allowance, Cause, Connection, Error, Notice, Progress, SessionLimits, Stop};
 use crate::plan::model::Action;
 use crate::plan::{Identifier, Plan};
 
 use super::backup_check::compare;
 use super::context::{Context, PassError};
+use super::events::of_notice;
 use super::observed::{JobView, Task, TaskResult};
+use super::reconcile::publish;
 use super::{job_view, jobs, plan_store, reading, target};
 
 /// Longest time that one of the tasks that only read may take.
@@ -54,6 +57,7 @@ pub fn run(
         migration.namespace().unwrap_or_default(),
         migration.spec.database.credentials_secret_ref.name
     );
+    let progress = progress.telling(listener(&context, &migration));
     let running: RunningTask = Box::pin(async move {
         let namespace = migration.namespace().unwrap_or_default();
         let engine = target::engine(&context.client, &namespace, &migration.spec).await?;
@@ -71,6 +75,18 @@ pub fn run(
         }
     });
     Box::pin(async move { running.await.map_err(|error| naming_the_secret(error, &secret)) })
+}
+
+/// Publishes what the work tells of, as long as it goes on.
+fn listener(context: &Arc<Context>, migration: &SchemaMigration) -> mpsc::UnboundedSender<Notice> {
+    let (sender, mut notices) = mpsc::unbounded_channel();
+    let (context, migration) = (context.clone(), migration.clone());
+    tokio::spawn(async move {
+        while let Some(notice) = notices.recv().await {
+            publish(&context, &migration, of_notice(notice)).await;
+        }
+    });
+    sender
 }
 
 /// Where the name and the password came from that the server refuses: the engine does not know.

@@ -47,7 +47,10 @@ pub(crate) struct LastReading(Mutex<Option<Instant>>);
 
 impl LastReading {
     /// Waits until InnoDB renews its cache for the next reader, as far as this session's own readings keep it from that.
-    async fn pause(&self, work: &Work<'_>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Cause::Stopped`].
+    pub(crate) async fn pause(&self, work: &Work<'_>) -> Result<(), Error> {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match last.map(|last| BETWEEN_READINGS.saturating_sub(last.elapsed())) {
             Some(rest) if !rest.is_zero() => work.pause(rest).await,
@@ -55,7 +58,8 @@ impl LastReading {
         }
     }
 
-    fn note(&self) {
+    /// Remembers that the list was read just now.
+    pub(crate) fn note(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }

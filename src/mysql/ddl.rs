@@ -9,6 +9,7 @@ use super::ddl_attempt::{Ended, attempt};
 use super::error::{Cause, Error, code};
 use super::fence::{change_lock_name, get_lock};
 use super::goal::{Goal, Standing};
+use super::idle_blockers;
 use super::observe::observe;
 use super::session::Work;
 use crate::plan::model::{Estimate, LockClass};
@@ -64,9 +65,17 @@ pub(crate) async fn apply(work: &Work<'_>, change: &Change<'_>) -> Result<Applie
         work.stop.check()?;
         applied.tries += 1;
         let mut observer = work.lend().await?;
-        let blockers = holders(&mut observer, &tables, work.settings.lock_timeout).await?;
+        let mut blockers = holders(&mut observer, &tables, work.settings.lock_timeout).await?;
+        let mut spared = String::new();
         if !blockers.is_empty() {
-            obstacle = describe(&blockers);
+            let outcome = Box::pin(idle_blockers::end(work, change.label, &mut observer, &blockers)).await?;
+            spared = outcome.spared;
+            if outcome.ended > 0 {
+                blockers = holders(&mut observer, &tables, work.settings.lock_timeout).await?;
+            }
+        }
+        if !blockers.is_empty() {
+            obstacle = describe(&blockers) + &spared;
             observer.give_back();
             continue;
         }

@@ -226,6 +226,23 @@ impl Dialect {
         }
     }
 
+    /// What a session does: name of its thread, command, seconds since then, its user and ours, the states of its transaction, and
+    /// how many metadata locks it holds that no transaction takes by reading and writing rows. `None` where the server does not show it.
+    pub(crate) fn session_facts(self) -> Option<&'static str> {
+        (!self.mariadb()).then_some(
+            "SELECT CAST(t.name AS CHAR), CAST(t.processlist_command AS CHAR), CAST(COALESCE(t.processlist_time, 0) AS UNSIGNED), \
+             CAST(t.processlist_user AS CHAR), \
+             (SELECT CAST(o.processlist_user AS CHAR) FROM performance_schema.threads o WHERE o.processlist_id = CONNECTION_ID()), \
+             CAST(x.state AS CHAR), CAST(x.xa_state AS CHAR), \
+             (SELECT CAST(COUNT(*) AS UNSIGNED) FROM performance_schema.metadata_locks m \
+              WHERE m.owner_thread_id = t.thread_id AND NOT (m.lock_duration IN ('TRANSACTION', 'STATEMENT') \
+              AND m.lock_type IN ('SHARED', 'SHARED_HIGH_PRIO', 'SHARED_READ', 'SHARED_WRITE', 'SHARED_WRITE_LOW_PRIO', 'INTENTION_EXCLUSIVE'))) \
+             FROM performance_schema.threads t \
+             LEFT JOIN performance_schema.events_transactions_current x ON x.thread_id = t.thread_id \
+             WHERE t.processlist_id = ?",
+        )
+    }
+
     /// Counts the list that [`Self::lock_holders`] reads, where that is not always there.
     pub(crate) fn lock_list(self) -> Option<&'static str> {
         self.mariadb().then_some(

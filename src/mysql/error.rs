@@ -8,6 +8,8 @@ use sqlx::mysql::MySqlDatabaseError;
 pub mod code {
     /// ER_NO_SUCH_THREAD
     pub const NO_SUCH_THREAD: u16 = 1094;
+    /// ER_KILL_DENIED_ERROR
+    pub const KILL_DENIED: u16 = 1095;
     /// ER_DBACCESS_DENIED_ERROR
     pub const DATABASE_ACCESS_DENIED: u16 = 1044;
     /// ER_CON_COUNT_ERROR

@@ -27,6 +27,7 @@ mod failpoints;
 mod fence;
 mod goal;
 mod held;
+mod idle_blockers;
 pub mod interruption;
 mod journal;
 mod journal_tables;
@@ -65,4 +66,4 @@ mod work_table;
 
 pub use connection::{Connection, SessionLimits, Target, TlsMode};
 pub use error::{Cause, Error};
-pub use work::{Allowance, JournalLocation, Progress, Reading, Settings, Stop};
+pub use work::{Allowance, JournalLocation, KillBlockers, Notice, Progress, Reading, Settings, Stop};

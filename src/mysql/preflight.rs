@@ -8,10 +8,11 @@ use sqlx::Row;
 use super::blockers::{describe, holders};
 use super::connection::{Connection, sql};
 use super::deadline::within;
+use super::dialect::Dialect;
 use super::error::{Cause, Error};
 use super::privileges;
 use super::server::{read_server, variable};
-use super::work::JournalLocation;
+use super::work::{JournalLocation, KillBlockers};
 use crate::plan::catalogue::{Flavour, Server, Version};
 use crate::plan::identifier::{Identifier, TableName};
 
@@ -39,6 +40,8 @@ pub struct PreflightLimits {
     pub schema: Identifier,
     /// Where journal and quarantine will be.
     pub journal: JournalLocation,
+    /// Whether sessions in the way will be ended.
+    pub kill_blockers: KillBlockers,
 }
 
 /// What was found on a server that is fit to begin on.
@@ -90,7 +93,9 @@ async fn check(
     }
     check_topology(connection).await?;
     check_lock_list(connection).await?;
-    let missing = privileges::missing(connection, &limits.schema, tables, &limits.journal).await?;
+    check_killing(connection.dialect, limits.kill_blockers)?;
+    let ends_others = limits.kill_blockers != KillBlockers::Never;
+    let missing = privileges::missing(connection, &limits.schema, tables, &limits.journal, ends_others).await?;
     if !missing.is_empty() {
         return Err(Error::new(
             Cause::PrivilegeMissing,
@@ -196,6 +201,18 @@ async fn check_lock_list(connection: &mut Connection) -> Result<(), Error> {
         Cause::ServerUnsupported,
         "the server does not show which sessions hold a table, so changes could not stay out of their way: an administrator has to run INSTALL SONAME \
          'metadata_lock_info' once (a plugin that comes with MariaDB; no restart is needed)",
+    ))
+}
+
+/// Sessions are ended only where it can be seen what they do.
+fn check_killing(dialect: Dialect, wanted: KillBlockers) -> Result<(), Error> {
+    if wanted == KillBlockers::Never || dialect.session_facts().is_some() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Cause::ServerUnsupported,
+        "spec.execution.killBlockers is IdleTransactions, and this server does not show what a session holds, so none could be ended safely: \
+         use Never, and end them yourself when the message names them",
     ))
 }
 
@@ -349,6 +366,16 @@ mod tests {
         assert!(old.contains("whatever spec.preflight.minimumServerVersion says"), "{old}");
         let below = refused("8.0.30", "8.0.30 (MySQL)", "8.4");
         assert!(below.contains("8.0.30") && below.contains("spec.preflight.minimumServerVersion is 8.4.0"), "{below}");
+    }
+
+    #[test]
+    fn sessions_are_ended_only_on_a_server_that_shows_what_they_do() {
+        let check = |version: &str| check_killing(Dialect::of(version, "").unwrap(), KillBlockers::IdleTransactions);
+        assert!(check("9.7.4").is_ok());
+        let error = check("10.11.18-MariaDB").unwrap_err();
+        assert!(error.cause == Cause::ServerUnsupported && error.message.contains("use Never"), "{error}");
+        let mariadb = Dialect::of("10.11.18-MariaDB", "").unwrap();
+        assert!(check_killing(mariadb, KillBlockers::Never).is_ok());
     }
 
     #[test]

@@ -29,7 +29,11 @@ struct Grant {
     table: String,
 }
 
+/// Either lets an account end the sessions of others.
+const ENDING_OTHERS: [&str; 2] = ["CONNECTION_ADMIN", "SUPER"];
+
 /// The privileges that a migration of these tables needs and the account lacks, each with the statement that grants it.
+/// `ends_others`: whether it ends other accounts' sessions.
 ///
 /// # Errors
 /// What the server answers.
@@ -38,6 +42,7 @@ pub(crate) async fn missing(
     schema: &Identifier,
     tables: &[TableName],
     journal: &JournalLocation,
+    ends_others: bool,
 ) -> Result<Vec<String>, Error> {
     let rows = sqlx::raw_sql("SHOW GRANTS").fetch_all(connection.raw()).await?;
     let mut grants = Vec::new();
@@ -49,7 +54,9 @@ pub(crate) async fn missing(
         JournalLocation::Schema(schema) => schema,
         JournalLocation::Prefix(_) => schema,
     };
-    Ok(lacking(&grants, connection.dialect.watching_privileges(), schema, tables, journal))
+    let mut lacks = lacking(&grants, connection.dialect.watching_privileges(), schema, tables, journal);
+    lacks.extend(ends_others.then(|| lacking_to_end_others(&grants)).flatten());
+    Ok(lacks)
 }
 
 /// `watching` is what seeing other sessions takes: privileges on the whole server, and a schema to read.
@@ -86,6 +93,11 @@ fn lacking(
     }
     note(&ON_JOURNAL, journal.as_str(), "*");
     missing
+}
+
+fn lacking_to_end_others(grants: &[Grant]) -> Option<String> {
+    let none = ENDING_OTHERS.iter().all(|name| !has(grants, name, "*", "*"));
+    none.then(|| format!("GRANT {} ON *.*, for spec.execution.killBlockers", ENDING_OTHERS[0]))
 }
 
 fn has(grants: &[Grant], privilege: &str, schema: &str, table: &str) -> bool {
@@ -218,6 +230,17 @@ mod tests {
             lacks(&[GLOBALS, WATCH, &SHOP.replace("ALTER", "ALTER (`id`)"), JOURNAL]),
             ["GRANT ALTER ON `shop`.`users`"]
         );
+    }
+
+    #[test]
+    fn ending_other_sessions_takes_one_of_two_privileges() {
+        let lacks = |lines: &[&str]| {
+            let grants: Vec<_> = lines.iter().filter_map(|line| parse(line)).collect();
+            lacking_to_end_others(&grants)
+        };
+        assert!(lacks(&[GLOBALS]).is_some_and(|text| text.contains("GRANT CONNECTION_ADMIN ON *.*")));
+        assert_eq!(lacks(&[GLOBALS, "GRANT CONNECTION_ADMIN ON *.* TO `m`@`%`"]), None);
+        assert_eq!(lacks(&["GRANT SUPER ON *.* TO `m`@`%`"]), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Cause, Error};
@@ -23,8 +23,20 @@ pub struct Settings {
     pub target_batch_time: Duration,
     /// Batches wait while more threads than this run.
     pub max_threads_running: u64,
+    /// Whether sessions that stand in the way of a schema change are ended.
+    pub kill_blockers: KillBlockers,
     /// The schema that holds journal and quarantine.
     pub journal: JournalLocation,
+}
+
+/// Whether sessions that stand in the way of a schema change are ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KillBlockers {
+    /// They are named and waited for.
+    #[default]
+    Never,
+    /// Those that hold a light transaction open and do nothing in it.
+    IdleTransactions,
 }
 
 /// Where journal and quarantine tables lie.
@@ -62,21 +74,51 @@ pub struct Reading {
     pub lock_wait_timeouts: u64,
 }
 
+/// Something that was done and that people should be told of, once, whatever the work does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A session was ended.
+    BlockerKilled {
+        /// Its connection.
+        connection: u64,
+        /// Whose it was, why it was ended, and what it had done.
+        text: String,
+    },
+}
+
 /// Where work reports its progress; cheap to clone, read by whoever holds the other end.
 #[derive(Debug, Clone)]
-pub struct Progress(watch::Sender<Reading>);
+pub struct Progress {
+    reading: watch::Sender<Reading>,
+    notices: Option<mpsc::UnboundedSender<Notice>>,
+}
 
 impl Progress {
     /// A new one with the end to read it from.
     #[must_use]
     pub fn new() -> (Self, watch::Receiver<Reading>) {
         let (sender, receiver) = watch::channel(Reading::default());
-        (Self(sender), receiver)
+        (Self { reading: sender, notices: None }, receiver)
+    }
+
+    /// The same, whose notices go to a listener.
+    #[must_use]
+    pub fn telling(self, listener: mpsc::UnboundedSender<Notice>) -> Self {
+        Self { notices: Some(listener), ..self }
     }
 
     /// Changes the reading.
     pub fn update(&self, change: impl FnOnce(&mut Reading)) {
-        self.0.send_modify(change);
+        self.reading.send_modify(change);
+    }
+
+    /// Tells of something that was done. It is in the log already.
+    pub fn tell(&self, notice: Notice) {
+        if let Some(listener) = &self.notices
+            && let Err(unheard) = listener.send(notice)
+        {
+            tracing::debug!(notice = ?unheard.0, "nobody listens to notices any more");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use holdfast::api::{SchemaMigration, SchemaMigrationSpec};
 use holdfast::mysql::catalogue::read_for_planning;
 use holdfast::mysql::report::MigrationOutcome;
 use holdfast::mysql::session::Engine;
-use holdfast::mysql::{Allowance, JournalLocation, Progress, SessionLimits, Settings, Stop, Target};
+use holdfast::mysql::{Allowance, JournalLocation, KillBlockers, Progress, SessionLimits, Settings, Stop, Target};
 use holdfast::plan::input::tables;
 use holdfast::plan::model::Action;
 use holdfast::plan::{Identifier, Plan, Section, build};
@@ -126,6 +126,7 @@ async fn by_engine(target: &Target, plan: &Plan) -> Result<(Duration, Duration),
         batch_rows: 1000,
         target_batch_time: Duration::from_millis(100),
         max_threads_running: 1000,
+        kill_blockers: KillBlockers::Never,
         journal: JournalLocation::Schema(Identifier::new(JOURNAL)?),
     };
     let session = Engine { target: target.clone(), settings }.begin("bench", plan).await?;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use holdfast::mysql::session::{Engine, Session};
-use holdfast::mysql::{Allowance, Connection, Error, JournalLocation, Progress, SessionLimits, Settings, Stop};
+use holdfast::mysql::{
+    Allowance, Connection, Error, JournalLocation, KillBlockers, Progress, SessionLimits, Settings, Stop,
+};
 use holdfast::plan::catalogue::{Flavour, ForeignKey, ReferentialAction, Server, Version};
 use holdfast::plan::model::{Action, Estimate, LockClass, OrphanPolicy, PLAN_FORMAT, StagePlan};
 use holdfast::plan::{Identifier, Operation, Plan, Section, TableName};
@@ -108,6 +110,7 @@ impl Database {
                 batch_rows: 100,
                 target_batch_time: Duration::from_millis(100),
                 max_threads_running: 100,
+                kill_blockers: KillBlockers::Never,
                 journal: JournalLocation::Schema(self.journal.clone()),
             },
         }

@@ -12,6 +12,7 @@ mod duplicates;
 mod fence;
 mod interruption;
 mod journal;
+mod killing;
 mod lending;
 mod names;
 mod online_ddl;

@@ -3,7 +3,7 @@
 
 use holdfast::mysql::error::Cause;
 use holdfast::mysql::preflight::{PreflightLimits, parse_minimum_version, preflight};
-use holdfast::mysql::{JournalLocation, SessionLimits, Target};
+use holdfast::mysql::{JournalLocation, KillBlockers, SessionLimits, Target};
 use holdfast::plan::Section;
 use holdfast::plan::model::OrphanPolicy;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
@@ -80,6 +80,7 @@ async fn the_replica_is_named_by_preflight_and_refused_as_the_server_to_work_on(
         max_transaction_age: Duration::from_secs(3600),
         schema: database.schema.clone(),
         journal: JournalLocation::Schema(database.journal.clone()),
+        kill_blockers: KillBlockers::Never,
     };
     let report = preflight(&mut connection, &limits, &[database.table("child")]).await.unwrap();
     assert_eq!(report.replicas.len(), 1, "{:?}", report.replicas);

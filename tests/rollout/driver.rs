@@ -7,7 +7,8 @@ use holdfast::mysql::catalogue::read_catalogue;
 use holdfast::mysql::report::{MigrationOutcome, UndoReport};
 use holdfast::mysql::session::{Engine, Session};
 use holdfast::mysql::{
-    Allowance, Cause, Error, JournalLocation, Progress, SessionLimits, Settings, Stop, Target, TlsMode, probes,
+    Allowance, Cause, Error, JournalLocation, KillBlockers, Progress, SessionLimits, Settings, Stop, Target, TlsMode,
+    probes,
 };
 use holdfast::plan::model::{Action, Section};
 use holdfast::plan::{Identifier, Plan, Problem, build, input};
@@ -52,6 +53,7 @@ impl Driver {
                 batch_rows: 10,
                 target_batch_time: Duration::from_millis(100),
                 max_threads_running: 200,
+                kill_blockers: KillBlockers::Never,
                 journal: JournalLocation::Schema(self.journal.clone()),
             },
         }
