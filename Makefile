@@ -24,9 +24,9 @@ test: lint ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a repli
 	cargo test $(CRASH) --no-run
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --no-fail-fast
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
-	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica::
+	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica
 	tests/cluster/mysqld.sh run --server mysql-9.7-native -- cargo test --locked --test mysql -- $(SERVER_TESTS)
-	tests/cluster/mysqld.sh run --server mysql-8.0 -- cargo test --locked --test mysql -- catalogue:: planning:: names:: undo:: probes::
+	tests/cluster/mysqld.sh run --server mysql-8.0 -- cargo test --locked --test mysql -- catalogue:: planning:: names:: undo:: probes:: replicas::
 	tests/cluster/mysqld.sh run --server mariadb-10.11 -- cargo test --locked --test mysql -- $(SERVER_TESTS)
 	tests/cluster/mysqld.sh run --server mariadb-10.11 --option --metadata-lock-info=OFF -- cargo test --locked --test mysql -- list_of_locks
 	tests/e2e/run.sh

@@ -99,6 +99,8 @@ names! {
         UnsupportedServer,
         /// A replica reads from the server that `spec.database.replicas` does not list.
         ReplicaNotListed,
+        /// A listed replica cannot be read, does not follow the server, lags, or would be held up by a change.
+        ReplicaNotReady,
         /// The server does not meet `spec.preflight`.
         PreflightFailed,
         /// The plan cannot be made.

@@ -24,7 +24,7 @@ pub struct Database {
     /// How the connection is protected. Left out: VerifyIdentity, with the system's certificate authorities.
     #[serde(default)]
     pub tls: Tls,
-    /// Replicas of this server: lag, blockers and the proof are read there too. A replica that the server reports and that is not listed here holds the migration.
+    /// Replicas of this server: lag, blockers and the proof are read there too, with the same account and TLS. A replica that the server reports and that is not listed here holds the migration, and so does a listed one that cannot be read. Needs gtid_mode ON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host", "port"]))]

@@ -145,7 +145,7 @@ pub fn standing(migration: &SchemaMigration) -> Standing {
         Reason::LockHeld => {
             Standing { waits_for: Some("another migration".to_owned()), ..make("WAITS FOR ITS TURN", Tone::Waiting) }
         }
-        Reason::DriftDetected | Reason::ServerChanged | Reason::ReplicaNotListed => {
+        Reason::DriftDetected | Reason::ServerChanged | Reason::ReplicaNotListed | Reason::ReplicaNotReady => {
             Standing { waits_for: asked("a person who puts it right"), ..make("HOLDS", Tone::Waiting) }
         }
         Reason::RollingBack => make("ROLLS BACK", Tone::Bad),

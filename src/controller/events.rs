@@ -112,6 +112,7 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         Reason::AccessDenied,
         Reason::UnsupportedServer,
         Reason::ReplicaNotListed,
+        Reason::ReplicaNotReady,
         Reason::PreflightFailed,
         Reason::UnknownPlanFormat,
         Reason::Suspended,

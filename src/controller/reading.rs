@@ -11,7 +11,8 @@ use crate::api::conditions::shortened;
 use crate::api::status::{PlanCounts, PlanEstimates, PlanStatus, StageState, StageStatus, ValidationCount};
 use crate::mysql::blast_radius;
 use crate::mysql::catalogue::{read_catalogue, read_for_planning};
-use crate::mysql::preflight::{self, PreflightLimits, parse_minimum_version};
+use crate::mysql::preflight::{self, PreflightLimits, Reader, parse_minimum_version};
+use crate::mysql::replica_check;
 use crate::mysql::{Cause, Error, SessionLimits};
 use crate::mysql::{drift, statements, validation};
 use crate::plan::catalogue::{Flavour, Server};
@@ -27,13 +28,33 @@ use super::work::Work;
 /// Longest description of a cascade path in the status, in bytes.
 const MAX_CASCADE: usize = 512;
 
-/// Looks at the server.
+/// Looks at the server and its replicas.
 ///
 /// # Errors
-/// When it does not meet `spec.preflight` or cannot be asked.
+/// When they do not meet `spec.preflight` or cannot be asked.
 pub(super) async fn preflight(work: &Work) -> Result<TaskResult, Error> {
+    let limits = limits(work)?;
+    // Problems of the spec are told by the planning that follows, all of them at once.
+    let tables = input::tables(&work.migration.spec).unwrap_or_default();
+    let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
+    let report = preflight::preflight(&mut connection, &limits, &tables).await;
+    connection.close().await?;
+    let report = report?;
+    refuse_unproven(&report.server)?;
+    let following = check_replicas(work).await?;
+    let mut server = report.server.version_text;
+    if !following.is_empty() {
+        server.push_str(&format!(", followed by {}", following.join(", ")));
+    }
+    for warning in report.warnings {
+        server.push_str(&format!(" (note: {warning})"));
+    }
+    Ok(TaskResult::PreflightPassed { server })
+}
+
+fn limits(work: &Work) -> Result<PreflightLimits, Error> {
     let spec = &work.migration.spec;
-    let limits = PreflightLimits {
+    Ok(PreflightLimits {
         minimum_server_version: parse_minimum_version(&spec.preflight.minimum_server_version)?,
         max_active_sessions: u64::try_from(spec.preflight.max_active_sessions).unwrap_or(0),
         max_threads_running: u64::try_from(spec.preflight.max_threads_running).unwrap_or(0),
@@ -41,44 +62,36 @@ pub(super) async fn preflight(work: &Work) -> Result<TaskResult, Error> {
         schema: work.schema()?,
         journal: work.engine.settings.journal.clone(),
         kill_blockers: work.engine.settings.kill_blockers,
-    };
-    // Problems of the spec are told by the planning that follows, all of them at once.
-    let tables = input::tables(spec).unwrap_or_default();
-    let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
-    let report = preflight::preflight(&mut connection, &limits, &tables).await;
-    connection.close().await?;
-    let report = report?;
-    refuse_unproven(&report.server)?;
-    no_unlisted(&report.replicas)?;
-    let mut server = report.server.version_text;
-    for warning in report.warnings {
-        server.push_str(&format!(" (note: {warning})"));
-    }
-    Ok(TaskResult::PreflightPassed { server })
+    })
 }
 
-/// Replicas that the specification does not list hold the migration: a schema change could stall them unseen. Looked for once
-/// more just before the first change.
+/// Looks at the replicas: one that the specification does not list holds the migration, because a schema change could stall it
+/// unseen, and so does a listed one that cannot be read or does not keep up. Once more just before the first change. Gives those
+/// that follow the server.
 ///
 /// # Errors
-/// [`Cause::ReplicaNotListed`], or what the server answers.
-pub(super) async fn check_replicas(work: &Work) -> Result<(), Error> {
+/// [`Cause::ReplicaNotListed`], [`Cause::ReplicaNotReady`], or what the server answers.
+pub(super) async fn check_replicas(work: &Work) -> Result<Vec<String>, Error> {
+    let limits = limits(work)?;
+    let tables = input::tables(&work.migration.spec).unwrap_or_default();
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
-    let found = preflight::replicas(&mut connection).await;
+    let reporting = (&work.progress, &work.stop);
+    let found = replica_check::check(&mut connection, &work.engine.replicas, &limits, &tables, reporting).await;
     connection.close().await?;
-    no_unlisted(&found?)
+    let found = found?;
+    no_unlisted(&found.unlisted)?;
+    Ok(found.following)
 }
 
-/// None can be listed yet, so each that is found is one too many.
-fn no_unlisted(found: &[String]) -> Result<(), Error> {
+fn no_unlisted(found: &[Reader]) -> Result<(), Error> {
     if found.is_empty() {
         return Ok(());
     }
+    let places: Vec<&str> = found.iter().map(|reader| reader.place.as_str()).collect();
     let message = format!(
         "replicas read from this server that spec.database.replicas does not list ({}), and a schema change could stall them unseen: \
-         stop them for the time of the migration (STOP REPLICA there), or name a server without replicas in spec.database.host. The \
-         migration goes on by itself once none is connected",
-        found.join(", ")
+         list them, or stop them for the time of the migration (STOP REPLICA there). The migration goes on by itself once none is connected",
+        places.join(", ")
     );
     Err(Error::new(Cause::ReplicaNotListed, message))
 }
@@ -258,7 +271,8 @@ mod tests {
     #[test]
     fn replicas_that_are_not_listed_are_named_with_the_way_out() {
         assert!(no_unlisted(&[]).is_ok());
-        let error = no_unlisted(&["10.0.0.7 (account replicator)".to_owned()]).err();
+        let reader = Reader { place: "10.0.0.7 (account replicator)".to_owned(), server_uuid: None };
+        let error = no_unlisted(&[reader]).err();
         assert!(error.is_some_and(|error| {
             error.cause == Cause::ReplicaNotListed
                 && error.message.contains("10.0.0.7 (account replicator)")

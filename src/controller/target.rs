@@ -8,6 +8,8 @@ use kube::{Api, Client};
 use crate::api::SchemaMigrationSpec;
 use crate::api::database::TlsMode as ApiTlsMode;
 use crate::api::execution::{JournalPlace, KillBlockers as ApiKillBlockers};
+use crate::mysql::replica::ReplicaTarget;
+use crate::mysql::replicas::Replicas;
 use crate::mysql::session::Engine;
 use crate::mysql::{Cause, Error, JournalLocation, KillBlockers, Settings, Target, TlsMode};
 use crate::plan::Identifier;
@@ -99,11 +101,23 @@ pub fn kill_blockers(spec: &SchemaMigrationSpec) -> KillBlockers {
     }
 }
 
+/// The replicas, which are logged in to as to the server itself.
+fn replicas(primary: &Target, namespace: &str, spec: &SchemaMigrationSpec) -> Result<Replicas, Error> {
+    let targets = spec.database.replicas.iter().enumerate().map(|(index, replica)| {
+        let path = format!("spec.database.replicas[{index}]");
+        let port = u16::try_from(replica.port)
+            .map_err(|_| Error::new(Cause::InvalidSpec, format!("{path}.port: {} is no TCP port", replica.port)))?;
+        Ok(ReplicaTarget::new(primary, host(&replica.host, namespace), port, path))
+    });
+    Ok(Replicas { targets: targets.collect::<Result<_, Error>>()?, max_lag: spec.preflight.max_replica_lag.get() })
+}
+
 /// The engine for a migration.
 ///
 /// # Errors
 /// When a Secret is missing or a name is no MySQL name.
 pub async fn engine(client: &Client, namespace: &str, spec: &SchemaMigrationSpec) -> Result<Engine, Error> {
     let target = target(client, namespace, spec).await.map_err(|message| Error::new(Cause::NotReady, message))?;
-    Ok(Engine { target, settings: settings(spec)? })
+    let replicas = replicas(&target, namespace, spec)?;
+    Ok(Engine { target, settings: settings(spec)?, replicas })
 }

@@ -16,6 +16,7 @@ use crate::api::application::{ExpectedError as ApiExpected, Probes};
 use crate::api::conditions::shortened;
 use crate::api::status::{TestedStatus, UnprobedKey};
 use crate::backup;
+use crate::mysql::connection::Role;
 use crate::mysql::interruption::Running;
 use crate::mysql::report::MigrationOutcome;
 use crate::mysql::row_counters::{self, Baseline};
@@ -153,7 +154,7 @@ impl Work {
         reading: impl AsyncFnOnce(&mut Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let (target, server_uuid, id) = (&self.engine.target, connection.server_uuid.clone(), connection.id);
-        let running = Running { target, server_uuid: &server_uuid, id, what };
+        let running = Running { target, role: Role::Primary, server_uuid: &server_uuid, id, what };
         running.until_stopped(&self.stop, READING_DEADLINE, reading(connection)).await
     }
 

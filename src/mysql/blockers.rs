@@ -58,11 +58,35 @@ pub(crate) async fn holders(
     tables: &[TableName],
     age: Duration,
 ) -> Result<Vec<Blocker>, Error> {
+    let statement = connection.dialect.lock_holders();
+    read(connection, statement, tables, age).await
+}
+
+/// As [`holders`], on a replica: replication itself holds what it changes, and the change comes after that.
+pub(crate) async fn held_on_replica(
+    connection: &mut Connection,
+    tables: &[TableName],
+    age: Duration,
+) -> Result<Vec<Blocker>, Error> {
+    let statement = format!(
+        "SELECT * FROM ({}) AS holders WHERE thread_name IS NULL OR thread_name NOT REGEXP '^thread/sql/(replica|slave)_' \
+         ORDER BY held DESC",
+        connection.dialect.lock_holders()
+    );
+    read(connection, &statement, tables, age).await
+}
+
+async fn read(
+    connection: &mut Connection,
+    statement: &str,
+    tables: &[TableName],
+    age: Duration,
+) -> Result<Vec<Blocker>, Error> {
     if tables.is_empty() {
         return Ok(Vec::new());
     }
     let places = vec!["(?, ?)"; tables.len()].join(", ");
-    let statement = connection.dialect.lock_holders().replace("{places}", &places);
+    let statement = statement.replace("{places}", &places);
     let rows = within(SHORT_STATEMENT, "looking for sessions that hold the tables", async {
         let mut query = sqlx::query(sql(statement));
         for table in tables {

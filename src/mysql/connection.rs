@@ -24,6 +24,29 @@ pub enum TlsMode {
     Disabled,
 }
 
+/// What the specification says that a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role<'a> {
+    /// The one that is worked on: it must be writable.
+    Primary,
+    /// A replica, which is only read. With the field of the specification that names it.
+    Replica(&'a str),
+}
+
+impl Role<'_> {
+    fn field(self) -> String {
+        match self {
+            Self::Primary => "spec.database".to_owned(),
+            Self::Replica(path) => path.to_owned(),
+        }
+    }
+
+    /// What to do about a server that is not there.
+    fn check_place(self) -> String {
+        format!(": check {}.host and port, the Service and its endpoints", self.field())
+    }
+}
+
 /// Where the server is and how to log in. `Debug` shows no password.
 #[derive(Clone)]
 pub struct Target {
@@ -80,16 +103,15 @@ pub struct Connection {
     pub server_uuid: String,
     /// How this server wants our statements.
     pub(crate) dialect: Dialect,
+    /// Whether the server must be writable.
+    writable: bool,
 }
 
-/// What to do about a server that is not there.
-const CHECK_PLACE: &str = ": check spec.database.host and port, the Service and its endpoints";
-
 /// Puts where and as whom before a connection's error, and what to do about it behind.
-fn refused(error: Error, place: &str, username: &str) -> Error {
+fn refused(error: Error, role: Role<'_>, place: &str, username: &str) -> Error {
     let mut error = error.while_doing(format!("connecting to {place} as {username:?}"));
     match error.cause {
-        Cause::Unreachable => error.message.push_str(CHECK_PLACE),
+        Cause::Unreachable => error.message.push_str(&role.check_place()),
         Cause::TlsFailed => {
             error.message.push_str(": check spec.database.tls and the names in the server's certificate")
         }
@@ -111,17 +133,25 @@ impl Target {
     /// # Errors
     /// When the server cannot be reached in time, refuses the login or the TLS mode, or is read-only.
     pub async fn connect(&self, limits: SessionLimits) -> Result<Connection, Error> {
+        self.connect_as(Role::Primary, limits).await
+    }
+
+    /// Opens a connection to a server that is what `role` says.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]; a replica may be read-only.
+    pub(super) async fn connect_as(&self, role: Role<'_>, limits: SessionLimits) -> Result<Connection, Error> {
         let place = format!("{}:{}", self.host, self.port);
         let opening = async {
             let inner = self.options().connect().await?;
-            Connection::prepare(inner, limits).await
+            Connection::prepare(inner, role, limits).await
         };
         match tokio::time::timeout(self.connect_timeout, opening).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(refused(error, &place, &self.username)),
+            Ok(Err(error)) => Err(refused(error, role, &place, &self.username)),
             Err(_) => Err(Error::new(
                 Cause::Unreachable,
-                format!("no answer from {place} within {} s{CHECK_PLACE}", self.connect_timeout.as_secs()),
+                format!("no answer from {place} within {} s{}", self.connect_timeout.as_secs(), role.check_place()),
             )),
         }
     }
@@ -153,13 +183,14 @@ impl Target {
 }
 
 impl Connection {
-    async fn prepare(mut inner: MySqlConnection, limits: SessionLimits) -> Result<Self, Error> {
+    async fn prepare(mut inner: MySqlConnection, role: Role<'_>, limits: SessionLimits) -> Result<Self, Error> {
         let row = sqlx::raw_sql("SELECT CAST(@@version AS CHAR), CAST(@@version_comment AS CHAR)")
             .fetch_one(&mut inner)
             .await?;
         let (version, comment): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let dialect = Dialect::of(&version, &comment)?;
-        let mut connection = Self { inner, id: 0, server_uuid: String::new(), dialect };
+        let writable = role == Role::Primary;
+        let mut connection = Self { inner, id: 0, server_uuid: String::new(), dialect, writable };
         (connection.id, connection.server_uuid) = connection.who_answers("").await?;
         connection.set_limits(limits).await?;
         Ok(connection)
@@ -170,7 +201,7 @@ impl Connection {
         let statement = format!("{first}SELECT CONNECTION_ID(), {}, @@global.read_only", self.dialect.identity());
         let row = sqlx::raw_sql(sql(statement)).fetch_one(&mut self.inner).await?;
         let read_only: i64 = row.try_get(2)?;
-        if read_only != 0 {
+        if self.writable && read_only != 0 {
             return Err(Error::new(
                 Cause::ServerUnsupported,
                 "the server is read-only (@@global.read_only): name the writable primary in database.host",
@@ -269,7 +300,8 @@ mod tests {
 
     #[test]
     fn a_connection_that_fails_says_where_as_whom_and_what_to_check() {
-        let message = |cause| refused(Error::new(cause, "because"), "mysql.shop.svc:3306", "migrator").message;
+        let message =
+            |cause| refused(Error::new(cause, "because"), Role::Primary, "mysql.shop.svc:3306", "migrator").message;
         let begin = "connecting to mysql.shop.svc:3306 as \"migrator\": because";
         assert_eq!(message(Cause::AccessDenied), begin);
         assert!(

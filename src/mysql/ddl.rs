@@ -11,7 +11,9 @@ use super::fence::{change_lock_name, get_lock};
 use super::goal::{Goal, Standing};
 use super::idle_blockers;
 use super::observe::observe;
+use super::replicas::PATIENCE;
 use super::session::Work;
+use crate::plan::TableName;
 use crate::plan::model::{Estimate, LockClass};
 
 /// Least time that a build may take before it is given up.
@@ -63,6 +65,7 @@ pub(crate) async fn apply(work: &Work<'_>, change: &Change<'_>) -> Result<Applie
             work.pause(pause_before(applied.tries)).await?;
         }
         work.stop.check()?;
+        make_sure_of_replicas(work, change.label, &tables).await?;
         applied.tries += 1;
         let mut observer = work.lend().await?;
         let mut blockers = holders(&mut observer, &tables, work.settings.lock_timeout).await?;
@@ -87,11 +90,16 @@ pub(crate) async fn apply(work: &Work<'_>, change: &Change<'_>) -> Result<Applie
         }
         if reached(work, change).await? {
             work.progress.update(|reading| reading.waiting = None);
+            // A change of metadata takes a replica no longer than the server; a build takes it as long again.
+            Box::pin(work.replicas.wait_until_applied(work, change.label, &tables, attempt.elapsed)).await?;
             return Ok(applied);
         }
         let error = match attempt.result {
             // A statement of the user's own may leave the definition as it was.
-            Ok(()) if matches!(change.goal, Goal::OtherDefinition { .. }) => return Ok(applied),
+            Ok(()) if matches!(change.goal, Goal::OtherDefinition { .. }) => {
+                Box::pin(work.replicas.wait_until_applied(work, change.label, &tables, attempt.elapsed)).await?;
+                return Ok(applied);
+            }
             Ok(()) => {
                 return Err(Error::new(
                     Cause::Drifted,
@@ -154,6 +162,18 @@ pub(crate) async fn apply(work: &Work<'_>, change: &Change<'_>) -> Result<Applie
     ))
 }
 
+/// Waits until no replica lags, and none has a session that a change of the tables would have to wait for.
+async fn make_sure_of_replicas(work: &Work<'_>, label: &str, tables: &[TableName]) -> Result<(), Error> {
+    if work.replicas.is_empty() {
+        return Ok(());
+    }
+    let mut primary = work.lend().await?;
+    let reporting = (work.progress, work.stop);
+    Box::pin(work.replicas.wait_for_lag(&mut primary, label, PATIENCE, reporting)).await?;
+    primary.give_back();
+    Box::pin(work.replicas.wait_until_free(work, label, tables)).await
+}
+
 /// Whether the catalogue shows the change.
 async fn reached(work: &Work<'_>, change: &Change<'_>) -> Result<bool, Error> {
     match change.goal.standing(&observe(work, &change.goal.tables()).await?) {
@@ -195,7 +215,7 @@ fn explain(error: Error, change: &Change<'_>) -> Error {
 
 async fn last_obstacle(
     work: &Work<'_>,
-    tables: &[crate::plan::TableName],
+    tables: &[TableName],
     error: &Error,
     ended: &Option<Ended>,
 ) -> Result<String, Error> {

@@ -216,7 +216,7 @@ impl Dialect {
             "SELECT CAST(t.processlist_id AS UNSIGNED), CAST(t.processlist_user AS CHAR), CAST(t.processlist_host AS CHAR), \
              CAST(CONCAT(m.object_schema, '.', m.object_name) AS CHAR), \
              CAST(COALESCE(x.timer_wait / 1e9, t.processlist_time * 1000, 0) AS UNSIGNED) AS held, \
-             CAST(LEFT(s.digest_text, 160) AS CHAR) \
+             CAST(LEFT(s.digest_text, 160) AS CHAR), CAST(t.name AS CHAR) AS thread_name \
              FROM performance_schema.metadata_locks m \
              LEFT JOIN performance_schema.threads t ON t.thread_id = m.owner_thread_id \
              LEFT JOIN performance_schema.events_transactions_current x ON x.thread_id = m.owner_thread_id AND x.state = 'ACTIVE' \
@@ -296,14 +296,30 @@ impl Dialect {
         }
     }
 
-    /// Account and address of each connected replica.
+    /// The channels of a replica: name, source, and states and last errors of receiver and applier. MySQL only.
+    pub(crate) fn channels(self) -> &'static str {
+        "SELECT CAST(c.CHANNEL_NAME AS CHAR), CAST(c.SOURCE_UUID AS CHAR), CAST(c.SERVICE_STATE AS CHAR), \
+         CAST(c.LAST_ERROR_NUMBER AS UNSIGNED), CAST(a.SERVICE_STATE AS CHAR), \
+         CAST(GREATEST(COALESCE((SELECT MAX(o.LAST_ERROR_NUMBER) FROM performance_schema.replication_applier_status_by_coordinator o \
+          WHERE o.CHANNEL_NAME = c.CHANNEL_NAME), 0), \
+          COALESCE((SELECT MAX(w.LAST_ERROR_NUMBER) FROM performance_schema.replication_applier_status_by_worker w \
+          WHERE w.CHANNEL_NAME = c.CHANNEL_NAME), 0)) AS UNSIGNED) \
+         FROM performance_schema.replication_connection_status c \
+         JOIN performance_schema.replication_applier_status a ON a.CHANNEL_NAME = c.CHANNEL_NAME \
+         WHERE c.CHANNEL_NAME NOT LIKE 'group\\_replication\\_%'"
+    }
+
+    /// Account, address and, where it says so, server_uuid of each connected replica.
     pub(crate) fn replicas(self) -> &'static str {
         if self.mariadb() {
-            "SELECT CAST(COALESCE(USER, '') AS CHAR), CAST(COALESCE(HOST, '') AS CHAR) FROM information_schema.PROCESSLIST \
-             WHERE COMMAND LIKE 'Binlog Dump%'"
+            "SELECT CAST(COALESCE(USER, '') AS CHAR), CAST(COALESCE(HOST, '') AS CHAR), CAST(NULL AS CHAR) \
+             FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'"
         } else {
-            "SELECT CAST(COALESCE(PROCESSLIST_USER, '') AS CHAR), CAST(COALESCE(PROCESSLIST_HOST, '') AS CHAR) FROM performance_schema.threads \
-             WHERE PROCESSLIST_COMMAND LIKE 'Binlog Dump%'"
+            // A replica tells its identity to the thread that serves it, under a name that changed in 8.0.26.
+            "SELECT CAST(COALESCE(t.PROCESSLIST_USER, '') AS CHAR), CAST(COALESCE(t.PROCESSLIST_HOST, '') AS CHAR), \
+             (SELECT MAX(CAST(v.VARIABLE_VALUE AS CHAR)) FROM performance_schema.user_variables_by_thread v \
+              WHERE v.THREAD_ID = t.THREAD_ID AND v.VARIABLE_NAME IN ('replica_uuid', 'slave_uuid')) \
+             FROM performance_schema.threads t WHERE t.PROCESSLIST_COMMAND LIKE 'Binlog Dump%'"
         }
     }
 

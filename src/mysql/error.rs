@@ -69,6 +69,8 @@ pub enum Cause {
     ServerUnsupported,
     /// Replicas read from the server that the specification does not list.
     ReplicaNotListed,
+    /// A listed replica cannot be read, does not follow the server, lags, or would be held up.
+    ReplicaNotReady,
     /// A privilege that the migration needs is missing.
     PrivilegeMissing,
     /// The surroundings are not fit to begin: too many sessions, an old transaction.
@@ -147,7 +149,10 @@ impl Error {
     /// Whether the same step may succeed when it is tried again, nothing else changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.cause, Cause::Unreachable | Cause::NotReady | Cause::LockHeld | Cause::LockWaitTimeout)
+        matches!(
+            self.cause,
+            Cause::Unreachable | Cause::NotReady | Cause::ReplicaNotReady | Cause::LockHeld | Cause::LockWaitTimeout
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::connection::{Connection, SessionLimits, Target};
+use super::connection::{Connection, Role, SessionLimits, Target};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error, code};
 use super::work::Stop;
@@ -16,6 +16,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Running<'a> {
     /// Where the killer connects to.
     pub target: &'a Target,
+    /// What the server there is.
+    pub role: Role<'a>,
     /// The server that the statement runs on.
     pub server_uuid: &'a str,
     /// The connection that it runs on.
@@ -62,7 +64,7 @@ impl Running<'_> {
     }
 
     async fn kill(self) -> Result<(), Error> {
-        let mut killer = self.target.connect(SessionLimits::default()).await?;
+        let mut killer = self.target.connect_as(self.role, SessionLimits::default()).await?;
         if killer.server_uuid != self.server_uuid {
             // The number means somebody else's connection there.
             return Err(Error::new(

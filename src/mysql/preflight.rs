@@ -49,10 +49,19 @@ pub struct PreflightLimits {
 pub struct PreflightReport {
     /// The server.
     pub server: Server,
-    /// Replicas that read from it: address and account of each. None of them is watched, so the caller decides whether to hold.
-    pub replicas: Vec<String>,
+    /// Who reads its binary log. The caller knows which of them are watched.
+    pub readers: Vec<Reader>,
     /// What a person should know: one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// A replica, or another reader of the binary log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// Address and account.
+    pub place: String,
+    /// Its server_uuid, where it says so.
+    pub server_uuid: Option<String>,
 }
 
 /// Reads a version from a specification: `8.0` or `8.0.34`.
@@ -107,15 +116,15 @@ async fn check(
     let mut warnings = Vec::new();
     warn_of_unchecked_sessions(connection, &mut warnings).await?;
     warn_of_prepared_transactions(connection, &mut warnings).await?;
-    let replicas = replicas(connection).await?;
-    Ok(PreflightReport { server, replicas, warnings })
+    let readers = readers(connection).await?;
+    Ok(PreflightReport { server, readers, warnings })
 }
 
 fn text(version: Version) -> String {
     format!("{}.{}.{}", version.major, version.minor, version.patch)
 }
 
-fn check_version(server: &Server, minimum: Version) -> Result<(), Error> {
+pub(super) fn check_version(server: &Server, minimum: Version) -> Result<(), Error> {
     let unsupported = |message: String| Err(Error::new(Cause::ServerUnsupported, message));
     if let Some(name) = REFUSED.iter().find(|name| server.version_text.to_lowercase().contains(&name.to_lowercase())) {
         return unsupported(format!(
@@ -148,7 +157,7 @@ fn check_version(server: &Server, minimum: Version) -> Result<(), Error> {
 }
 
 /// Switched off, its tables are there and empty: no replica, no session and no lock would be seen.
-fn check_performance_schema(value: Option<&str>) -> Result<(), Error> {
+pub(super) fn check_performance_schema(value: Option<&str>) -> Result<(), Error> {
     match value {
         Some("ON" | "1") => Ok(()),
         other => Err(Error::new(
@@ -297,11 +306,11 @@ async fn warn_of_prepared_transactions(connection: &mut Connection, warnings: &m
     Ok(())
 }
 
-/// The replicas that read from this server, and other readers of its binary log: address and account of each.
+/// The replicas that read from this server, and other readers of its binary log.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn replicas(connection: &mut Connection) -> Result<Vec<String>, Error> {
+pub async fn readers(connection: &mut Connection) -> Result<Vec<Reader>, Error> {
     let rows = sqlx::raw_sql(connection.dialect.replicas())
         .fetch_all(connection.raw())
         .await
@@ -309,7 +318,7 @@ pub async fn replicas(connection: &mut Connection) -> Result<Vec<String>, Error>
     rows.iter()
         .map(|row| {
             let (user, host): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-            Ok(format!("{host} (account {user})"))
+            Ok(Reader { place: format!("{host} (account {user})"), server_uuid: row.try_get(2)? })
         })
         .collect()
 }

@@ -44,12 +44,7 @@ pub(crate) async fn missing(
     journal: &JournalLocation,
     ends_others: bool,
 ) -> Result<Vec<String>, Error> {
-    let rows = sqlx::raw_sql("SHOW GRANTS").fetch_all(connection.raw()).await?;
-    let mut grants = Vec::new();
-    for row in &rows {
-        let line: String = row.try_get(0)?;
-        grants.extend(parse(&line));
-    }
+    let grants = grants(connection).await?;
     let journal = match journal {
         JournalLocation::Schema(schema) => schema,
         JournalLocation::Prefix(_) => schema,
@@ -57,6 +52,16 @@ pub(crate) async fn missing(
     let mut lacks = lacking(&grants, connection.dialect.watching_privileges(), schema, tables, journal);
     lacks.extend(ends_others.then(|| lacking_to_end_others(&grants)).flatten());
     Ok(lacks)
+}
+
+async fn grants(connection: &mut Connection) -> Result<Vec<Grant>, Error> {
+    let rows = sqlx::raw_sql("SHOW GRANTS").fetch_all(connection.raw()).await?;
+    let mut grants = Vec::new();
+    for row in &rows {
+        let line: String = row.try_get(0)?;
+        grants.extend(parse(&line));
+    }
+    Ok(grants)
 }
 
 /// `watching` is what seeing other sessions takes: privileges on the whole server, and a schema to read.
@@ -92,6 +97,34 @@ fn lacking(
         note(&ON_FAR_PARENTS, table.schema.as_str(), table.table.as_str());
     }
     note(&ON_JOURNAL, journal.as_str(), "*");
+    missing
+}
+
+/// The privileges that only reading these tables, and what sessions do, needs and the account lacks.
+///
+/// # Errors
+/// What the server answers.
+pub(crate) async fn missing_to_read(
+    connection: &mut Connection,
+    schema: &Identifier,
+    tables: &[TableName],
+) -> Result<Vec<String>, Error> {
+    Ok(lacking_to_read(&grants(connection).await?, schema, tables))
+}
+
+fn lacking_to_read(grants: &[Grant], schema: &Identifier, tables: &[TableName]) -> Vec<String> {
+    let reads = |schema: &str, table: &str| has(grants, "SELECT", schema, table);
+    let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
+    let mut missing = Vec::new();
+    if !reads("performance_schema", "*") {
+        missing.push("GRANT SELECT ON `performance_schema`.*".to_owned());
+    }
+    if tables.is_empty() && !reads(schema.as_str(), "*") {
+        missing.push(format!("GRANT SELECT ON {}.*", quoted(schema.as_str())));
+    }
+    for table in tables.iter().filter(|table| !reads(table.schema.as_str(), table.table.as_str())) {
+        missing.push(format!("GRANT SELECT ON {}.{}", quoted(table.schema.as_str()), quoted(table.table.as_str())));
+    }
     missing
 }
 
@@ -230,6 +263,21 @@ mod tests {
             lacks(&[GLOBALS, WATCH, &SHOP.replace("ALTER", "ALTER (`id`)"), JOURNAL]),
             ["GRANT ALTER ON `shop`.`users`"]
         );
+    }
+
+    #[test]
+    fn a_replica_needs_to_be_read_and_nothing_more() {
+        let tables = [TableName::new(id("shop"), id("users")), TableName::new(id("far"), id("counties"))];
+        let lacks = |lines: &[&str]| {
+            let grants: Vec<_> = lines.iter().filter_map(|line| parse(line)).collect();
+            lacking_to_read(&grants, &id("shop"), &tables)
+        };
+        assert_eq!(lacks(&[WATCH, SHOP]), ["GRANT SELECT ON `far`.`counties`"]);
+        assert_eq!(
+            lacks(&["GRANT SELECT ON `shop`.* TO `m`@`%`", "GRANT SELECT ON `far`.* TO `m`@`%`"]),
+            ["GRANT SELECT ON `performance_schema`.*"]
+        );
+        assert_eq!(lacks(&["GRANT SELECT ON *.* TO `m`@`%`"]), [""; 0]);
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::time::Duration;
 use sqlx::Row;
 use tokio::time::Instant;
 
-use super::connection::{Connection, SessionLimits};
+use super::connection::{Connection, Role, SessionLimits};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error, code};
 use super::interruption::Running;
+use super::replicas::PATIENCE;
 use super::session::Work;
 
 /// How long one transaction on a batch of rows may take before its connection counts as lost.
@@ -71,7 +72,8 @@ pub(crate) async fn interruptible<T>(
     what: &str,
     statement: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let running = Running { target: work.journal.target(), server_uuid: work.journal.server_uuid(), id, what };
+    let (target, server_uuid) = (work.journal.target(), work.journal.server_uuid());
+    let running = Running { target, role: Role::Primary, server_uuid, id, what };
     running.until_stopped(work.stop, SCAN_DEADLINE, statement).await
 }
 
@@ -148,11 +150,14 @@ impl<'a> Attempts<'a> {
     }
 }
 
-/// Waits until no more threads run than allowed.
+/// Waits until no more threads run than allowed, and no replica is further behind than it may be.
 ///
 /// # Errors
-/// [`Cause::NotReady`] when the server stays busy; [`Cause::Stopped`].
+/// [`Cause::NotReady`] when the server stays busy; [`Cause::ReplicaNotReady`] when a replica stays behind, or cannot be read;
+/// [`Cause::Stopped`].
 pub(crate) async fn wait_until_calm(work: &Work<'_>, connection: &mut Connection) -> Result<(), Error> {
+    let reporting = (work.progress, work.stop);
+    work.replicas.wait_for_lag(connection, "the next batch of rows", PATIENCE, reporting).await?;
     let begun = Instant::now();
     let mut waited = false;
     loop {

@@ -16,6 +16,7 @@ use super::journal::{Journal, OperationState, unfinished};
 use super::lending::Lent;
 use super::observe::observe;
 use super::operations::Ran;
+use super::replicas::{Replicas, Watched};
 use super::report::{MigrationOutcome, OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
 use super::work::{Allowance, Progress, Settings, Stop};
 use super::{add_keys, drift, failpoints, operations, proof, quarantine_counts, row_operations, undo, work_table};
@@ -40,6 +41,8 @@ pub(crate) struct Work<'a> {
     pub(crate) stop: &'a Stop,
     /// When the barrier last read the list of transactions.
     pub(crate) last_reading: &'a LastReading,
+    /// The replicas.
+    pub(crate) replicas: &'a Watched,
 }
 
 impl Work<'_> {
@@ -103,6 +106,8 @@ pub struct Engine {
     pub target: Target,
     /// Limits.
     pub settings: Settings,
+    /// Its replicas that are watched.
+    pub replicas: Replicas,
 }
 
 /// A migration in the hands of this process: the fence is held and the journal is open. Dropping it gives the fence back and
@@ -114,6 +119,7 @@ pub struct Session {
     journal: Journal,
     fence: Fence,
     last_reading: LastReading,
+    replicas: Watched,
 }
 
 /// All schemas that a plan's statements change, in the order in which their fences are taken.
@@ -170,6 +176,7 @@ impl Engine {
             journal,
             fence,
             last_reading: LastReading::default(),
+            replicas: Watched::new(&self.replicas),
         };
         match Box::pin(session.settle()).await {
             Ok(()) => {
@@ -201,6 +208,7 @@ impl Session {
             progress,
             stop,
             last_reading: &self.last_reading,
+            replicas: &self.replicas,
         }
     }
 
@@ -363,6 +371,7 @@ impl Session {
         self.remove_work_tables().await;
         let recorded = self.journal.finish(outcome).await;
         self.journal.close_idle().await;
+        self.replicas.close().await;
         if let Err(error) = self.fence.release().await {
             // What is recorded has ended: done again, it would find its own work and take it for somebody else's.
             tracing::warn!(%error, "the fence could not be given back; the server does so when its connection ends");
@@ -376,6 +385,7 @@ impl Session {
     /// When the fence was lost before.
     pub async fn release(self) -> Result<(), Error> {
         self.journal.close_idle().await;
+        self.replicas.close().await;
         self.fence.release().await
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use holdfast::api::{SchemaMigration, SchemaMigrationSpec};
 use holdfast::mysql::catalogue::read_for_planning;
+use holdfast::mysql::replicas::Replicas;
 use holdfast::mysql::report::MigrationOutcome;
 use holdfast::mysql::session::Engine;
 use holdfast::mysql::{Allowance, JournalLocation, KillBlockers, Progress, SessionLimits, Settings, Stop, Target};
@@ -129,7 +130,8 @@ async fn by_engine(target: &Target, plan: &Plan) -> Result<(Duration, Duration),
         kill_blockers: KillBlockers::Never,
         journal: JournalLocation::Schema(Identifier::new(JOURNAL)?),
     };
-    let session = Engine { target: target.clone(), settings }.begin("bench", plan).await?;
+    let session =
+        Engine { target: target.clone(), settings, replicas: Replicas::default() }.begin("bench", plan).await?;
     let (progress, _reading) = Progress::new();
     let begun = Instant::now();
     session.run(Section::Stage(0), Allowance::default(), &progress, &Stop::default()).await?;

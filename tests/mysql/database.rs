@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use holdfast::mysql::replicas::Replicas;
 use holdfast::mysql::session::{Engine, Session};
 use holdfast::mysql::{
     Allowance, Connection, Error, JournalLocation, KillBlockers, Progress, SessionLimits, Settings, Stop,
@@ -113,6 +114,7 @@ impl Database {
                 kill_blockers: KillBlockers::Never,
                 journal: JournalLocation::Schema(self.journal.clone()),
             },
+            replicas: Replicas::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use holdfast::mysql::connection::Role;
 use holdfast::mysql::interruption::Running;
 use holdfast::mysql::{Cause, SessionLimits, Stop};
 
@@ -22,7 +23,7 @@ async fn a_stop_ends_the_statement_on_the_server_and_leaves_the_connection_usabl
     let (target, stop) = (target(), Stop::default());
     let mut connection = target.connect(SessionLimits::default()).await.unwrap();
     let (id, server_uuid) = (connection.id, connection.server_uuid.clone());
-    let running = Running { target: &target, server_uuid: &server_uuid, id, what: "sleeping" };
+    let running = Running { target: &target, role: Role::Primary, server_uuid: &server_uuid, id, what: "sleeping" };
     let stopping = async {
         eventually("the statement to run", || works(id)).await;
         stop.0.cancel();
@@ -47,7 +48,7 @@ async fn a_deadline_ends_the_statement_too_and_no_statement_of_another_server_is
     let (target, stop) = (target(), Stop::default());
     let mut connection = target.connect(SessionLimits::default()).await.unwrap();
     let (id, server_uuid) = (connection.id, connection.server_uuid.clone());
-    let running = Running { target: &target, server_uuid: &server_uuid, id, what: "sleeping" };
+    let running = Running { target: &target, role: Role::Primary, server_uuid: &server_uuid, id, what: "sleeping" };
     let late = running.until_stopped(&stop, Duration::from_millis(200), connection.run("SELECT SLEEP(600)")).await;
     assert_eq!(late.unwrap_err().cause, Cause::Unreachable);
     assert!(!works(id).await);

@@ -22,6 +22,7 @@ mod preflight;
 mod probes;
 mod purge;
 mod replica;
+mod replicas;
 mod restore;
 mod rows;
 mod served;

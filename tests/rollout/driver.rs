@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use holdfast::api::SchemaMigrationSpec;
 use holdfast::mysql::catalogue::read_catalogue;
+use holdfast::mysql::replicas::Replicas;
 use holdfast::mysql::report::{MigrationOutcome, UndoReport};
 use holdfast::mysql::session::{Engine, Session};
 use holdfast::mysql::{
@@ -56,6 +57,7 @@ impl Driver {
                 kill_blockers: KillBlockers::Never,
                 journal: JournalLocation::Schema(self.journal.clone()),
             },
+            replicas: Replicas::default(),
         }
     }
 

@@ -48,7 +48,13 @@ impl World {
     pub(crate) fn change(&mut self, process: usize, run: &mut Run, at: usize, id: &str) -> Result<(), Error> {
         let session = self.write(process, run)?;
         if self.faults && self.rng.u32(0..60) == 0 {
-            let causes = [Cause::RetriesExhausted, Cause::LockWaitTimeout, Cause::BarrierTimeout, Cause::AccessDenied];
+            let causes = [
+                Cause::RetriesExhausted,
+                Cause::LockWaitTimeout,
+                Cause::BarrierTimeout,
+                Cause::AccessDenied,
+                Cause::ReplicaNotReady,
+            ];
             return error(causes[self.rng.usize(0..causes.len())], "simulated");
         }
         let kind = plans::kind(id);

@@ -21,6 +21,7 @@ pub(super) fn reason(cause: Cause) -> Reason {
         Cause::AccessDenied => Reason::AccessDenied,
         Cause::ServerUnsupported => Reason::UnsupportedServer,
         Cause::ReplicaNotListed => Reason::ReplicaNotListed,
+        Cause::ReplicaNotReady => Reason::ReplicaNotReady,
         Cause::PrivilegeMissing => Reason::PrivilegeMissing,
         Cause::NotReady => Reason::PreflightFailed,
         Cause::InvalidSpec => Reason::InvalidSpec,
@@ -58,7 +59,8 @@ impl Case<'_> {
             Cause::UnknownFormat if self.status.started_at.is_some() && self.status.rollback.is_none() => {
                 self.without_a_limit(Verdict::Waiting(phase, reason(error.cause), error.message.clone()))
             }
-            Cause::ReplicaNotListed => {
+            // A gate that stays closed: nothing is changed, and nothing is lost by waiting.
+            Cause::ReplicaNotListed | Cause::ReplicaNotReady => {
                 self.without_a_limit(Verdict::Waiting(phase, reason(error.cause), error.message.clone()))
             }
             Cause::FenceLost => self.trouble(reason(error.cause), &error.message),

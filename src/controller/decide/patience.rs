@@ -50,7 +50,13 @@ impl Case<'_> {
             find(&self.status.conditions, ConditionType::Reconciling).and_then(|each| Reason::from_name(&each.reason));
         let without_a_limit = matches!(
             reason,
-            Some(Reason::DriftDetected | Reason::ServerChanged | Reason::ReplicaNotListed | Reason::UnknownPlanFormat)
+            Some(
+                Reason::DriftDetected
+                    | Reason::ServerChanged
+                    | Reason::ReplicaNotListed
+                    | Reason::ReplicaNotReady
+                    | Reason::UnknownPlanFormat
+            )
         );
         let told = self.status.retrying.is_some() || without_a_limit;
         self.is_troubled() && told && self.status.phase == Some(phase)

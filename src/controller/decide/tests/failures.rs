@@ -27,15 +27,19 @@ fn a_failure_before_the_first_change_ends_as_failed_and_undoes_nothing() {
 }
 
 #[test]
-fn a_replica_that_is_not_listed_holds_without_a_limit_until_it_is_gone() {
-    for task in [Task::Preflight, Task::CheckBeforeStart] {
+fn a_replica_that_is_not_listed_or_not_ready_holds_without_a_limit_until_that_is_put_right() {
+    let causes =
+        [(Cause::ReplicaNotListed, Reason::ReplicaNotListed), (Cause::ReplicaNotReady, Reason::ReplicaNotReady)];
+    for ((cause, reason), task) in
+        causes.into_iter().flat_map(|cause| [(cause, Task::Preflight), (cause, Task::CheckBeforeStart)])
+    {
         let mut world = World::new(|_| {});
-        world.failures = vec![(task, Cause::ReplicaNotListed, true)];
+        world.failures = vec![(task, cause, true)];
         for _ in 0..20 {
-            assert_eq!(world.settle(), Reason::ReplicaNotListed);
+            assert_eq!(world.settle(), reason);
         }
         let ready = find(&world.status().conditions, ConditionType::Ready).cloned().unwrap();
-        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("Unknown", "ReplicaNotListed"));
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("Unknown", reason.as_str()));
         assert!(is_true(&world.status().conditions, ConditionType::Reconciling));
         assert!(!world.changed_anything());
         world.failures.clear();
