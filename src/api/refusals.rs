@@ -31,11 +31,6 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
         }
     };
 
-    refuse(
-        !spec.database.replicas.is_empty(),
-        "spec.database.replicas",
-        "replicas are not watched in this version: remove the list, and migrate a server without replicas",
-    );
     for (index, acknowledgement) in spec.acknowledge.iter().enumerate() {
         refuse(
             acknowledgement.hazard == Hazard::FlushTables,
@@ -163,7 +158,6 @@ mod tests {
     #[test]
     fn each_thing_that_is_not_done_yet_is_refused_by_its_path() {
         let cases = [
-            ("spec.database.replicas", "/database/replicas", json!([{"host": "replica", "port": 3306}])),
             ("spec.backup.type", "/backup/type", json!("VolumeSnapshot")),
             ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
             ("spec.backup.job.destination.type", "/backup/job/destination/type", json!("S3")),

@@ -47,6 +47,7 @@ mod quarantine;
 mod quarantine_counts;
 pub mod replica;
 pub mod replica_check;
+mod replica_proof;
 pub mod replicas;
 mod replication;
 pub mod report;

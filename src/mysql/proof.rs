@@ -13,7 +13,7 @@ use super::observe::{Counted, Counts, observe};
 use super::operations::milliseconds;
 use super::report::{ExpectationProof, KeyProof, Proof, UniqueProof};
 use super::session::Work;
-use super::{barrier, sql_steps};
+use super::{barrier, replica_proof, sql_steps};
 use crate::plan::TableName;
 use crate::plan::catalogue::{Catalogue, ForeignKey};
 use crate::plan::model::{Action, StagePlan};
@@ -47,7 +47,7 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
     let mut proven = Vec::new();
     let total = keys.len() as u64;
     let mut present = Vec::with_capacity(keys.len());
-    for key in keys {
+    for &key in &keys {
         if catalogue.foreign_keys.iter().any(|found| same_key(found, key)) {
             present.push(key);
         } else {
@@ -95,6 +95,7 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
         }
     }
     failures.extend(sql_steps::verify_all(work).await?);
+    let on_replicas = Box::pin(replica_proof::prove(work, &keys, &mut failures)).await?;
     if !failures.is_empty() {
         return Err(Error::new(
             Cause::VerificationFailed,
@@ -113,6 +114,7 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
         expectations,
         sessions_without_checks,
         checks_off_globally,
+        replicas: on_replicas,
     })
 }
 

@@ -7,16 +7,23 @@ use std::time::Duration;
 use sqlx::Row;
 
 use super::blockers::{Blocker, held_on_replica};
+use super::catalogue_keys::read_keys_of_children;
 use super::connection::{Connection, Role, SessionLimits, Target};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
+use super::interruption::Running;
+use super::orphan_query::count_orphans;
 use super::preflight::{Reader, check_performance_schema, check_version, readers};
 use super::privileges;
 use super::replication::{Channel, problem};
 use super::server::{read_server, variable};
+use super::work::Stop;
 use crate::plan::TableName;
-use crate::plan::catalogue::{Flavour, Version};
+use crate::plan::catalogue::{Flavour, ForeignKey, Version};
 use crate::plan::identifier::Identifier;
+
+/// How long looking through one of its tables may take.
+const COUNT_DEADLINE: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// How long an idle connection may take to answer before another one is opened instead.
 const ALIVE_DEADLINE: Duration = Duration::from_secs(5);
@@ -194,6 +201,29 @@ impl ReplicaConnection {
         within(SHORT_STATEMENT, "asking who reads its binary log", readers(&mut self.connection))
             .await
             .map_err(|error| self.of.unreadable(error))
+    }
+
+    /// The foreign keys of a schema there.
+    ///
+    /// # Errors
+    /// [`Cause::ReplicaNotReady`].
+    pub(crate) async fn keys(&mut self, schema: &Identifier) -> Result<Vec<ForeignKey>, Error> {
+        within(COUNT_DEADLINE, "reading its keys", read_keys_of_children(&mut self.connection, schema))
+            .await
+            .map_err(|error| self.of.unreadable(error))
+    }
+
+    /// Children without a parent there; the server ends the count when the work is to stop.
+    ///
+    /// # Errors
+    /// [`Cause::ReplicaNotReady`], [`Cause::Stopped`].
+    pub(crate) async fn orphans(&mut self, key: &ForeignKey, stop: &Stop) -> Result<u64, Error> {
+        let (target, server_uuid, id) = (&self.of.target, self.connection.server_uuid.clone(), self.connection.id);
+        let what = format!("counting orphans of {}", key.name);
+        let running =
+            Running { target, role: Role::Replica(&self.of.path), server_uuid: &server_uuid, id, what: &what };
+        let counting = count_orphans(&mut self.connection, key);
+        running.until_stopped(stop, COUNT_DEADLINE, counting).await.map_err(|error| self.of.unreadable(error))
     }
 
     /// Makes sure that everything can be read there that will be.

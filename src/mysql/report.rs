@@ -141,6 +141,19 @@ pub struct KeyProof {
     pub milliseconds: u64,
 }
 
+/// What a replica showed of the keys, once it had applied everything that the server had committed when it was proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaProof {
+    /// Host and port, as the specification names them.
+    pub replica: String,
+    /// The server that was asked.
+    pub server_uuid: String,
+    /// The transactions that it had applied before (GTID set).
+    pub applied: String,
+    /// Every key of the plan.
+    pub keys: Vec<KeyProof>,
+}
+
 /// The proof of one unique constraint: the engine keeps it, so its row in the catalogue is the proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UniqueProof {
@@ -182,6 +195,9 @@ pub struct Proof {
     pub sessions_without_checks: Option<u64>,
     /// Whether new sessions begin with `foreign_key_checks = 0`.
     pub checks_off_globally: bool,
+    /// What each listed replica showed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaProof>,
 }
 
 /// What a rollback did. It exists only where everything is back.

@@ -279,3 +279,50 @@ async fn the_next_step_waits_until_the_replica_has_applied_a_change_and_the_one_
     assert_eq!(number(&mut there, columns).await, 2, "and the work ends with a replica that has applied both");
     session.release().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_proof_finds_what_only_the_replica_lacks_or_has() {
+    let Some(replica) = replica() else { return };
+    let _alone = REPLICATION.write().await;
+    let database = Database::fresh("replicas_proof", PARENT_AND_CHILD).await;
+    let plan = database.plan(vec![database.add_key("child", "parent", "fk_proof", OrphanPolicy::Fail)]).await;
+    let session = engine(&database, &replica).begin("shop/replicas", &plan).await.unwrap();
+    run_section(&session, Section::Stage(0)).await.unwrap();
+    let prove = async || {
+        let (progress, _reading) = Progress::new();
+        tokio::time::timeout(PATIENCE, session.prove(&progress, &Stop::default())).await.expect("the proof ends")
+    };
+    let proof = prove().await.unwrap();
+    let [on_replica] = &proof.replicas[..] else { panic!("{:?}", proof.replicas) };
+    assert_eq!(on_replica.replica, format!("{}:{}", replica.host, replica.port));
+    assert_eq!((on_replica.keys.len(), on_replica.keys[0].orphans), (1, 0));
+    assert_ne!(on_replica.server_uuid, proof.server_uuid);
+    assert!(on_replica.applied.contains(&proof.server_uuid), "{}", on_replica.applied);
+
+    // As an error of replication, or a person, would make it.
+    let mut there = open(&replica).await;
+    let child = "holdfast_test_replicas_proof.child";
+    statement(&mut there, "SET GLOBAL super_read_only = OFF").await;
+    statement(&mut there, "SET SESSION sql_log_bin = 0, foreign_key_checks = 0").await;
+    statement(&mut there, &format!("INSERT INTO {child} (id, parent_id) VALUES (1000, 99)")).await;
+    let straggler = prove().await.unwrap_err();
+    statement(&mut there, &format!("DELETE FROM {child} WHERE id = 1000")).await;
+    statement(&mut there, &format!("ALTER TABLE {child} DROP FOREIGN KEY fk_proof")).await;
+    let lacking = prove().await.unwrap_err();
+    statement(
+        &mut there,
+        &format!(
+            "ALTER TABLE {child} ADD CONSTRAINT fk_proof FOREIGN KEY (parent_id) REFERENCES holdfast_test_replicas_proof.parent (id) \
+             ON DELETE CASCADE ON UPDATE NO ACTION"
+        ),
+    )
+    .await;
+    statement(&mut there, "SET GLOBAL super_read_only = ON").await;
+    for (error, words) in [(straggler, "1 rows of"), (lacking, "fk_proof of")] {
+        assert_eq!(error.cause, Cause::VerificationFailed, "{error}");
+        let place = format!("on replica {}:{} ({PATH})", replica.host, replica.port);
+        assert!(error.message.contains(&place) && error.message.contains(words), "{error}");
+    }
+    prove().await.unwrap();
+    session.release().await.unwrap();
+}

@@ -355,6 +355,7 @@ impl World {
                     expectations: Vec::new(),
                     sessions_without_checks: Some(0),
                     checks_off_globally: false,
+                    replicas: Vec::new(),
                 }))));
                 run.at = At::Close(Ending::Complete);
             }

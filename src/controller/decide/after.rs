@@ -1,6 +1,7 @@
 //! The steps after the last key: the application's schema file, the tests, the proof.
 
 use crate::api::application::Probes;
+use crate::api::conditions::shortened;
 use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{JobPurpose, JobState, Phase, TestedStatus};
 use crate::api::{ConditionType, Reason};
@@ -17,6 +18,8 @@ use super::failure::unexpected;
 
 /// Keys that a message names.
 const NAMED: usize = 3;
+/// Longest GTID set in a message, in bytes.
+const MAX_TRANSACTIONS: usize = 256;
 
 pub(super) fn update_schema(case: &Case<'_>) -> Decision {
     if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::UpdateSchema)) {
@@ -147,6 +150,14 @@ pub(super) fn prove(case: &Case<'_>) -> Decision {
                 proof.uniques.len(),
                 proof.server_uuid
             );
+            for replica in &proof.replicas {
+                message.push_str(&format!(
+                    ", and the keys on the replica {} ({}) after it had applied {}",
+                    replica.replica,
+                    replica.server_uuid,
+                    shortened(replica.applied.clone(), MAX_TRANSACTIONS)
+                ));
+            }
             message.extend(case.status.tested.as_ref().and_then(|tested| without_probe(tested, false)));
             Decision::new(Verdict::Ended(End::Complete(message))).at_once()
         }

@@ -318,6 +318,7 @@ impl World {
                 expectations: Vec::new(),
                 sessions_without_checks: Some(0),
                 checks_off_globally: false,
+                replicas: Vec::new(),
             })),
             Task::Undo => TaskResult::Undone(Box::<UndoReport>::default()),
             Task::Purge => TaskResult::Purged { entries: 3, tables: 1 },

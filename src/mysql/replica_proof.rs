@@ -1,0 +1,60 @@
+//! The proof on the replicas: each has applied everything that the server had committed when its keys were proven, has every key in its
+//! catalogue, and no child without a parent. A replica can differ from its server, and nothing else would notice.
+
+use std::time::Instant;
+
+use super::error::Error;
+use super::goal::same_key;
+use super::report::{KeyProof, ReplicaProof};
+use super::session::Work;
+use crate::plan::catalogue::ForeignKey;
+
+/// Proves the keys on every replica. What does not hold is added to `failures`.
+///
+/// # Errors
+/// [`super::Cause::ReplicaNotReady`] when one cannot be read, or does not catch up; [`super::Cause::Stopped`].
+pub(crate) async fn prove(
+    work: &Work<'_>,
+    keys: &[&ForeignKey],
+    failures: &mut Vec<String>,
+) -> Result<Vec<ReplicaProof>, Error> {
+    let tables: Vec<_> = keys.iter().flat_map(|key| [key.child.clone(), key.parent.clone()]).collect();
+    let applied = work.replicas.wait_until_applied(work, "the proof", &tables, std::time::Duration::ZERO).await?;
+    let mut proofs = Vec::new();
+    for mut one in work.replicas.in_hand(work.journal.server_uuid()).await? {
+        let (name, replica) = (one.target().name(), one.target().place());
+        let connection = one.connection();
+        let catalogue = connection.keys(&work.plan.schema).await?;
+        let mut proof = ReplicaProof {
+            replica,
+            server_uuid: connection.server_uuid().to_owned(),
+            applied: applied.clone(),
+            keys: Vec::with_capacity(keys.len()),
+        };
+        for &key in keys {
+            work.stop.check()?;
+            work.progress.update(|reading| reading.activity = format!("proving {} on {name}", key.name));
+            if !catalogue.iter().any(|found| same_key(found, key)) {
+                failures.push(format!(
+                    "on {name} the key {} of {} is not in the catalogue as planned",
+                    key.name, key.child
+                ));
+                continue;
+            }
+            let begun = Instant::now();
+            let orphans = connection.orphans(key, work.stop).await?;
+            if orphans > 0 {
+                failures.push(format!(
+                    "on {name} {orphans} rows of {} refer to no row of {} ({}), and on the server none does: the replica differs from it, build it anew",
+                    key.child, key.parent, key.name
+                ));
+                continue;
+            }
+            let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            proof.keys.push(KeyProof { key: key.clone(), orphans, milliseconds });
+        }
+        proofs.push(proof);
+        one.give_back();
+    }
+    Ok(proofs)
+}
