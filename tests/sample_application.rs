@@ -204,6 +204,7 @@ mod traffic {
             report: "-".into(),
             copy_tables: Vec::new(),
             seed: Some(seconds),
+            statement_deadline: 120,
         };
         let stop = CancellationToken::new();
         let end = async {

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::blocked::Blocked;
+
 /// Steps to each doubling of the latency: a percentile is right to within 5 %.
 const STEPS: usize = 16;
 
@@ -84,6 +86,7 @@ pub(crate) struct Measurements {
     /// The longest write on a table that is not copied: how long, and which table.
     block: Option<(Duration, String)>,
     copy_block: Duration,
+    blocked: Blocked,
     errors: BTreeMap<String, u64>,
     counts: Counts,
 }
@@ -132,6 +135,7 @@ impl Measurements {
             return;
         }
         self.window_writes.record(latency);
+        self.blocked.record(Instant::now(), latency);
         if self.copy_tables.iter().any(|copied| copied == table) {
             self.copy_block = self.copy_block.max(latency);
         } else if self.block.as_ref().is_none_or(|(longest, _)| latency > *longest) {
@@ -162,6 +166,9 @@ impl Measurements {
             write_block_max_ms: milliseconds(block),
             write_block_max_table: block_table,
             copy_write_block_max_ms: milliseconds(self.copy_block),
+            write_blocked_ms: milliseconds(self.blocked.any_writer()),
+            all_writers_blocked_ms: milliseconds(self.blocked.all_writers()),
+            no_write_ended_ms: milliseconds(self.blocked.without_any()),
             read_p50_ms: self.reads.percentile(50),
             read_p99_ms: self.reads.percentile(99),
             read_max_ms: milliseconds(self.reads.max),
@@ -193,6 +200,15 @@ pub(crate) struct Report {
     pub(crate) write_block_max_table: String,
     /// The longest write on a table that is copied.
     pub(crate) copy_write_block_max_ms: f64,
+    /// In which at least one write was under way that took more than 100 ms.
+    #[serde(default)]
+    pub(crate) write_blocked_ms: f64,
+    /// The durations of such writes, added up.
+    #[serde(default)]
+    pub(crate) all_writers_blocked_ms: f64,
+    /// In which no write ended, in pieces of more than 100 ms.
+    #[serde(default)]
+    pub(crate) no_write_ended_ms: f64,
     pub(crate) read_p50_ms: f64,
     pub(crate) read_p99_ms: f64,
     pub(crate) read_max_ms: f64,

@@ -10,6 +10,7 @@ use clap::Args;
 use sqlx::{Connection, Row};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) mod blocked;
 mod check;
 mod deletes;
 mod inserts;
@@ -56,6 +57,9 @@ pub(crate) struct TrafficArguments {
     /// The same seed chooses the same work; left out: another one each time.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+    /// Seconds after which a statement is given up, with its connection.
+    #[arg(long, default_value_t = 120)]
+    pub(crate) statement_deadline: u64,
 }
 
 /// Works until a signal or the end of the duration, prints a snapshot every two seconds, and writes the last report.
@@ -104,7 +108,7 @@ fn print(report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// Works until told to stop, then holds the ledgers against the database.
+/// Works until told to stop, then holds the ledgers against the database. The first snapshot is given as soon as the work begins.
 pub(crate) async fn work(
     server: &Server,
     arguments: &TrafficArguments,
@@ -121,11 +125,9 @@ pub(crate) async fn work(
     let mut rng = arguments.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
     // Of this run alone, whatever the seed: texts must be unique in a database that saw other runs.
     let run = format!("{:06x}.", fastrand::u32(0..1 << 24));
-    let watch = tokio::spawn(watch_keys(
-        Session::new(server.clone(), Arc::clone(&shared)),
-        Arc::clone(&keys),
-        Arc::clone(&shared),
-    ));
+    let session =
+        || Session::new(server.clone(), Arc::clone(&shared), Duration::from_secs(arguments.statement_deadline));
+    let watch = tokio::spawn(watch_keys(session(), Arc::clone(&keys), Arc::clone(&shared)));
     let pace = Duration::from_secs_f64(arguments.connections as f64 / f64::from(arguments.rate));
     let workers: Vec<_> = (0..arguments.connections)
         .map(|number| {
@@ -134,7 +136,7 @@ pub(crate) async fn work(
                 run: run.clone(),
                 counter: 0,
                 rng: rng.fork(),
-                session: Session::new(server.clone(), Arc::clone(&shared)),
+                session: session(),
                 ledger: Ledger::default(),
                 seeds: Arc::clone(&seeds),
                 keys: Arc::clone(&keys),
@@ -145,7 +147,8 @@ pub(crate) async fn work(
             tokio::spawn(worker.work(pace, stop.clone()))
         })
         .collect();
-    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + SNAPSHOT_EVERY, SNAPSHOT_EVERY);
+    // The first one at once: it says that the work has begun.
+    let mut ticks = tokio::time::interval(SNAPSHOT_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,

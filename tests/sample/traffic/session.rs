@@ -9,9 +9,6 @@ use super::super::connection::{Server, sql};
 use super::super::failure::{Failure, server_error};
 use super::measure::{Class, Measurements};
 
-/// A statement that takes longer is given up, with its connection.
-const STATEMENT_DEADLINE: Duration = Duration::from_secs(120);
-
 /// Why a unit of work did not succeed.
 #[derive(Debug)]
 pub(crate) enum Trouble {
@@ -76,12 +73,14 @@ pub(crate) struct Session {
     connection: Option<MySqlConnection>,
     was_open: bool,
     shared: Shared,
+    /// A statement that takes longer is given up, with its connection.
+    deadline: Duration,
 }
 
 impl Session {
     /// A session that is not open yet.
-    pub(crate) fn new(server: Server, shared: Shared) -> Self {
-        Self { server, connection: None, was_open: false, shared }
+    pub(crate) fn new(server: Server, shared: Shared, deadline: Duration) -> Self {
+        Self { server, connection: None, was_open: false, shared, deadline }
     }
 
     async fn open(&mut self) -> Result<&mut MySqlConnection, Trouble> {
@@ -145,14 +144,15 @@ impl Session {
         table: &str,
         run: impl AsyncFnOnce(&mut MySqlConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, Trouble> {
+        let deadline = self.deadline;
         let connection = self.open().await?;
         let started = Instant::now();
-        let result = tokio::time::timeout(STATEMENT_DEADLINE, run(connection)).await;
+        let result = tokio::time::timeout(deadline, run(connection)).await;
         lock(&self.shared).statement(class, table, started.elapsed());
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Trouble::of(&error)),
-            Err(_) => Err(Trouble::Connection(format!("no answer within {} s", STATEMENT_DEADLINE.as_secs()))),
+            Err(_) => Err(Trouble::Connection(format!("no answer within {} s", deadline.as_secs()))),
         }
     }
 }
