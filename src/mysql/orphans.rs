@@ -255,6 +255,7 @@ impl Job<'_> {
             report.values_changed += values;
             from = to;
         }
+        work.progress.update(|reading| reading.activity = format!("{what}: {last} of {last}"));
         list.remove(connection).await
     }
 
