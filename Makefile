@@ -92,14 +92,16 @@ test-faults: ## Try a few faults in the middle of migrations on the local cluste
 	tests/faults/run.sh --spread
 
 .PHONY: bench
-bench: ## Measure figures on a throw-away MySQL and API server: a table, and target/bench/report.json
-	cargo bench --locked --bench figures --no-run
-	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo bench --locked --bench figures
+bench: ## Measure figures on a throw-away MySQL and API server, rollouts of 100,000 and 1,000,000 rows among them: tables, and target/bench/report.json
+	tests/bench/run.sh
 
 .PHONY: bench-controller
 bench-controller: ## Measure only what the operator costs with 1,000 migrations
-	cargo bench --locked --bench figures --no-run
-	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo bench --locked --bench figures -- controller
+	tests/bench/run.sh controller
+
+.PHONY: bench-large
+bench-large: ## Measure rollouts of 100,000 and of 10,000,000 rows, beside the ways without Holdfast, which take most of it (about an hour)
+	HOLDFAST_BENCH_ROWS=100000,10000000 tests/bench/run.sh rollout
 
 .PHONY: crds
 crds: ## Generate the custom resource definitions into crds/ and their chart
@@ -115,7 +117,7 @@ lint: ## Check formatting and run clippy with warnings denied
 
 .PHONY: lint-shell
 lint-shell: ## Check the shell scripts (needs shellcheck)
-	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../demo/*.sh ../faults/*.sh ../harness/*.sh
+	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../bench/*.sh ../demo/*.sh ../faults/*.sh ../harness/*.sh
 
 .PHONY: audit
 audit: ## Check licences and sources of the dependencies (needs cargo-deny)

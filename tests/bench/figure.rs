@@ -1,102 +1,140 @@
-//! What a measurement is, and how all of them are reported.
+//! What a measurement is: one thing measured several times, by itself or beside its alternatives.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-/// One thing measured several times. Less is better.
-#[derive(Debug, Serialize)]
+/// Which of two samples is the better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum Better {
+    Less,
+    More,
+}
+
+/// One thing measured several times.
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figure {
     /// Short and unique, for machines.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// What was measured, over how much.
     pub(crate) what: String,
-    /// Unit of all numbers.
+    /// Unit of all numbers; `x` for a ratio.
     pub(crate) unit: &'static str,
     /// In the order of measurement.
     pub(crate) samples: Vec<f64>,
-    /// The best sample is to be below this; `None` where a figure is only told.
+    pub(crate) better: Better,
+    /// The best sample is to be better than this; `None` where a figure is only told.
     pub(crate) aim: Option<f64>,
 }
 
 impl Figure {
+    /// A figure of which less is better.
+    pub(crate) fn less(
+        name: impl Into<String>,
+        what: impl Into<String>,
+        unit: &'static str,
+        samples: Vec<f64>,
+        aim: Option<f64>,
+    ) -> Self {
+        Self { name: name.into(), what: what.into(), unit, samples, better: Better::Less, aim }
+    }
+
+    /// A figure of which more is better.
+    pub(crate) fn more(
+        name: impl Into<String>,
+        what: impl Into<String>,
+        unit: &'static str,
+        samples: Vec<f64>,
+        aim: Option<f64>,
+    ) -> Self {
+        Self { better: Better::More, ..Self::less(name, what, unit, samples, aim) }
+    }
+
     /// A figure in seconds.
-    pub(crate) fn seconds(name: &'static str, what: String, samples: &[Duration], aim: Option<f64>) -> Self {
-        Self { name, what, unit: "s", samples: samples.iter().map(Duration::as_secs_f64).collect(), aim }
+    pub(crate) fn seconds(
+        name: impl Into<String>,
+        what: impl Into<String>,
+        samples: &[Duration],
+        aim: Option<f64>,
+    ) -> Self {
+        Self::less(name, what, "s", samples.iter().map(Duration::as_secs_f64).collect(), aim)
     }
 
-    fn best(&self) -> f64 {
-        self.samples.iter().copied().fold(f64::INFINITY, f64::min)
+    fn bounds(&self) -> (f64, f64) {
+        let least = self.samples.iter().copied().fold(f64::INFINITY, f64::min);
+        let greatest = self.samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        (least, greatest)
     }
 
-    fn worst(&self) -> f64 {
-        self.samples.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    pub(crate) fn best(&self) -> f64 {
+        let (least, greatest) = self.bounds();
+        if self.better == Better::Less { least } else { greatest }
     }
 
-    fn reached(&self) -> Option<bool> {
-        self.aim.map(|aim| self.best() < aim)
+    pub(crate) fn worst(&self) -> f64 {
+        let (least, greatest) = self.bounds();
+        if self.better == Better::Less { greatest } else { least }
+    }
+
+    pub(crate) fn reached(&self) -> Option<bool> {
+        self.aim.map(|aim| match self.better {
+            Better::Less => self.best() < aim,
+            Better::More => self.best() >= aim,
+        })
     }
 }
 
-/// Under what a report's figures were measured: they mean nothing without.
+/// Several ways of doing the same, side by side.
 #[derive(Debug, Serialize)]
-pub(crate) struct Conditions {
-    server: String,
-    processors: usize,
-    optimized: bool,
+pub(crate) struct Comparison {
+    /// What is compared, over how much.
+    pub(crate) title: String,
+    /// The ways.
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Row>,
 }
 
-impl Conditions {
-    pub(crate) fn here(server: String) -> Self {
-        let processors = std::thread::available_parallelism().map_or(0, usize::from);
-        Self { server, processors, optimized: !cfg!(debug_assertions) }
+/// One quantity of a comparison.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) what: String,
+    pub(crate) unit: &'static str,
+    /// The samples of each way, in the order of the columns; none where it was not measured.
+    pub(crate) samples: Vec<Vec<f64>>,
+}
+
+impl Comparison {
+    pub(crate) fn row(&mut self, what: impl Into<String>, unit: &'static str, samples: Vec<Vec<f64>>) {
+        self.rows.push(Row { what: what.into(), unit, samples });
     }
 }
 
-/// Everything that one run measured.
-#[derive(Debug, Serialize)]
-pub(crate) struct Report {
-    pub(crate) conditions: Conditions,
+/// What one part of the bench has to tell.
+#[derive(Debug, Default)]
+pub(crate) struct Measured {
+    pub(crate) comparisons: Vec<Comparison>,
     pub(crate) figures: Vec<Figure>,
+    /// What the numbers mean, and what was left out, in sentences.
+    pub(crate) notes: Vec<String>,
 }
 
-impl Report {
-    /// A table for people.
-    pub(crate) fn table(&self) -> String {
-        let Conditions { server, processors, optimized } = &self.conditions;
-        let build = if *optimized { "optimized" } else { "NOT OPTIMIZED" };
-        let mut text = format!("MySQL {server}, {processors} processors, {build} build\n");
-        let _ = writeln!(text, "{:>9} {:>9} {:>9}  {:<8} figure", "best", "worst", "aim", "");
-        for figure in &self.figures {
-            let aim = figure.aim.map_or_else(String::new, |aim| format!("< {aim:.2} {}", figure.unit));
-            let reached = match figure.reached() {
-                Some(true) => "reached",
-                Some(false) => "MISSED",
-                None => "",
-            };
-            let number = |number: f64| format!("{number:.3} {}", figure.unit);
-            let (best, worst) = (number(figure.best()), number(figure.worst()));
-            let _ = writeln!(
-                text,
-                "{best:>9} {worst:>9} {aim:>9}  {reached:<8} {} ({} times)",
-                figure.what,
-                figure.samples.len()
-            );
+impl Measured {
+    /// Adds another part.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.comparisons.extend(other.comparisons);
+        self.figures.extend(other.figures);
+        for note in other.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
         }
-        text
     }
+}
 
-    /// Writes the report for machines, and returns where.
-    pub(crate) fn write(&self) -> Result<PathBuf, Failure> {
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
-        let path = target.join("bench/report.json");
-        std::fs::create_dir_all(target.join("bench"))?;
-        std::fs::write(&path, serde_json::to_string_pretty(self)?)?;
-        Ok(path)
+impl From<Vec<Figure>> for Measured {
+    fn from(figures: Vec<Figure>) -> Self {
+        Self { figures, ..Self::default() }
     }
 }

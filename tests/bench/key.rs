@@ -52,12 +52,8 @@ async fn compare(target: &Target) -> Result<Vec<Figure>, Failure> {
     };
     let (engine, back, by_hand) = (milliseconds(&engine), milliseconds(&back), milliseconds(&by_hand));
     let each = |of: fn(f64, f64) -> f64| engine.iter().zip(&by_hand).map(|(engine, hand)| of(*engine, *hand)).collect();
-    let figure = |name, what: &str, unit, samples, aim| Figure {
-        name,
-        what: format!("{what}, {KEYS} keys on tables of {ROWS} rows"),
-        unit,
-        samples,
-        aim,
+    let figure = |name: &str, what: &str, unit, samples, aim| {
+        Figure::less(name, format!("{what}, {KEYS} keys on tables of {ROWS} rows"), unit, samples, aim)
     };
     let (beyond, ratio) = (each(|engine, hand| engine - hand), each(|engine, hand| engine / hand));
     Ok(vec![

@@ -71,7 +71,7 @@ async fn plan_often(target: &Target) -> Result<Vec<Figure>, Failure> {
         reach.push(begun.elapsed());
         connection.close().await?;
     }
-    let figure = |name, what: &str, samples: &[Duration], aim| {
+    let figure = |name: &str, what: &str, samples: &[Duration], aim| {
         Figure::seconds(name, format!("{what}, {TABLES} tables, {KEYS} keys"), samples, aim)
     };
     Ok(vec![

@@ -1,6 +1,6 @@
-//! Figures that Holdfast is measured by, on the server that HOLDFAST_TEST_MYSQL names, and for the operator on the
-//! API server that HOLDFAST_TEST_KUBECONFIG names. Each comes from a file of its own, which
-//! returns [`Figure`]s; all of them go into one table and one report, `target/bench/report.json`.
+//! Figures that Holdfast is measured by, on the server that HOLDFAST_TEST_MYSQL names, and for the operator on the API server that
+//! HOLDFAST_TEST_KUBECONFIG names. Each comes from a file of its own, which returns what it [`Measured`]; all of it goes into one
+//! report, `target/bench/report.json` and `report.md`.
 
 #[path = "../mysql/common.rs"]
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
@@ -18,6 +18,12 @@ mod operator;
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 mod place;
 mod planning;
+mod report;
+mod rollout;
+// Its unit tests are run elsewhere.
+#[path = "../sample/mod.rs"]
+#[allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
+mod sample;
 #[path = "../mysql/served.rs"]
 #[allow(dead_code, clippy::unwrap_used)]
 mod served;
@@ -27,18 +33,22 @@ mod server;
 
 use std::process::ExitCode;
 
-use figure::{Conditions, Failure, Figure, Report};
-use holdfast::mysql::SessionLimits;
-use holdfast::mysql::server::read_server;
+use figure::{Failure, Measured};
+use report::{Conditions, Report};
+use rollout::engine;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(report) => {
-            println!("\n{}", report.table());
-            // A figure that misses its aim is shown, not hidden in an exit status; only a failure to measure is one.
-            ExitCode::SUCCESS
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let outcome = match arguments.split_first() {
+        Some((first, rest)) if first == engine::ENGINE => {
+            Box::pin(engine::work(rest.first().map(String::as_str))).await
         }
+        _ => Box::pin(measure(&arguments)).await,
+    };
+    match outcome {
+        // A figure that misses its aim is shown, not hidden in an exit status; only a failure to measure is one.
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
             ExitCode::FAILURE
@@ -46,25 +56,26 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<Report, Failure> {
+/// `cargo bench --bench figures -- key` measures only what is named; cargo itself adds --bench.
+async fn measure(named: &[String]) -> Result<(), Failure> {
     let target = common::target();
-    let mut connection = target.connect(SessionLimits::default()).await?;
-    let server = read_server(&mut connection).await?.version_text;
-    connection.close().await?;
-    // `cargo bench --bench figures -- key` measures only what is named; cargo itself adds --bench.
-    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let conditions = Conditions::here(&target).await?;
     let wanted = |name: &str| named.is_empty() || named.iter().any(|each| each == name);
-    let mut figures: Vec<Figure> = Vec::new();
+    let mut measured = Measured::default();
     if wanted("key") {
-        figures.extend(key::measure(&target).await?);
+        measured.add(key::measure(&target).await?.into());
     }
     if wanted("planning") {
-        figures.extend(planning::measure(&target).await?);
+        measured.add(planning::measure(&target).await?.into());
+    }
+    if wanted("rollout") {
+        measured.add(Box::pin(rollout::measure(&target)).await?);
     }
     if wanted("controller") {
-        figures.extend(controller::measure().await?);
+        measured.add(controller::measure().await?.into());
     }
-    let report = Report { conditions: Conditions::here(server), figures };
-    println!("bench: written to {}", report.write()?.display());
-    Ok(report)
+    let report = Report { conditions, measured };
+    let path = report.write()?;
+    println!("\n{}\nbench: written to {}", report.markdown(), path.display());
+    Ok(())
 }
