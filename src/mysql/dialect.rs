@@ -8,6 +8,8 @@ use crate::plan::catalogue::{Flavour, Version};
 const CHECK_CONSTRAINTS: Version = Version { major: 8, minor: 0, patch: 16 };
 /// Prepared statements are in the statistics of statements: measured in this version, and that 8.0.15 lacks them; in between unknown.
 const PREPARED_COUNTED: Version = Version { major: 9, minor: 7, patch: 0 };
+/// Hash joins came in 8.0.18; hints that keep the optimizer from an index, which bring one about, here.
+const HASH_JOINS: Version = Version { major: 8, minor: 0, patch: 20 };
 /// Spatial reference systems are in the catalogue, and with them so are the other novelties of 8.0.
 const SPATIAL_REFERENCES: Version = Version { major: 8, minor: 0, patch: 3 };
 
@@ -39,6 +41,11 @@ impl Dialect {
 
     fn mariadb(self) -> bool {
         self.flavour == Flavour::MariaDb
+    }
+
+    /// Whether a hint can make the server join by a hash table.
+    pub(crate) fn has_hash_joins(self) -> bool {
+        !self.mariadb() && self.version >= HASH_JOINS
     }
 
     /// The expression that tells servers apart. MariaDB has no UUID before version 11.

@@ -11,7 +11,6 @@ use super::deadline::within;
 use super::error::{Cause, Error};
 use super::orphan_query::{OrphanQuery, count};
 use crate::plan::Plan;
-use crate::plan::catalogue::ForeignKey;
 use crate::plan::identifier::{Identifier, TableName, quoted_list};
 use crate::plan::model::{Action, DuplicatePolicy, OrphanPolicy, Section};
 
@@ -76,10 +75,8 @@ pub async fn validate(connection: &mut Connection, plan: &Plan) -> Result<Valida
     for operation in &plan.operations {
         match &operation.action {
             Action::AddForeignKey { key, policy } => {
-                if columns_exist(connection, &key.child, &key.columns).await?
-                    && columns_exist(connection, &key.parent, &key.parent_columns).await?
-                {
-                    findings.push(orphans(connection, plan, key, *policy).await?);
+                if let Some(query) = OrphanQuery::read_if_there(connection, key).await? {
+                    findings.push(orphans(connection, plan, &query, *policy).await?);
                 }
             }
             // The last pass looks at the same rows.
@@ -104,7 +101,8 @@ pub async fn validate(connection: &mut Connection, plan: &Plan) -> Result<Valida
         }
     }
     for key in &plan.adopted {
-        findings.push(orphans(connection, plan, key, OrphanPolicy::Fail).await?);
+        let query = OrphanQuery::read(connection, key).await?;
+        findings.push(orphans(connection, plan, &query, OrphanPolicy::Fail).await?);
     }
     Ok(ValidationReport { findings })
 }
@@ -112,16 +110,16 @@ pub async fn validate(connection: &mut Connection, plan: &Plan) -> Result<Valida
 async fn orphans(
     connection: &mut Connection,
     plan: &Plan,
-    key: &ForeignKey,
+    query: &OrphanQuery,
     policy: OrphanPolicy,
 ) -> Result<Finding, Error> {
-    let query = OrphanQuery::read(connection, key).await?;
+    let key = &query.key;
     let issue_type = format!(
         "orphans: {} -> {}",
         place(plan, &key.child, &key.columns),
         place(plan, &key.parent, &key.parent_columns)
     );
-    let count = within(COUNT_DEADLINE, "validating", count(connection, &query)).await?;
+    let count = within(COUNT_DEADLINE, "validating", count(connection, query)).await?;
     let samples = samples(connection, count, &issue_type, query.sample_statement(SAMPLES)).await?;
     let stops = (count > 0 && policy == OrphanPolicy::Fail).then_some(Cause::OrphansFound);
     Ok(Finding { issue_type, count, samples, stops })
