@@ -54,7 +54,7 @@ fn tables() -> Vec<&'static str> {
     order
 }
 
-/// Adds what it can. The orphans must be gone: it copies by INSERT IGNORE, which leaves a row without a parent out.
+/// Adds what it can. The orphans must be gone: it gives up on a table where it meets one.
 pub(crate) async fn up(world: &World) -> Result<Ran, Failure> {
     let mut ran = Ran::default();
     let begun = Instant::now();

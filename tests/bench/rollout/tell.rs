@@ -37,8 +37,8 @@ pub(crate) fn tell(sizes: &[Size], tool: &Result<String, String>) -> Measured {
     );
     measured.notes.push(match tool {
         Ok(version) => format!(
-            "{version}: all keys of a table in one run, on data that was cleaned before (not counted): it copies by INSERT IGNORE and would \
-             leave out rows without a parent."
+            "{version}: all keys of a table in one run, on data that was cleaned before, which is not counted; it has no cleanup, and gives up \
+             on a table where it meets a row without a parent. Only keys count that refer from and to the tables they are meant for."
         ),
         Err(reason) => format!("pt-online-schema-change was not measured: {reason}."),
     });
