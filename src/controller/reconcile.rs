@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::api::PostParams;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
-use kube::{Api, Resource as _, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt};
 use tracing::{Instrument as _, Span};
 
 use crate::api::{FIELD_MANAGER, Phase, SchemaMigration, SchemaMigrationStatus};
@@ -35,7 +35,7 @@ const LEAST_PAUSE: Duration = Duration::from_millis(50);
 /// When the API server does not answer or refuses.
 pub async fn reconcile(seen: Arc<Watched>, context: Arc<Context>) -> Result<Action, PassError> {
     let began = Instant::now();
-    let span = pass_span(&seen);
+    let span = pass_span(&*seen);
     let result = tokio::time::timeout(PASS_LIMIT, Box::pin(pass(&seen, &context).instrument(span)))
         .await
         .unwrap_or_else(|_| Err(PassError::Timeout(PASS_LIMIT.as_secs())));
@@ -83,7 +83,7 @@ enum Passed {
 
 /// When to try again after an error.
 pub fn on_error(migration: Arc<Watched>, error: &PassError, _: Arc<Context>) -> Action {
-    let _about = pass_span(&migration).entered();
+    let _about = pass_span(&*migration).entered();
     tracing::warn!(error = with_causes(error), "pass failed; it is repeated");
     Action::requeue(Duration::from_secs(5))
 }

@@ -338,7 +338,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_migration_that_is_over_nothing_is_remembered_unless_something_is_held_for_it() {
-        let (tasks, _woken) = Tasks::new();
+        let (tasks, _woken) = Tasks::new(Arc::default());
         let entries = || lock(&tasks.entries).len();
         assert!(!tasks.has_session("over") && entries() == 0, "looking leaves nothing behind");
         tasks.note_trouble("over", Timestamp::now());

@@ -17,8 +17,8 @@ use kube::{
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-pub(crate) use crate::server::{client, eventually, root};
-use crate::server::{helm, install_definitions};
+use crate::server::install_definitions;
+pub(crate) use crate::server::{client, eventually, helm, root};
 
 /// Namespaces with this label, and this run as its value, are subject to the policies under test; others are not, so that
 /// tests do not disturb each other or an operator that is installed in the same cluster.

@@ -88,7 +88,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>, Failure> {
     if let Some(running) = operator {
         running.stop().await;
     }
-    let of = |name, what: &str, unit, samples, aim| Figure { name, what: what.to_owned(), unit, samples, aim };
+    let of = |name: &str, what: &str, unit, samples, aim| Figure::less(name, what, unit, samples, aim);
     let spent = |select: &dyn Fn(&Requests) -> f64| vec![select(&after) - select(&before)];
     figures.extend([
         of("controller-memory", "memory at rest, 1,000 migrations, 50 of them under way", "MiB", rss, Some(MEMORY_AIM)),
@@ -184,7 +184,7 @@ async fn at_once(client: &Client, places: &[Place]) -> Result<Vec<Figure>, Failu
             format!("SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = '{name}'");
         place.one_text(&statement).await.parse::<f64>()
     };
-    let of = |name, what: String, unit, sample, aim| Figure { name, what, unit, samples: vec![sample], aim };
+    let of = |name: &str, what: String, unit, sample, aim| Figure::less(name, what, unit, vec![sample], aim);
     let each = |number: f64| number / ACTIVE as f64;
     Ok(vec![
         of(

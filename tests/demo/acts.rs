@@ -62,11 +62,8 @@ pub(crate) fn first(truth: &Value, board: &mut Board, shop: &Shop) -> Outcome<(S
     // An orphan goes to quarantine as a whole row, where a key took its children along with them, or as the value that was nulled.
     let (rows, values, duplicates) = (count("orphans") + count("cascaded"), count("values"), count("duplicates"));
     let orphans = rows + values;
-    let planted = (
-        planted(truth, "orphans_removed")?,
-        planted(truth, "values_nulled")?,
-        planted(truth, "duplicates_removed")?,
-    );
+    let planted =
+        (planted(truth, "orphans_removed")?, planted(truth, "values_nulled")?, planted(truth, "duplicates_removed")?);
     let agrees = (rows, values, duplicates) == planted;
     if !agrees {
         board.line(&format!(
