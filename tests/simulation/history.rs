@@ -7,6 +7,7 @@ use holdfast::api::Reason;
 use holdfast::api::conditions::{ConditionType, find, is_true};
 use jiff::SignedDuration;
 
+use crate::database::{Ending, Migration};
 use crate::defects::Defect;
 use crate::plans::NAMES;
 use crate::world::World;
@@ -217,6 +218,16 @@ impl World {
             let Some(reason) = reason.filter(|_| is_true(&status.conditions, ConditionType::Finished)) else {
                 return Err(format!("{name} has not ended: {status:?}"));
             };
+            let digest = status.plan.as_ref().map(|plan| plan.digest.as_str()).unwrap_or_default();
+            let left = |each: &&Migration| each.digest == digest && each.ending == Ending::Running;
+            if matches!(reason, Reason::Complete | Reason::RollbackSucceeded)
+                && let Some(left) = self.database.journal.iter().find(left)
+            {
+                return Err(format!(
+                    "{name} has ended as {}, and the journal says that it has not: {left:?}",
+                    reason.as_str()
+                ));
+            }
             *ends.entry(reason.as_str()).or_default() += 1;
         }
         // The server frees by itself what a dead process held.
