@@ -134,6 +134,14 @@ impl Site {
         })
     }
 
+    /// The operator that leads; another one than was found, if that one has ended since.
+    fn leader(&self) -> Outcome<Process> {
+        if self.leader.lives() {
+            return Ok(self.leader.clone());
+        }
+        processes::of_pod(&Kubectl::new(operator::NAMESPACE), &processes::leader()?, "holdfast")
+    }
+
     /// Brings a fault about, and takes it away where it lasts.
     pub(crate) fn strike(&self, runtime: &tokio::runtime::Handle, fault: Fault) -> Outcome<()> {
         let stopped = |process: &Process, seconds: u64| {
@@ -143,8 +151,8 @@ impl Site {
             last(&fault.name(), seconds, move || stop.signal("STOP"), lift)
         };
         match fault {
-            Fault::OperatorKilled => self.leader.signal("KILL"),
-            Fault::OperatorPaused(seconds) => stopped(&self.leader, seconds),
+            Fault::OperatorKilled => self.leader()?.signal("KILL"),
+            Fault::OperatorPaused(seconds) => stopped(&self.leader()?, seconds),
             Fault::DatabaseKilled => self.database.signal("KILL"),
             Fault::ConnectionCut(seconds) => {
                 self.rules(fault, seconds, "output", "tcp dport 3306 counter reject with tcp reset")
@@ -166,7 +174,7 @@ impl Site {
     /// Rules in the network namespace of the operator's pod, which is the only place that they touch.
     fn rules(&self, fault: Fault, seconds: u64, hook: &str, rule: &str) -> Outcome<()> {
         // Held open, since the process may end meanwhile and the pod keeps its namespace.
-        let path = format!("/proc/{}/ns/net", self.leader.number);
+        let path = format!("/proc/{}/ns/net", self.leader()?.number);
         let namespace = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
         let inside = format!("--net=/proc/{}/fd/{}", std::process::id(), namespace.as_raw_fd());
         let script =

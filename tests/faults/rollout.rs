@@ -72,6 +72,11 @@ impl Place {
         let object = ended(&migration)?;
         let took = struck.elapsed();
         let end = end_of(&object)?;
+        // The end may be told before a server that was killed is back.
+        wait::until("the database to answer", MOMENT, || {
+            let answer = self.runtime.block_on(async { self.root.open(&schema).await });
+            Ok(answer.map(drop).map_err(|refused| refused.message))
+        })?;
         let judged = self.runtime.block_on(self.judge(&schema, &before, end, traffic));
         let lost = judged.map_err(|error| format!("{error}; {}", summary(&object)))?;
         if !case.ends.contains(&end) {
