@@ -14,7 +14,7 @@ const MEASURED: &str = "target/faults.json";
 
 const INTRODUCTION: &str = "# Faults, and what came of each
 
-This page is written by `make faults`, from what it measured. Each line is a migration of its own on a local cluster: two replicas of
+This page is written by `make faults`, from what it measured last of each case. Each line is a migration of its own on a local cluster: two replicas of
 the operator, a MySQL 9.7, and an application that writes all the time. The fault is brought about at the moment that is named, and taken
 away again where it lasts. Then the migration must come to exactly one of its three ends by itself, and plain SQL, which shares no code
 with the operator, looks whether every row and value from before is in its table or in quarantine, whether every write that was committed
