@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, administrator, with_input};
@@ -35,12 +33,5 @@ impl Account {
         let kubeconfig = env::temp_dir().join(name);
         fs::write(&kubeconfig, serde_yaml::to_string(&config).unwrap()).unwrap();
         Self { kubeconfig }
-    }
-
-    /// A client that is the account.
-    pub(crate) async fn client(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        Client::try_from(config).unwrap()
     }
 }

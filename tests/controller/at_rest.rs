@@ -74,8 +74,9 @@ async fn passes_over_what_is_at_rest_write_nothing() {
     assert!(operator.stop().await.success());
 
     let before = versions(&place).await;
-    let (tasks, _woken) = Tasks::new();
-    let context = Arc::new(Context::new(place.client.clone(), flags(), tasks, Arc::new(AtomicBool::new(true))));
+    let (tasks, _woken) = Tasks::new(Arc::default());
+    let context =
+        Arc::new(Context::new(place.client.clone(), flags(), tasks, Arc::new(AtomicBool::new(true)), Arc::default()));
     for name in ["complete", "planned", "refused", "suspended", "gated"] {
         let seen = serde_json::from_value::<Watched>(place.read(name).await).unwrap();
         for _ in 0..PASSES {
@@ -92,6 +93,8 @@ fn flags() -> Flags {
         required_gates: Vec::new(),
         allow_without_policies: true,
         health_address: ([127, 0, 0, 1], 0).into(),
+        metrics_address: ([127, 0, 0, 1], 0).into(),
+        log_level: "info".parse().unwrap(),
         lease_namespace: "default".to_owned(),
         lease_name: "unused".to_owned(),
         identity: "at-rest".to_owned(),

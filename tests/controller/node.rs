@@ -113,6 +113,7 @@ fn message(job: &Job, failure: Option<&String>) -> String {
         finished_at: now,
         bytes: 1,
         sha256: "0".to_owned(),
+        manifest: "0".to_owned(),
         names: "0".to_owned(),
         rows: vec![1],
     };

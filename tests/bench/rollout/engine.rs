@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use holdfast::mysql::blast_radius::{EXACT_LIMIT, measure as measure_reach};
 use holdfast::mysql::catalogue::read_for_planning;
+use holdfast::mysql::replicas::Replicas;
 use holdfast::mysql::report::{MigrationOutcome, SectionReport};
 use holdfast::mysql::session::Engine;
 use holdfast::mysql::validation::validate;
-use holdfast::mysql::{Allowance, JournalLocation, Progress, Reading, SessionLimits, Settings, Stop, Target, probes};
+use holdfast::mysql::{
+    Allowance, JournalLocation, KillBlockers, Progress, Reading, SessionLimits, Settings, Stop, Target, probes,
+};
 use holdfast::plan::catalogue::ForeignKey;
 use holdfast::plan::input::tables;
 use holdfast::plan::model::Action;
@@ -103,9 +106,10 @@ fn engine(target: &Target) -> Result<Engine, Failure> {
         batch_rows: 1000,
         target_batch_time: Duration::from_millis(100),
         max_threads_running: 50,
+        kill_blockers: KillBlockers::Never,
         journal: JournalLocation::Schema(Identifier::new(JOURNAL)?),
     };
-    Ok(Engine { target: target.clone(), settings })
+    Ok(Engine { target: target.clone(), replicas: Replicas::default(), settings })
 }
 
 /// Everything from the plan to the probes, in the order of the controller's phases.

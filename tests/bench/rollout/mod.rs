@@ -115,7 +115,7 @@ async fn at(target: &Target, rows: u64, tool: &Result<String, String>) -> Result
         say(rows, "pt-online-schema-change");
         let world = World::make(target, rows).await?;
         plain::clean_all(&world).await?;
-        size.percona.push(beside(&world, percona::up(&world)).await?);
+        size.percona.push(Box::pin(beside(&world, percona::up(&world))).await?);
     }
     Ok(size)
 }
