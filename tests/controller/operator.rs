@@ -57,7 +57,7 @@ impl Operator {
         command
             .args(["controller", "--operator-image", "holdfast.test/operator:dev", "--allow-without-policies"])
             .args(["--lease-namespace", "default", "--lease-name", lease, "--identity", &name])
-            .args(["--health-address", &health.to_string()])
+            .args(["--health-address", &health.to_string(), "--metrics-address", "127.0.0.1:0"])
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
