@@ -40,14 +40,11 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Drops every table of the database and creates the application's, empty.
-    Schema {
-        /// Another schema that is dropped with them, such as the journal of an earlier migration.
+    /// Drops every table of the database, creates the application's, fills them with rows and plants known defects.
+    Generate {
+        /// Another schema that is dropped with the tables, such as the journal of an earlier migration.
         #[arg(long)]
         drop_schema: Option<String>,
-    },
-    /// Fills the empty tables with rows and plants known defects.
-    Generate {
         /// About how many rows, over all tables.
         #[arg(long, default_value_t = 1_000_000)]
         rows: u64,
@@ -105,9 +102,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let server = || arguments.connection.server();
     match arguments.command {
         Command::Compare { before, after, ledger } => return compare(&before, &after, ledger.as_deref()),
-        Command::Schema { drop_schema } => schema::recreate(&server()?, drop_schema.as_deref()).await?,
-        Command::Generate { rows, seed, connections, truth } => {
-            generate::write_truth(&generate::generate(&server()?, rows, seed, connections).await?, &truth)?;
+        Command::Generate { drop_schema, rows, seed, connections, truth } => {
+            let server = server()?;
+            schema::recreate(&server, drop_schema.as_deref()).await?;
+            generate::write_truth(&generate::generate(&server, rows, seed, connections).await?, &truth)?;
         }
         Command::Traffic(arguments) => {
             let report = traffic::run(&server()?, &arguments).await?;
