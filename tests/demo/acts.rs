@@ -13,7 +13,7 @@ use super::report;
 /// A rollout that has not ended after this long is a failure of the demo.
 const ROLLOUT_LIMIT: Duration = Duration::from_secs(900);
 /// How often a rollout is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_secs(1);
 /// The longest that a write may have waited, on tables without an approved copy.
 const WRITE_BLOCK_LIMIT_MS: f64 = 1000.0;
 /// The application's own schema Jobs write a row here each, when the keys come and when they go: such writes stay.
