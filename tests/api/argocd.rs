@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use holdfast::api::backup::BackupType;
 use holdfast::api::status::{Phase, SchemaMigrationStatus};
 use holdfast::api::{Reason, SchemaMigration};
 use holdfast::controller::decision::{Decision, End, Verdict};
@@ -88,7 +89,7 @@ fn enabled(output: &Value) -> Vec<&str> {
     names
 }
 
-/// What a wait for this reason is to Argo CD; written down for each, so that a new reason is decided about.
+/// What a wait for this reason is to Argo CD: one for a person or for an hour is no work.
 fn expected(reason: Reason) -> &'static str {
     match reason {
         Reason::ApprovalPending
@@ -115,6 +116,11 @@ fn every_phase_and_every_reason_to_wait_has_its_health() {
             cases.push((format!("{reason} in {phase}"), after(verdict, started), expected(*reason)));
         }
     }
+    // The operator makes another backup by itself, where it makes them at all.
+    let too_old = Verdict::Waiting(Phase::BackUp, Reason::BackupTooOld, "what is waited for".to_owned());
+    let mut elsewhere = after(too_old, false);
+    elsewhere.spec.backup.backup_type = BackupType::External;
+    cases.push(("another backup is asked for".to_owned(), elsewhere, "Suspended"));
     let text = || "the end".to_owned();
     let held = End::Held { phase: Phase::Test, reason: Reason::TestsFailed, failure: text(), message: text() };
     for (end, health) in [

@@ -36,6 +36,8 @@ local waits = {
   ApprovalPending = true, ApprovalForAnotherPlan = true, MoreRowsThanApproved = true, ApprovalPolicyMissing = true,
   OutsideWindow = true, Suspended = true,
 }
+-- One that is made elsewhere; of its own the operator makes another by itself.
+waits.BackupTooOld = obj.spec.backup.type == "External"
 if waits[current.reason] then
   health.status = "Suspended"
 end
