@@ -164,10 +164,9 @@ impl Metrics {
         }
         let mut seen = self.migrations.lock();
         let entry = seen.entry(name).or_default();
-        if samples::advanced(before, after) {
-            entry.progress = Some(Timestamp::now());
-        }
-        entry.status = after.clone();
+        let now = samples::advanced(before, after).then(Timestamp::now);
+        entry.progress = entry.progress.max(samples::last_progress(after)).max(now);
+        entry.status = samples::kept(after);
     }
 
     /// A migration is there no more.
@@ -192,7 +191,7 @@ struct Seen {
     progress: Option<Timestamp>,
 }
 
-/// The migrations as they were seen last.
+/// What is told of the migrations, as they were seen last.
 #[derive(Default, Debug)]
 struct Migrations(Mutex<BTreeMap<Name, Seen>>);
 
@@ -265,6 +264,28 @@ mod tests {
         assert!(!text.contains(&line("first")) && text.contains("quoted"), "{text}");
         metrics.lead(false);
         assert!(!metrics.text().unwrap().contains("quoted"));
+    }
+
+    #[test]
+    fn progress_is_the_latest_that_a_status_or_this_process_knows() {
+        let metrics = Metrics::new();
+        let status = |done: i64| -> SchemaMigrationStatus {
+            let phases = json!([{"name": "Plan", "started": "2026-11-24T10:00:00Z"}]);
+            serde_json::from_value(json!({"phases": phases, "steps": {"done": done, "total": 9}})).unwrap()
+        };
+        let seen = || {
+            let text = metrics.text().unwrap();
+            let line = text.lines().find(|line| line.starts_with("holdfast_last_progress_timestamp_seconds{")).unwrap();
+            line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
+        };
+        let started: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        metrics.see(name("first"), &status(1), &status(1));
+        assert_eq!(seen(), started.as_second() as f64);
+        metrics.see(name("first"), &status(1), &status(2));
+        let advanced = seen();
+        assert!(advanced > started.as_second() as f64);
+        metrics.see(name("first"), &status(2), &status(2));
+        assert_eq!(seen(), advanced, "what this process saw is not forgotten at the next pass");
     }
 
     #[test]

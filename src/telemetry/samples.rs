@@ -70,7 +70,7 @@ fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
 }
 
-/// Everything that is told of a migration. `progress` is when this process last saw it advance.
+/// Everything that is told of a migration by what is [`kept`] of its status. `progress` is when it last advanced.
 #[must_use]
 pub fn of(name: &Name, status: &SchemaMigrationStatus, progress: Option<Timestamp>, now: Timestamp) -> Vec<Sample> {
     let mut all = Collected { name, samples: Vec::new() };
@@ -93,7 +93,7 @@ pub fn of(name: &Name, status: &SchemaMigrationStatus, progress: Option<Timestam
         all.add(definitions::OPERATIONS, &[], steps.total as f64);
         all.add(definitions::OPERATIONS_DONE, &[], steps.done as f64);
     }
-    if let Some(at) = last_progress(status).max(progress) {
+    if let Some(at) = progress {
         all.add(definitions::LAST_PROGRESS, &[], seconds(at));
     }
     all.add_time(definitions::STARTED, status.started_at.as_ref());
@@ -144,8 +144,31 @@ fn approval_waits(all: &mut Collected<'_>, status: &SchemaMigrationStatus, now: 
     }
 }
 
+/// Of a status what is told of it, and nothing else: a thousand statuses would be kept with all their messages.
+#[must_use]
+pub fn kept(status: &SchemaMigrationStatus) -> SchemaMigrationStatus {
+    let mut conditions = status.conditions.clone();
+    conditions.iter_mut().for_each(|condition| condition.message = String::new());
+    let mut gates = status.gates.clone();
+    gates.iter_mut().for_each(|gate| (gate.message, gate.approval) = (None, None));
+    SchemaMigrationStatus {
+        conditions,
+        phase: status.phase,
+        steps: status.steps.clone(),
+        started_at: status.started_at.clone(),
+        finished_at: status.finished_at.clone(),
+        gates,
+        validation: status.validation.clone(),
+        quarantine: status.quarantine.clone(),
+        backup: status.backup.clone(),
+        retrying: status.retrying.clone(),
+        ..SchemaMigrationStatus::default()
+    }
+}
+
 /// When the status last told that something was got through.
-fn last_progress(status: &SchemaMigrationStatus) -> Option<Timestamp> {
+#[must_use]
+pub fn last_progress(status: &SchemaMigrationStatus) -> Option<Timestamp> {
     let conditions = status.conditions.iter().map(|condition| Some(&condition.last_transition_time));
     let phases = status.phases.iter().flat_map(|phase| [Some(&phase.started), phase.finished.as_ref()]);
     let stages = status.stages.iter().flat_map(|stage| [stage.started.as_ref(), stage.finished.as_ref()]);

@@ -80,18 +80,34 @@ fn rows_are_told_by_table_and_tables_are_bounded() {
 }
 
 #[test]
-fn progress_is_the_latest_time_that_the_status_or_the_process_knows() {
+fn progress_is_the_latest_time_that_the_status_knows() {
     let status = status(json!({
         "conditions": [condition("Ready", "Unknown", "Progressing")],
         "phases": [{"name": "Plan", "started": "2026-11-24T10:00:00Z", "finished": "2026-11-24T10:05:00Z"}],
         "jobs": [{"name": "b", "purpose": "Backup", "attempt": 1, "state": "Running", "started": "2026-11-24T10:06:00Z"}],
     }));
-    let seen = |progress| {
-        let all = of(&name(), &status, progress, at("2026-11-24T12:00:00Z"));
-        all.into_iter().find(|sample| sample.of == definitions::LAST_PROGRESS).unwrap().value
-    };
-    assert_eq!(seen(None), at("2026-11-24T10:06:00Z").as_second() as f64);
-    assert_eq!(seen(Some(at("2026-11-24T11:00:00Z"))), at("2026-11-24T11:00:00Z").as_second() as f64);
+    assert_eq!(last_progress(&status), Some(at("2026-11-24T10:06:00Z")));
+}
+
+#[test]
+fn what_is_kept_of_a_status_tells_the_same_and_holds_no_message() {
+    let mut waits = condition("Reconciling", "True", "ApprovalPending");
+    waits["message"] = json!("long");
+    let status = status(json!({
+        "conditions": [waits], "phase": "CleanUp", "steps": {"done": 3, "total": 7}, "message": "long",
+        "startedAt": "2026-11-24T10:00:00Z", "finishedAt": "2026-11-24T11:00:00Z",
+        "gates": [{"before": {"phase": "CleanUp"}, "state": "Closed", "reason": "ApprovalPending", "message": "long", "since": "2026-11-24T11:00:00Z"}],
+        "validation": [{"issueType": "orphans: bookmarks.user_id -> users.id", "count": 5}],
+        "quarantine": {"orphans": 1, "duplicates": 2, "cascaded": 3, "values": 4},
+        "backup": {"attempt": 1, "takenAt": "2026-11-24T10:30:00Z", "bytes": 9},
+        "jobs": [{"name": "b", "purpose": "Backup", "attempt": 1, "state": "Running", "started": "2026-11-24T10:06:00Z"}],
+    }));
+    let now = at("2026-11-24T12:00:00Z");
+    let told = |status: &SchemaMigrationStatus| of(&name(), status, Some(now), now);
+    let kept = kept(&status);
+    assert_eq!(told(&kept), told(&status));
+    assert!(told(&kept).len() >= 15, "{:?}", told(&kept));
+    assert!(!format!("{kept:?}").contains("long") && kept.jobs.is_empty());
 }
 
 #[test]
