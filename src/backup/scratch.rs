@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::manifest::hexadecimal;
 use super::option_file;
 use super::programs::Program;
+use crate::mysql::scratch_statements;
 
 /// What to look at when a program is not there.
 const NO_PROGRAM: &str = "does the image of spec.backup.scratch.image hold mysqld, mysql and mysqldump?";
@@ -147,13 +147,14 @@ impl Scratch {
         if !made.success() {
             return Err(format!("the scratch server could not be made: {}", self.death(made)));
         }
-        let password = random_password().map_err(|error| format!("making a password: {error}"))?;
+        let random = random().map_err(|error| format!("making a password: {error}"))?;
+        let (password, statement) = scratch_statements::password(&random);
         let accounts = place.private.join("accounts.sql");
         let socket = self.folder.join("mysqld.sock");
         let private = |path: &Path, text: &str| {
             option_file::write_private(path, text).map_err(|error| format!("writing {}: {error}", path.display()))
         };
-        private(&accounts, &format!("ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';\n"))?;
+        private(&accounts, &statement)?;
         let options = option_file::local_text(&socket.to_string_lossy(), "root", &password);
         private(&self.option_file, &options.map_err(|error| error.to_string())?)?;
         self.spawn(place.programs[0], place.memory, &[format!("--init-file={}", accounts.display())])?;
@@ -333,8 +334,8 @@ fn read_log(log: impl io::Read, shared: &Shared) {
     }
 }
 
-fn random_password() -> io::Result<String> {
+fn random() -> io::Result<[u8; 24]> {
     let mut bytes = [0; 24];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(hexadecimal(&bytes))
+    Ok(bytes)
 }

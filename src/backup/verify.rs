@@ -12,6 +12,7 @@ use super::manifest::{self, FORMAT, Manifest, Outcome, hexadecimal};
 use super::reader::Reader;
 use super::restored::{Restored, compare, lossy, same_major_version};
 use super::scratch::{Place, Scratch};
+use crate::mysql::scratch_statements;
 use crate::plan::Identifier;
 
 const PIECE: usize = 256 * 1024;
@@ -92,11 +93,11 @@ fn prove(arguments: &Arguments) -> Result<Restored, String> {
 
 fn restore(scratch: &Scratch, place: &Place<'_>, dump: &Path, manifest: &Manifest) -> Result<Restored, String> {
     scratch.start(place)?;
-    let version = scratch.query("SELECT VERSION()")?.trim().to_owned();
+    let version = scratch.query(scratch_statements::VERSION)?.trim().to_owned();
     same_major_version(manifest.server_version.as_deref(), &version)?;
     let schema =
         Identifier::new(manifest.database.clone()).map_err(|error| format!("the manifest's schema: {error}"))?;
-    scratch.query(&format!("CREATE DATABASE {}", schema.quoted()))?;
+    scratch.query(&scratch_statements::create_schema(&schema))?;
     println!("restoring {} into MySQL {version}", manifest.file);
     scratch.restore(dump, schema.as_str())?;
     make_definers(scratch, &schema)?;
@@ -193,22 +194,12 @@ fn pieces(from: &mut impl Read, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     }
 }
 
-/// Statements that make the accounts which the views and routines of the schema in use name as their definer. `*` is the schema in use.
-const DEFINERS: &str = "\
-    SELECT DISTINCT CONCAT('CREATE USER IF NOT EXISTS ', account, ' ACCOUNT LOCK; GRANT ALL ON * TO ', account, ';') FROM \
-    (SELECT CONCAT(QUOTE(LEFT(DEFINER, CHAR_LENGTH(DEFINER) - CHAR_LENGTH(SUBSTRING_INDEX(DEFINER, '@', -1)) - 1)), '@', \
-    QUOTE(SUBSTRING_INDEX(DEFINER, '@', -1))) AS account FROM \
-    (SELECT DEFINER FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() \
-    UNION SELECT DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()) AS definers) AS accounts \
-    WHERE account <> '\\'root\\'@\\'localhost\\''";
-
 /// Makes the definers of views and routines, locked: mysqldump does not read a view of an account that is not there, and accounts are no
 /// part of a schema's dump.
 fn make_definers(scratch: &Scratch, schema: &Identifier) -> Result<(), String> {
-    let begin = format!("SET NAMES utf8mb4; USE {};", schema.quoted());
-    let statements = scratch.query(&format!("{begin} {DEFINERS}"))?;
-    if !statements.trim().is_empty() {
-        scratch.query(&format!("{begin} {statements}"))?;
+    let made = scratch.query(&scratch_statements::definers(schema))?;
+    if !made.trim().is_empty() {
+        scratch.query(&scratch_statements::in_schema(schema, &made))?;
     }
     Ok(())
 }

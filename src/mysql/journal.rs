@@ -3,6 +3,7 @@
 //! checks the epoch, so that a controller that lost the fence can write nothing more.
 
 mod complete;
+mod opening;
 pub(super) mod unfinished;
 
 use sqlx::Row;
@@ -10,12 +11,11 @@ use sqlx::Row;
 use super::connection::{Connection, SessionLimits, Target, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
-use super::journal_tables;
 use super::lending::{Lender, Lent};
 use super::report::MigrationOutcome;
 use super::work::JournalLocation;
+use crate::plan::Operation;
 use crate::plan::identifier::{Identifier, TableName};
-use crate::plan::{Operation, Plan};
 
 /// Distance between the sequence numbers of operations, which leaves room for one that must be undone after an older one.
 pub(crate) const SEQUENCE_STEP: u64 = 10;
@@ -90,101 +90,6 @@ pub(crate) fn table_in(location: &JournalLocation, schema: &Identifier, name: &s
 }
 
 impl Journal {
-    /// Opens the journal for a plan: creates its tables where they are missing, finds the unfinished migration of the same plan, or one
-    /// that is complete and stands, or starts one, and takes it over by raising its epoch. The caller holds the fence.
-    ///
-    /// # Errors
-    /// [`Cause::LockHeld`] when another migration of this schema is unfinished, [`Cause::UnknownFormat`] when the journal was
-    /// written by a version that this one does not know.
-    pub(crate) async fn open(
-        target: &Target,
-        location: &JournalLocation,
-        plan: &Plan,
-        owner: &str,
-        connection: &mut Connection,
-    ) -> Result<Self, Error> {
-        journal_tables::ensure(location, &plan.schema, connection).await?;
-        let mut journal = Self {
-            target: target.clone(),
-            location: location.clone(),
-            schema: plan.schema.clone(),
-            server_uuid: connection.server_uuid.clone(),
-            migration: String::new(),
-            epoch: 0,
-            resumed: false,
-            complete: false,
-            lender: Lender::default(),
-        };
-        let complete = journal.complete_and_standing(plan).await?;
-        within(SHORT_STATEMENT, "opening the journal", journal.take_over(plan, owner, complete, connection)).await?;
-        Ok(journal)
-    }
-
-    async fn take_over(
-        &mut self,
-        plan: &Plan,
-        owner: &str,
-        complete: Option<(String, u64)>,
-        connection: &mut Connection,
-    ) -> Result<(), Error> {
-        let migrations = self.table("migrations")?.quoted();
-        connection.run("START TRANSACTION").await?;
-        if let Err(error) = self.settle_others(plan, connection).await {
-            connection.run("ROLLBACK").await?;
-            return Err(error);
-        }
-        let own = sqlx::query(sql(format!(
-            "SELECT id, epoch FROM {migrations} WHERE target_schema = ? AND plan_digest = ? AND state IN ('Running', 'Failed') \
-             ORDER BY started_at DESC LIMIT 1 FOR UPDATE"
-        )))
-        .bind(plan.schema.as_str())
-        .bind(&plan.digest)
-        .fetch_optional(connection.raw())
-        .await?;
-        let own = own.map(|row| Ok::<_, Error>((row.try_get(0)?, row.try_get::<u64, _>(1)?))).transpose()?;
-        if let Some((id, epoch)) = own {
-            self.epoch = epoch + 1;
-            self.migration = id;
-            self.resumed = true;
-            sqlx::query(sql(format!(
-                "UPDATE {migrations} SET epoch = ?, owner = ?, server_uuid = ?, state = 'Running', finished_at = NULL WHERE id = ?"
-            )))
-            .bind(self.epoch)
-            .bind(owner)
-            .bind(&self.server_uuid)
-            .bind(&self.migration)
-            .execute(connection.raw())
-            .await?;
-        } else if let Some((id, epoch)) = complete {
-            (self.migration, self.epoch, self.resumed, self.complete) = (id, epoch + 1, true, true);
-            sqlx::query(sql(format!("UPDATE {migrations} SET epoch = ?, owner = ?, server_uuid = ? WHERE id = ?")))
-                .bind(self.epoch)
-                .bind(owner)
-                .bind(&self.server_uuid)
-                .bind(&self.migration)
-                .execute(connection.raw())
-                .await?;
-        } else {
-            self.epoch = 1;
-            self.migration =
-                sqlx::raw_sql("SELECT CAST(UUID() AS CHAR)").fetch_one(connection.raw()).await?.try_get(0)?;
-            sqlx::query(sql(format!(
-                "INSERT INTO {migrations} (id, target_schema, content_digest, plan_digest, owner, state, epoch, server_uuid, started_at) \
-                 VALUES (?, ?, ?, ?, ?, 'Running', ?, ?, UTC_TIMESTAMP(6))"
-            )))
-            .bind(&self.migration)
-            .bind(plan.schema.as_str())
-            .bind(&plan.content_digest)
-            .bind(&plan.digest)
-            .bind(owner)
-            .bind(self.epoch)
-            .bind(&self.server_uuid)
-            .execute(connection.raw())
-            .await?;
-        }
-        connection.commit("taking the migration over").await
-    }
-
     /// The migration's id, which quarantine tables carry too.
     pub(crate) fn migration(&self) -> &str {
         &self.migration

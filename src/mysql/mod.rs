@@ -57,6 +57,8 @@ mod row_operations;
 mod row_session;
 mod row_shape;
 pub mod scenarios;
+pub mod scratch_statements;
+mod section;
 pub mod server;
 pub mod session;
 mod sql_steps;
