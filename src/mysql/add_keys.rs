@@ -4,12 +4,14 @@
 
 use std::time::{Duration, Instant};
 
+use futures::TryStreamExt as _;
+
 use super::barrier;
 use super::ddl::Applied;
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing};
 use super::journal::SEQUENCE_STEP;
-use super::observe::{Counts, observe, orphans_of};
+use super::observe::{count_each, observe, orphans_of};
 use super::operations::{add_rows, announce, apply, complete, milliseconds, note, run_part, take_back};
 use super::report::OperationReport;
 use super::session::Work;
@@ -74,11 +76,13 @@ pub(crate) async fn prove(work: &Work<'_>, added: Vec<Unproven<'_>>) -> Result<V
     work.progress.update(|reading| reading.activity = format!("waiting for transactions older than {label}"));
     barrier::wait(work, &label).await?;
     let mut reports = Vec::with_capacity(added.len());
-    let mut counts = Counts::of(work, added.iter().map(|each| each.key).collect());
-    for mut each in added {
+    let with_keys = added.into_iter().map(|each| {
+        let key = each.key;
+        (each, key)
+    });
+    let mut counts = count_each(work, with_keys.collect());
+    while let Some((mut each, stragglers)) = counts.try_next().await? {
         work.stop.check()?;
-        work.progress.update(|reading| reading.activity = format!("validating {}", each.key.name));
-        let stragglers = counts.next().await?;
         let started = Instant::now();
         prove_one(work, &mut each, stragglers.orphans).await?;
         each.report.milliseconds = milliseconds(each.spent + stragglers.took + started.elapsed());

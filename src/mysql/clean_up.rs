@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use futures::TryStreamExt as _;
+
 use super::duplicates;
 use super::error::{Cause, Error};
 use super::ledger::Ledger;
-use super::observe::Counts;
+use super::observe::count_each;
 use super::orphans::{self, MAX_ROUNDS};
 use super::report::{OperationReport, RowsReport};
 use super::session::Work;
 use crate::plan::Operation;
-use crate::plan::catalogue::ForeignKey;
 use crate::plan::identifier::TableName;
 use crate::plan::model::{Action, OrphanPolicy};
 
@@ -81,18 +82,15 @@ pub(crate) async fn check_allowance(work: &Work<'_>, operations: &[&Operation]) 
     if work.allowance.max_rows.is_none() {
         return Ok(());
     }
-    let keys: Vec<&ForeignKey> = operations
-        .iter()
-        .filter_map(|operation| match &operation.action {
-            Action::RemoveOrphans { key, policy } if *policy != OrphanPolicy::Fail => Some(key),
-            _ => None,
-        })
-        .collect();
-    let mut counts = Counts::of(work, keys.clone());
+    let keys = operations.iter().filter_map(|operation| match &operation.action {
+        Action::RemoveOrphans { key, policy } if *policy != OrphanPolicy::Fail => Some((&key.child, key)),
+        _ => None,
+    });
+    let mut counts = count_each(work, keys.collect());
     let mut most: BTreeMap<&TableName, u64> = BTreeMap::new();
-    for key in keys {
-        let table = most.entry(&key.child).or_default();
-        *table = (*table).max(counts.next().await?.orphans);
+    while let Some((child, counted)) = counts.try_next().await? {
+        let table = most.entry(child).or_default();
+        *table = (*table).max(counted.orphans);
     }
     let mut connection = work.lend().await?;
     Ledger::read(work, &mut connection).await?.check(most.values().sum(), "cleanup")?;
@@ -105,7 +103,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::mysql::operations::settled;
-    use crate::plan::catalogue::ReferentialAction;
+    use crate::plan::catalogue::{ForeignKey, ReferentialAction};
     use crate::plan::identifier::Identifier;
     use crate::plan::model::{DuplicatePolicy, Estimate, LockClass, Section};
 

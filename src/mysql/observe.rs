@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use super::catalogue::read_named;
 use super::create_statement;
 use super::deadline::{SHORT_STATEMENT, within};
-use super::error::{Cause, Error};
+use super::error::Error;
 use super::orphans;
 use super::session::Work;
 use crate::plan::TableName;
@@ -60,23 +60,17 @@ pub(crate) struct Counted {
     pub(crate) took: Duration,
 }
 
-/// Counts as [`orphans_of`] does for several keys.
-pub(crate) struct Counts<'a>(BoxStream<'a, Result<Counted, Error>>);
-
-impl<'a> Counts<'a> {
-    /// Counts for these keys, some at a time.
-    pub(crate) fn of(work: &'a Work<'a>, keys: Vec<&'a ForeignKey>) -> Self {
-        let counting = futures::stream::iter(keys).map(move |key| async move {
-            let started = Instant::now();
-            let orphans = orphans_of(work, key).await?;
-            Ok(Counted { orphans, took: started.elapsed() })
-        });
-        Self(counting.buffered(COUNTS_AT_ONCE).boxed())
-    }
-
-    /// The count of the next key, in their order.
-    pub(crate) async fn next(&mut self) -> Result<Counted, Error> {
-        let next = self.0.next().await;
-        next.unwrap_or_else(|| Err(Error::new(Cause::UnknownFormat, "more counts were asked for than there are keys")))
-    }
+/// Counts as [`orphans_of`] does for several keys, some at a time. Gives what came with each key beside its count, in their order.
+pub(crate) fn count_each<'a, T: Send + 'a>(
+    work: &'a Work<'a>,
+    keys: Vec<(T, &'a ForeignKey)>,
+) -> BoxStream<'a, Result<(T, Counted), Error>> {
+    let counting = futures::stream::iter(keys).map(move |(with, key)| async move {
+        work.stop.check()?;
+        work.progress.update(|reading| reading.activity = format!("counting orphans of {}", key.name));
+        let started = Instant::now();
+        let orphans = orphans_of(work, key).await?;
+        Ok((with, Counted { orphans, took: started.elapsed() }))
+    });
+    counting.buffered(COUNTS_AT_ONCE).boxed()
 }

@@ -114,16 +114,15 @@ pub(crate) async fn missing_to_read(
 
 fn lacking_to_read(grants: &[Grant], schema: &Identifier, tables: &[TableName]) -> Vec<String> {
     let reads = |schema: &str, table: &str| has(grants, "SELECT", schema, table);
-    let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
     let mut missing = Vec::new();
     if !reads("performance_schema", "*") {
         missing.push("GRANT SELECT ON `performance_schema`.*".to_owned());
     }
     if tables.is_empty() && !reads(schema.as_str(), "*") {
-        missing.push(format!("GRANT SELECT ON {}.*", quoted(schema.as_str())));
+        missing.push(format!("GRANT SELECT ON {}.*", schema.quoted()));
     }
     for table in tables.iter().filter(|table| !reads(table.schema.as_str(), table.table.as_str())) {
-        missing.push(format!("GRANT SELECT ON {}.{}", quoted(table.schema.as_str()), quoted(table.table.as_str())));
+        missing.push(format!("GRANT SELECT ON {}", table.quoted()));
     }
     missing
 }

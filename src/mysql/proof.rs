@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use futures::TryStreamExt as _;
 use sqlx::Row;
 
 use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing, same_key};
-use super::observe::{Counted, Counts, observe};
+use super::observe::{Counted, count_each, observe};
 use super::operations::milliseconds;
 use super::report::{ExpectationProof, KeyProof, Proof, UniqueProof};
 use super::session::Work;
@@ -46,22 +47,18 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
     let mut failures = Vec::new();
     let mut proven = Vec::new();
     let total = keys.len() as u64;
+    work.progress.update(|reading| (reading.operations_done, reading.operations_total) = (0, total));
     let mut present = Vec::with_capacity(keys.len());
     for &key in &keys {
         if catalogue.foreign_keys.iter().any(|found| same_key(found, key)) {
-            present.push(key);
+            present.push((key, key));
         } else {
             failures.push(format!("key {} of {} is not in the catalogue as planned", key.name, key.child));
         }
     }
-    let mut counts = Counts::of(work, present.clone());
-    for (done, key) in present.into_iter().enumerate() {
-        work.stop.check()?;
-        work.progress.update(|reading| {
-            reading.activity = format!("proving {}", key.name);
-            (reading.operations_done, reading.operations_total) = (done as u64, total);
-        });
-        let Counted { orphans, took } = counts.next().await?;
+    let mut counts = count_each(work, present);
+    while let Some((key, Counted { orphans, took })) = counts.try_next().await? {
+        work.progress.update(|reading| reading.operations_done += 1);
         if orphans > 0 {
             failures.push(format!("{orphans} rows of {} refer to no row of {} ({})", key.child, key.parent, key.name));
             continue;

@@ -1,10 +1,11 @@
 //! The proof on the replicas: each has applied everything that the server had committed when its keys were proven, has every key in its
 //! catalogue, and no child without a parent. A replica can differ from its server, and nothing else would notice.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::goal::same_key;
+use super::operations::milliseconds;
 use super::report::{KeyProof, ReplicaProof};
 use super::session::Work;
 use crate::plan::catalogue::ForeignKey;
@@ -19,7 +20,7 @@ pub(crate) async fn prove(
     failures: &mut Vec<String>,
 ) -> Result<Vec<ReplicaProof>, Error> {
     let tables: Vec<_> = keys.iter().flat_map(|key| [key.child.clone(), key.parent.clone()]).collect();
-    let applied = work.replicas.wait_until_applied(work, "the proof", &tables, std::time::Duration::ZERO).await?;
+    let applied = work.replicas.wait_until_applied(work, "the proof", &tables, Duration::ZERO).await?;
     let mut proofs = Vec::new();
     for mut one in work.replicas.in_hand(work.journal.server_uuid()).await? {
         let (name, replica) = (one.target().name(), one.target().place());
@@ -50,8 +51,7 @@ pub(crate) async fn prove(
                 ));
                 continue;
             }
-            let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            proof.keys.push(KeyProof { key: key.clone(), orphans, milliseconds });
+            proof.keys.push(KeyProof { key: key.clone(), orphans, milliseconds: milliseconds(begun.elapsed()) });
         }
         proofs.push(proof);
         one.give_back();
