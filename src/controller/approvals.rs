@@ -30,10 +30,7 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
     if let Some((GateState::Open, approval)) = recorded {
         return Answer::Granted(approval.clone());
     }
-    let asked: Vec<&MigrationApproval> =
-        view.observed.approvals.iter().filter(|approval| names(approval, view.migration, point)).collect();
-    let (current, elsewhere): (Vec<_>, Vec<_>) =
-        asked.into_iter().partition(|approval| approval.spec.plan_digest == digest);
+    let (current, elsewhere) = of_plan(&view.observed.approvals, view.migration, point, digest);
     // Anybody may stop: a denial counts even where the policies are missing that would let an approval count.
     if let Some(denial) = current.iter().find(|approval| approval.spec.decision == ApprovalDecision::Deny) {
         let record = record(denial);
@@ -108,7 +105,7 @@ fn external(view: View<'_>, current: &[&MigrationApproval], digest: &str) -> Ans
     match external_backup::newest(view.migration, current.iter().copied(), view.now) {
         Ok((approval, _)) => Answer::Granted(record(approval)),
         Err((reason, message)) => {
-            let how = external_backup::how_to_name_one(view.migration, &view.migration.spec.backup.max_age, digest);
+            let how = external_backup::how_to_name_one(view.migration, digest);
             Answer::Waiting(reason, format!("{message}: {how}"), None)
         }
     }
@@ -149,6 +146,17 @@ fn rows_needed(status: &SchemaMigrationStatus) -> i64 {
 #[must_use]
 pub(super) fn counted(status: &SchemaMigrationStatus) -> i64 {
     status.validation.iter().filter(|line| line.is_of_a_rule()).map(|line| line.count).sum()
+}
+
+/// The approvals and denials of a gate: those of the plan with that digest, and those of other plans.
+pub(super) fn of_plan<'a>(
+    approvals: &'a [MigrationApproval],
+    migration: &SchemaMigration,
+    point: GatePoint<'_>,
+    digest: &str,
+) -> (Vec<&'a MigrationApproval>, Vec<&'a MigrationApproval>) {
+    let asked = approvals.iter().filter(|approval| names(approval, migration, point));
+    asked.partition(|approval| approval.spec.plan_digest == digest)
 }
 
 fn names(approval: &MigrationApproval, migration: &SchemaMigration, point: GatePoint<'_>) -> bool {

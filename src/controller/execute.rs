@@ -14,8 +14,8 @@ use crate::api::{FIELD_MANAGER, FINALIZER, SchemaMigration};
 use super::context::{Context, PassError, asking};
 use super::decision::{Effect, JobRequest};
 use super::observed::JobView;
-use super::reconcile::work_span;
 use super::tasks::give_back;
+use super::telling::work_span;
 use super::{job_view, jobs, verify_job, work};
 
 /// Does it.

@@ -6,8 +6,8 @@ use kube::ResourceExt as _;
 
 use crate::api::approval::{ApprovalDecision, ExternalSnapshot};
 use crate::api::backup::BackupType;
-use crate::api::gates::{Before, GatePoint, GatedPhase};
-use crate::api::{Duration, MigrationApproval, Reason, SchemaMigration};
+use crate::api::gates::{GatePoint, GatedPhase};
+use crate::api::{MigrationApproval, Reason, SchemaMigration};
 
 /// The clocks of two machines may differ by so much.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
@@ -52,8 +52,8 @@ pub(super) fn newest<'a>(
 }
 
 /// What a person does to name one.
-pub(super) fn how_to_name_one(migration: &SchemaMigration, max_age: &Duration, digest: &str) -> String {
-    let database = &migration.spec.database;
+pub(super) fn how_to_name_one(migration: &SchemaMigration, digest: &str) -> String {
+    let (database, max_age) = (&migration.spec.database, &migration.spec.backup.max_age);
     format!(
         "make a backup of the schema {} on {} by the means of whoever runs it, wait until it is complete, and create a MigrationApproval with \
          migrationRef.name {:?}, before.phase {}, decision Approve, planDigest {digest}, and its id and time in snapshot.id and \
@@ -63,22 +63,4 @@ pub(super) fn how_to_name_one(migration: &SchemaMigration, max_age: &Duration, d
         migration.name_any(),
         GatedPhase::BackUp
     )
-}
-
-/// The backup that was approved for the current plan, as the gate has just let it through.
-pub(super) fn approved<'a>(
-    migration: &SchemaMigration,
-    approvals: &'a [MigrationApproval],
-    digest: &str,
-    now: Timestamp,
-) -> Option<(&'a MigrationApproval, &'a ExternalSnapshot)> {
-    let before = Before::from(GatedPhase::BackUp);
-    let current = approvals.iter().filter(|approval| {
-        let reference = &approval.spec.migration_ref;
-        reference.name == migration.name_any()
-            && reference.uid.as_ref().is_none_or(|uid| migration.metadata.uid.as_ref() == Some(uid))
-            && approval.spec.before == before
-            && approval.spec.plan_digest == digest
-    });
-    newest(migration, current, now).ok()
 }

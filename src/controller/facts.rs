@@ -9,6 +9,7 @@ use crate::api::status::{
 };
 
 use super::decision::Fact;
+use super::observed::signed;
 use super::project::{MAX_CURRENT, MAX_TEXT};
 
 /// Keeps a fact.
@@ -51,7 +52,6 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
             }
         }
         Fact::Quarantined(now_there) => {
-            let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
             let quarantine = status.quarantine.get_or_insert_default();
             quarantine.orphans = signed(now_there.orphans);
             quarantine.duplicates = signed(now_there.duplicates);

@@ -28,7 +28,7 @@ pub(super) const PROGRAM: &str = "/holdfast";
 pub(super) const DESTINATION: &str = "/backup";
 const USER: i64 = 65532;
 /// A dump, or its restore, may take long; one that takes longer than a day is stuck.
-pub(super) const BACKUP_DEADLINE_SECONDS: i64 = 86_400;
+const BACKUP_DEADLINE_SECONDS: i64 = 86_400;
 
 /// The backup Job. `None` where the spec asks for another kind of backup, which planning refuses.
 #[must_use]
@@ -92,16 +92,25 @@ pub fn backup(
     let pod = pod(operator_image, dump, volumes);
     let mut metadata = metadata(migration, name);
     metadata.annotations.get_or_insert_default().insert(BASELINE.to_owned(), baseline);
-    Some(Job {
+    Some(of_backup(metadata, pod))
+}
+
+/// A Job that makes a backup or looks at one: another try is for people to ask for.
+pub(super) fn of_backup(metadata: ObjectMeta, pod: PodSpec) -> Job {
+    job(metadata, PodTemplateSpec { metadata: None, spec: Some(pod) }, 0, BACKUP_DEADLINE_SECONDS)
+}
+
+fn job(metadata: ObjectMeta, template: PodTemplateSpec, tries_again: i32, deadline_seconds: i64) -> Job {
+    Job {
         metadata,
         spec: Some(JobSpec {
-            backoff_limit: Some(0),
-            active_deadline_seconds: Some(BACKUP_DEADLINE_SECONDS),
-            template: PodTemplateSpec { metadata: None, spec: Some(pod) },
+            backoff_limit: Some(tries_again),
+            active_deadline_seconds: Some(deadline_seconds),
+            template,
             ..JobSpec::default()
         }),
         status: None,
-    })
+    }
 }
 
 /// A pod that runs our program in a container with somebody else's image.
@@ -193,16 +202,7 @@ pub fn user(migration: &SchemaMigration, template: &PodTemplate, name: &str) -> 
         }
         container.volume_mounts.get_or_insert_default().extend(mounts.iter().cloned());
     }
-    Job {
-        metadata: metadata(migration, name),
-        spec: Some(JobSpec {
-            backoff_limit: Some(spec.jobs.backoff_limit),
-            active_deadline_seconds: Some(spec.jobs.active_deadline_seconds),
-            template: pod_template,
-            ..JobSpec::default()
-        }),
-        status: None,
-    }
+    job(metadata(migration, name), pod_template, spec.jobs.backoff_limit, spec.jobs.active_deadline_seconds)
 }
 
 pub(super) fn metadata(migration: &SchemaMigration, name: &str) -> ObjectMeta {

@@ -26,6 +26,7 @@ pub mod runtime;
 mod taken_back;
 pub mod target;
 pub mod tasks;
+mod telling;
 pub mod verify_job;
 pub mod watched;
 pub mod windows;

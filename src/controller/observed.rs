@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::status::{BackupStatus, PlanStatus, RestoreStatus, StageStatus, TestedStatus, ValidationCount};
 use crate::api::{MigrationApproval, Reason};
@@ -249,36 +250,37 @@ impl Observed {
     }
 }
 
+/// A number of things as Kubernetes writes it: none is as large as to be cut off.
+pub(super) fn signed(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
 /// The backup as its Job described it, before it is proven.
 #[must_use]
 pub fn backup_status(summary: &crate::backup::Summary, job: &str, attempt: i32, location: String) -> BackupStatus {
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     BackupStatus {
         job: Some(job.to_owned()),
         attempt,
-        taken_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(summary.taken_at)),
-        finished_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(summary.finished_at)),
+        taken_at: Some(Time(summary.taken_at)),
+        finished_at: Some(Time(summary.finished_at)),
         location: Some(location),
         bytes: Some(signed(summary.bytes)),
         sha256: Some(summary.sha256.clone()),
         manifest_sha256: Some(summary.manifest.clone()),
-        tables: Some(signed(summary.rows.len() as u64)),
-        rows: Some(signed(summary.rows.iter().sum())),
-        verified: None,
-        restore: None,
+        tables: Some(signed(summary.rows.len())),
+        rows: Some(signed(summary.rows.iter().sum::<u64>())),
+        ..BackupStatus::default()
     }
 }
 
 /// A restore as its Job described it.
 #[must_use]
 pub fn restore_status(restored: &crate::backup::Restored, job: &str, attempt: i32) -> RestoreStatus {
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     RestoreStatus {
         job: job.to_owned(),
         attempt,
-        started_at: time(restored.started_at),
-        finished_at: time(restored.finished_at),
+        started_at: Time(restored.started_at),
+        finished_at: Time(restored.finished_at),
         server_version: restored.server_version.clone(),
         tables: signed(restored.tables),
         rows: signed(restored.rows),

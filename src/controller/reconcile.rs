@@ -7,21 +7,20 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::api::PostParams;
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Event, EventType};
-use kube::{Api, Resource as _, ResourceExt};
+use kube::{Api, ResourceExt as _};
 use tracing::{Instrument as _, Span};
 
-use crate::api::{FIELD_MANAGER, Phase, SchemaMigration, SchemaMigrationStatus};
+use crate::api::{FIELD_MANAGER, SchemaMigration, SchemaMigrationStatus};
 use crate::telemetry::metrics::PassResult;
 use crate::telemetry::samples::Name;
 
 use super::context::{Context, PassError, asking};
 use super::decide::decide;
-use super::events::Told;
 use super::observe::observe;
 use super::observed::TaskState;
+use super::telling::{announce, pass_span, tell_phase};
 use super::watched::Watched;
-use super::{events, execute, project};
+use super::{execute, project};
 
 const PASS_LIMIT: Duration = Duration::from_secs(60);
 /// After a conflict the cache needs a moment to see what was written.
@@ -49,25 +48,6 @@ pub async fn reconcile(seen: Arc<Watched>, context: Arc<Context>) -> Result<Acti
         Passed::Done(action) => action,
         Passed::Conflict => Action::requeue(AFTER_CONFLICT),
     })
-}
-
-/// What lines of the log are about while work goes on for a migration. Of the highest level, so that lines of every level have it.
-pub(super) fn work_span(migration: &SchemaMigration) -> Span {
-    let span = pass_span(migration);
-    tell_phase(&span, migration);
-    span
-}
-
-/// The same before the migration is read: its phase is told later.
-fn pass_span(migration: &impl ResourceExt) -> Span {
-    let (name, namespace) = (migration.name_any(), migration.namespace());
-    tracing::error_span!("work", migration = name, namespace, phase = tracing::field::Empty)
-}
-
-fn tell_phase(span: &Span, migration: &SchemaMigration) {
-    if let Some(phase) = migration.status.as_ref().and_then(|status| status.phase) {
-        span.record("phase", phase.as_str());
-    }
 }
 
 /// What a migration is called in metrics.
@@ -131,8 +111,8 @@ async fn pass(seen: &Watched, context: &Arc<Context>) -> Result<Passed, PassErro
     };
     if let Some(after) = &written.status {
         context.metrics.see(name_of(&written.name_any(), Some(&namespace)), &before, after);
-        Span::current().record("phase", after.phase.map(Phase::as_str));
     }
+    tell_phase(&Span::current(), &written);
     announce(context, &written, &before).await;
     execute::execute(context, &written, &decision.effect).await?;
     Ok(Passed::Done(Action::requeue(decision.again.max(LEAST_PAUSE))))
@@ -169,28 +149,5 @@ async fn write(
         Ok(written) => Ok(Written::Object(Box::new(written))),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Written::Conflict),
         Err(error) => Err(asking("writing the status")(error)),
-    }
-}
-
-/// Publishes events; one that is lost is no reason to repeat a pass, the conditions say the same.
-async fn announce(context: &Context, migration: &SchemaMigration, before: &SchemaMigrationStatus) {
-    let Some(after) = &migration.status else { return };
-    for told in events::between(before, after) {
-        publish(context, migration, told).await;
-    }
-}
-
-/// Publishes one event.
-pub(super) async fn publish(context: &Context, migration: &SchemaMigration, told: Told) {
-    tracing::info!(reason = told.reason, "{}", told.note);
-    let event = Event {
-        type_: if told.warning { EventType::Warning } else { EventType::Normal },
-        reason: told.reason,
-        note: Some(told.note),
-        action: told.action,
-        secondary: None,
-    };
-    if let Err(error) = context.recorder.publish(&event, &migration.object_ref(&())).await {
-        tracing::warn!(%error, "an event could not be published");
     }
 }

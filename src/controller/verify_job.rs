@@ -1,15 +1,15 @@
 //! The Job that restores a backup, as a manifest. Its one container runs the scratch server and everything that talks to it, by a socket on the
 //! container's own volume: there is no port, no Service and no credential of the database, and with the pod everything goes.
 
-use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, EmptyDirVolumeSource, PodTemplateSpec, Volume};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Container, EmptyDirVolumeSource, Volume};
 
 use crate::api::backup::Scratch;
 use crate::api::{SchemaMigration, quantity};
 
 use super::jobs::{
-    BACKUP_DEADLINE_SECONDS, DESTINATION, PRIVATE, PROGRAM, argument, claim_volume, metadata, mount, pod,
-    private_volume, program_volume, restricted,
+    DESTINATION, PRIVATE, PROGRAM, argument, claim_volume, metadata, mount, of_backup, pod, private_volume,
+    program_volume, restricted,
 };
 
 const SCRATCH: &str = "/scratch";
@@ -61,16 +61,7 @@ pub fn verify(
     };
     let mut pod = pod(operator_image, container, vec![program_volume(), private_volume(), claim_volume(claim), data]);
     pod.termination_grace_period_seconds = Some(GRACE_SECONDS);
-    Some(Job {
-        metadata: metadata(migration, name),
-        spec: Some(JobSpec {
-            backoff_limit: Some(0),
-            active_deadline_seconds: Some(BACKUP_DEADLINE_SECONDS),
-            template: PodTemplateSpec { metadata: None, spec: Some(pod) },
-            ..JobSpec::default()
-        }),
-        status: None,
-    })
+    Some(of_backup(metadata(migration, name), pod))
 }
 
 /// What the server may take, so that it fits itself to its memory and says itself when its volume is too small.

@@ -29,8 +29,8 @@ use crate::plan::{Identifier, Plan};
 use super::backup_check::compare;
 use super::context::{Context, PassError};
 use super::events::of_notice;
-use super::observed::{JobView, Task, TaskResult};
-use super::reconcile::publish;
+use super::observed::{JobView, Task, TaskResult, signed};
+use super::telling::publish;
 use super::{job_view, jobs, plan_store, reading, target};
 
 /// Longest time that one of the tasks that only read may take.
@@ -322,7 +322,6 @@ impl Work {
         let tests = &self.migration.spec.tests;
         let limit = self.engine.settings.lock_timeout;
         let mut tested = TestedStatus { probes: 0, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() };
-        let signed = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         if tests.probes == Probes::Derived {
             let keys: Vec<_> = plan
                 .operations

@@ -10,6 +10,7 @@ use crate::api::{ConditionType, Reason};
 use crate::backup::{Outcome, Restored, Summary};
 use crate::mysql::Allowance;
 
+use super::super::approvals;
 use super::super::decision::{Decision, Effect, Fact, JobRequest, Verdict};
 use super::super::external_backup;
 use super::super::observed::{Task, TaskResult, backup_status, restore_status};
@@ -51,9 +52,11 @@ pub(super) fn back_up(case: &Case<'_>) -> Decision {
 /// One that was made elsewhere: the gate has asked for it.
 fn external(case: &Case<'_>, attempt: i32) -> Decision {
     let digest = case.status.plan.as_ref().map(|plan| plan.digest.as_str()).unwrap_or_default();
-    let approvals = &case.observed.approvals;
-    let Some((approval, snapshot)) = external_backup::approved(case.migration, approvals, digest, case.now) else {
-        return Decision::new(Verdict::Unchanged);
+    let point = GatePoint::Phase(GatedPhase::BackUp);
+    let (current, _) = approvals::of_plan(&case.observed.approvals, case.migration, point, digest);
+    let (approval, snapshot) = match external_backup::newest(case.migration, current.into_iter(), case.now) {
+        Ok(found) => found,
+        Err((reason, message)) => return Decision::new(Verdict::Waiting(Phase::BackUp, reason, message)),
     };
     let message = format!(
         "the backup {:?} of {} was made elsewhere; {} answers for it with the MigrationApproval {:?}",

@@ -11,7 +11,7 @@ use crate::api::steering::SteeringAction;
 use crate::mysql::{Allowance, Cause, Error};
 
 use super::super::decision::{Decision, Effect, End, Fact, Verdict};
-use super::super::observed::{JobView, Task, TaskResult, TaskState};
+use super::super::observed::{JobView, Task, TaskResult, TaskState, signed};
 use super::case::{Case, JobEnd, JobPlace};
 
 /// The reason that a condition gives for an error.
@@ -149,7 +149,6 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
                     .to_owned(),
             );
         }
-        let signed = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let fact = Fact::Undone {
             undone: signed(report.undone.len()),
             tables_identical: signed(report.tables_compared.len()),
