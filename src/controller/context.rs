@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
+use tokio::sync::Semaphore;
 
 use crate::api::gates::GatedPhase;
 use crate::telemetry::logs::LogLevels;
@@ -71,6 +72,9 @@ pub struct Context {
     pub leads: Arc<AtomicBool>,
     /// What is told about the work.
     pub metrics: Arc<Metrics>,
+    /// Turns for passes, handed out in the order in which they were asked for. What is due waits in no order of its own in
+    /// kube-runtime, so that some migrations would be looked at again and again while others wait.
+    pub turns: Semaphore,
 }
 
 impl Context {
@@ -79,7 +83,8 @@ impl Context {
     pub fn new(client: Client, flags: Flags, tasks: Tasks, leads: Arc<AtomicBool>, metrics: Arc<Metrics>) -> Self {
         let reporter = Reporter { controller: "holdfast".to_owned(), instance: Some(flags.identity.clone()) };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, flags, tasks, recorder, leads, metrics }
+        let turns = Semaphore::new(usize::from(flags.concurrency.max(1)));
+        Self { client, flags, tasks, recorder, leads, metrics, turns }
     }
 
     /// Makes sure that this replica leads at this moment, which the API server is asked: a process that was paused or cut off learns

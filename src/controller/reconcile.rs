@@ -33,6 +33,8 @@ const LEAST_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the API server does not answer or refuses.
 pub async fn reconcile(seen: Arc<Watched>, context: Arc<Context>) -> Result<Action, PassError> {
+    // No turns any more: this replica does not lead any more.
+    let Ok(_turn) = context.turns.acquire().await else { return Ok(Action::await_change()) };
     let began = Instant::now();
     let span = pass_span(&*seen);
     let result = tokio::time::timeout(PASS_LIMIT, Box::pin(pass(&seen, &context).instrument(span)))

@@ -132,6 +132,7 @@ async fn lead(
         leads.store(false, Ordering::SeqCst);
         metrics.lead(false);
         working.cancel();
+        context.turns.close();
         context.tasks.shut_down(SHUTDOWN_LIMIT).await;
     }
     drop(leading);
@@ -221,8 +222,9 @@ async fn one_controller(
     let held = context.clone();
     let (reader, writer) = reflector::store();
     let seen = reflector(writer, watcher(migrations, watcher::Config::default().page_size(PAGE))).applied_objects();
+    // How many passes there are at once is up to their turns.
     Controller::for_stream(seen, reader)
-        .with_config(Config::default().concurrency(context.flags.concurrency).debounce(DEBOUNCE))
+        .with_config(Config::default().debounce(DEBOUNCE))
         .owns(jobs, ours)
         .watches(approvals, watcher::Config::default(), |approval: MigrationApproval| {
             let namespace = approval.namespace().unwrap_or_default();
