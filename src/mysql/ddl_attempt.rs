@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::Row;
+use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, SessionLimits};
 use super::ddl::{Change, longest_duration};
@@ -76,46 +77,62 @@ pub(crate) async fn attempt(work: &Work<'_>, change: &Change<'_>, mut observer: 
 
     let id = connection.id;
     let waited = AtomicU64::new(0);
+    let over = CancellationToken::new();
     let started = Instant::now();
-    let (result, ended) = {
+    let elapsed;
+    let (result, ended, in_order) = {
         let running = async {
             if own { connection.run_single(change.statement).await } else { connection.run(change.statement).await }
         };
         tokio::pin!(running);
+        let mut watching = Box::pin(watch(work, change, &mut observer, id, &waited, &over));
         tokio::select! {
-            result = &mut running => (result, None),
-            ended = watch(work, change, &mut observer, id, &waited) => {
+            result = &mut running => {
+                elapsed = started.elapsed();
+                // A look that is under way comes to its end, so that nothing of it is left on the connection.
+                over.cancel();
+                (result, None, watching.await.is_none())
+            }
+            Some(ended) = &mut watching => {
+                drop(watching);
                 if let Err(error) = kill(work, &mut observer, id).await {
                     tracing::warn!(connection = id, error = %error, "KILL QUERY failed; the server's own lock_wait_timeout ends the change");
                 }
                 let answer = tokio::time::timeout(KILL_DEADLINE, &mut running).await;
-                (answer.unwrap_or_else(|_| Err(Error::new(Cause::Unreachable, format!("no answer to KILL QUERY {id}")))), Some(ended))
+                elapsed = started.elapsed();
+                (answer.unwrap_or_else(|_| Err(Error::new(Cause::Unreachable, format!("no answer to KILL QUERY {id}")))), Some(ended), false)
             }
         }
     };
-    let elapsed = started.elapsed();
     // Closing gives the lock back; where the connection broke, the server does so once the statement ends.
     if result.is_ok() {
         within(SHORT_STATEMENT, "closing the connection of the change", connection.close()).await?;
     } else {
         drop(connection);
     }
-    // A change of metadata is watched by the clock alone; a longer one may have ended while a look was under way.
-    if change.lock == LockClass::Metadata && ended.is_none() {
+    if in_order {
         observer.give_back();
     }
     let waited = Duration::from_micros(waited.load(Ordering::Relaxed));
     Ok(Try { result: result.map(|_| ()), ended, elapsed, waited })
 }
 
-/// Watches a running statement and answers once it has to be ended.
-async fn watch(work: &Work<'_>, change: &Change<'_>, observer: &mut Connection, id: u64, waited: &AtomicU64) -> Ended {
+/// Watches a running statement and answers once it has to be ended; `None`: it is over by itself.
+async fn watch(
+    work: &Work<'_>,
+    change: &Change<'_>,
+    observer: &mut Connection,
+    id: u64,
+    waited: &AtomicU64,
+    over: &CancellationToken,
+) -> Option<Ended> {
     let started = Instant::now();
     if change.lock == LockClass::Metadata {
-        tokio::select! {
-            () = tokio::time::sleep(work.settings.lock_timeout) => return Ended::Deadline,
-            () = work.stop.0.cancelled() => return Ended::Stopped,
-        }
+        return tokio::select! {
+            () = tokio::time::sleep(work.settings.lock_timeout) => Some(Ended::Deadline),
+            () = work.stop.0.cancelled() => Some(Ended::Stopped),
+            () = over.cancelled() => None,
+        };
     }
     let longest = longest_duration(change);
     let mut last_look = Instant::now();
@@ -144,19 +161,19 @@ async fn watch(work: &Work<'_>, change: &Change<'_>, observer: &mut Connection, 
         .await;
         let (waiting, stage) = match look {
             Ok(found) => found,
-            Err(error) => return Ended::Blind(error),
+            Err(error) => return Some(Ended::Blind(error)),
         };
         // The time since the look before counts as waited: rather too much than too little.
         if waiting {
             let micros = u64::try_from(last_look.elapsed().as_micros()).unwrap_or(u64::MAX);
             let total = waited.fetch_add(micros, Ordering::Relaxed).saturating_add(micros);
             if Duration::from_micros(total) >= work.settings.lock_timeout {
-                return Ended::Deadline;
+                return Some(Ended::Deadline);
             }
         }
         last_look = Instant::now();
         if started.elapsed() > longest {
-            return Ended::TooLong;
+            return Some(Ended::TooLong);
         }
         let done = stage
             .filter(|(_, estimated)| *estimated > 0)
@@ -170,7 +187,8 @@ async fn watch(work: &Work<'_>, change: &Change<'_>, observer: &mut Connection, 
         });
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            () = work.stop.0.cancelled() => return Ended::Stopped,
+            () = work.stop.0.cancelled() => return Some(Ended::Stopped),
+            () = over.cancelled() => return None,
         }
     }
 }
