@@ -400,6 +400,7 @@ async fn the_barrier_holds_even_while_another_reader_keeps_the_list_of_transacti
 
 #[tokio::test]
 async fn the_barrier_waits_for_a_transaction_that_is_prepared_by_xa_meanwhile() {
+    let _fresh = FRESH_LIST.read().await;
     let database = Database::fresh("barrier_xa", PARENT_AND_CHILD).await;
     database.run(&["CREATE TABLE elsewhere (id INT PRIMARY KEY)", "INSERT INTO elsewhere VALUES (1)"]).await;
     let mut engine = database.engine();
