@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::board::Board;
+use super::harness::database::Snapshot;
 use super::harness::migration::{Migration, status_of, summary, waiting_gates};
 use super::harness::shop::Shop;
 use super::harness::{Outcome, wait};
@@ -28,16 +29,15 @@ pub(crate) struct Data {
 
 /// The rollout, with traffic; `truth` is what the generator planted. Returns the line for machines, and whether all that it says is
 /// good.
-pub(crate) fn first(truth: &Value, board: &mut Board, shop: &Shop) -> Outcome<(String, bool)> {
+pub(crate) fn first(truth: &Value, fresh: &Snapshot, board: &mut Board, shop: &Shop) -> Outcome<(String, bool)> {
     let begun = Instant::now();
     board.heading("First act: foreign keys for a dirty, busy database");
-    let fresh = shop.database().snapshot()?;
     board.line(&format!("✓ {} rows in {} tables, no foreign key", fresh.rows(), fresh.0.len()));
     shop.start_traffic()?;
     board.line("✓ the application writes and reads");
     shop.apply_folder("deploy/sample")?;
     let migration = Migration::new(&shop.kubectl, "referential-integrity");
-    let end = watch(board, &migration, Some(shop))?;
+    let end = watch(board, &migration, Some(shop), |board, object| read_plan(board, &migration, object))?;
     expect(&end, "Succeeded")?;
 
     let keys = shop.database().foreign_keys()?;
@@ -48,7 +48,7 @@ pub(crate) fn first(truth: &Value, board: &mut Board, shop: &Shop) -> Outcome<(S
     let (orphans_now, traffic) = std::thread::scope(|scope| {
         let traffic = scope.spawn(|| shop.stop_traffic());
         let orphans = shop.database().orphans();
-        (orphans, traffic.join().unwrap_or_else(|_| Err("stopping the traffic panicked".to_owned())))
+        (orphans, joined(traffic.join(), "stopping the traffic"))
     });
     let orphans_now = orphans_now?;
     board.block(&report::before_and_after(&end["status"]["validation"], &orphans_now));
@@ -95,18 +95,39 @@ pub(crate) fn first(truth: &Value, board: &mut Board, shop: &Shop) -> Outcome<(S
     Ok((line, holds))
 }
 
-/// The rollout that fails after its keys are in, and its rollback. Returns as [`first`] does.
-pub(crate) fn second(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(String, bool)> {
+/// The rollout that fails after its keys are in, and its rollback. `fresh` is the database as it was before the first act. Returns as
+/// [`first`] does.
+pub(crate) fn second(data: Data, fresh: &Snapshot, board: &mut Board, shop: &Shop) -> Outcome<(String, bool)> {
     let begun = Instant::now();
     board.heading("Second act: an application that is not ready");
     board.next_migration();
-    shop.kubectl.run(&["delete", "schemamigration,migrationapproval", "--all", "--wait", "--timeout=60s"])?;
-    shop.generate(data.rows, data.seed)?;
-    let before = shop.database().snapshot()?;
-    board.line(&format!("✓ the database is as it was: {} rows, no foreign key", before.rows()));
-    shop.apply_folder("deploy/sample-failing")?;
+    std::thread::scope(|scope| {
+        let all = ["delete", "schemamigration,migrationapproval", "--all", "--wait", "--timeout=60s"];
+        let deleting = scope.spawn(move || shop.kubectl.run(&all));
+        let generated = shop.generate(data.rows, data.seed);
+        joined(deleting.join(), "deleting the first migration")?;
+        generated
+    })?;
+    board.line("✓ the database is filled anew");
     let migration = Migration::new(&shop.kubectl, "referential-integrity-too-early");
-    let end = watch(board, &migration, None)?;
+    // Before its first gate a migration only reads.
+    let (before, end) = std::thread::scope(|scope| {
+        let mut reading = Some(scope.spawn(|| shop.database().snapshot()));
+        let mut before = None;
+        shop.apply_folder("deploy/sample-failing")?;
+        let end = watch(board, &migration, None, |board, _| {
+            let Some(reading) = reading.take() else { return Ok(()) };
+            let read = joined(reading.join(), "reading the database")?;
+            let differences = fresh.differences(&read, "");
+            if !differences.is_empty() {
+                return Err(format!("the database is not as it was before the first act: {}", differences.join("; ")));
+            }
+            board.line(&format!("✓ it is as it was before the first act: {} rows, no foreign key", read.rows()));
+            before = Some(read);
+            Ok(())
+        })?;
+        Ok::<_, String>((before.ok_or("the migration ended without asking for an approval")?, end))
+    })?;
     let rolled_back = status_of(&end, "RolledBack") == Some("True");
 
     let after = shop.database().snapshot()?;
@@ -135,8 +156,19 @@ pub(crate) fn second(data: Data, board: &mut Board, shop: &Shop) -> Outcome<(Str
     Ok((line, rolled_back && identical && differences.is_empty()))
 }
 
-/// Watches a migration to its end, approving its gates as a person would after reading the plan; with traffic, tells how it fares.
-fn watch(board: &mut Board, migration: &Migration, traffic: Option<&Shop>) -> Outcome<Value> {
+/// What a thread came to.
+pub(crate) fn joined<T>(result: std::thread::Result<Outcome<T>>, what: &str) -> Outcome<T> {
+    result.unwrap_or_else(|_| Err(format!("{what} panicked")))
+}
+
+/// Watches a migration to its end, approving its gates as a person would, after what such a person does `before_the_first`; with traffic,
+/// tells how it fares.
+fn watch(
+    board: &mut Board,
+    migration: &Migration,
+    traffic: Option<&Shop>,
+    mut before_the_first: impl FnMut(&mut Board, &Value) -> Outcome<()>,
+) -> Outcome<Value> {
     let mut approved = Vec::new();
     wait::until_every(LOOK, &format!("SchemaMigration {} to end", migration.name), ROLLOUT_LIMIT, || {
         let object = migration.read()?;
@@ -147,9 +179,8 @@ fn watch(board: &mut Board, migration: &Migration, traffic: Option<&Shop>) -> Ou
         }
         for phase in waiting_gates(&object) {
             if !approved.contains(&phase) {
-                // Once: the second act's plan says the same.
-                if traffic.is_some() && approved.is_empty() {
-                    read_plan(board, migration, &object)?;
+                if approved.is_empty() {
+                    before_the_first(board, &object)?;
                 }
                 approve(board, migration, &object, &phase)?;
                 approved.push(phase);

@@ -77,13 +77,14 @@ fn demo(arguments: &Arguments, board: &mut Board, shop: &Shop, installed: &mut b
     *installed = !there;
     let data = acts::Data { rows: arguments.rows, seed: arguments.seed };
     // The database starts and is filled while the operator starts.
-    let (operator, truth) = std::thread::scope(|scope| {
+    let (operator, filled) = std::thread::scope(|scope| {
         let database = scope.spawn(|| {
             shop.start_database()?;
-            shop.generate(data.rows, data.seed)
+            let truth = shop.generate(data.rows, data.seed)?;
+            Ok((truth, shop.database().snapshot()?))
         });
         let operator = if there { Ok(()) } else { operator::install(&arguments.operator_image, &[]) };
-        (operator, database.join().unwrap_or_else(|_| Err("starting the database panicked".to_owned())))
+        (operator, acts::joined(database.join(), "starting the database"))
     });
     operator?;
     board.line(if there {
@@ -91,9 +92,9 @@ fn demo(arguments: &Arguments, board: &mut Board, shop: &Shop, installed: &mut b
     } else {
         "✓ the operator runs, installed from its charts"
     });
-    let truth = truth?;
+    let (truth, fresh) = filled?;
     board.line("✓ MySQL runs, with TLS, and holds the sample application's data");
-    Ok(vec![acts::first(&truth, board, shop)?, acts::second(data, board, shop)?])
+    Ok(vec![acts::first(&truth, &fresh, board, shop)?, acts::second(data, &fresh, board, shop)?])
 }
 
 /// Removes what was made, the operator only where it was installed here.
