@@ -51,6 +51,7 @@ pub(crate) async fn add<'a>(
         let orphans = orphans_of(work, key).await?;
         if orphans > 0 {
             let part = cleanup_part(operation, key, policy, "orphans", orphans)?;
+            work.counted.keep(&part.id, orphans);
             add_rows(&mut report.rows, &run_part(work, &part, sequence - 1).await?);
         }
     }
@@ -101,7 +102,10 @@ async fn prove_one(work: &Work<'_>, added: &mut Unproven<'_>, stragglers: u64) -
         return Ok(());
     }
     let cleaned = match cleanup_part(operation, key, policy, "stragglers", stragglers) {
-        Ok(part) => run_part(work, &part, sequence - SEQUENCE_STEP / 2).await,
+        Ok(part) => {
+            work.counted.keep(&part.id, stragglers);
+            run_part(work, &part, sequence - SEQUENCE_STEP / 2).await
+        }
         Err(error) => Err(error),
     };
     let error = match cleaned {

@@ -83,12 +83,15 @@ pub(crate) async fn check_allowance(work: &Work<'_>, operations: &[&Operation]) 
         return Ok(());
     }
     let keys = operations.iter().filter_map(|operation| match &operation.action {
-        Action::RemoveOrphans { key, policy } if *policy != OrphanPolicy::Fail => Some((&key.child, key)),
+        Action::RemoveOrphans { key, policy } if *policy != OrphanPolicy::Fail => {
+            Some(((operation.id.as_str(), &key.child), key))
+        }
         _ => None,
     });
     let mut counts = count_each(work, keys.collect());
     let mut most: BTreeMap<&TableName, u64> = BTreeMap::new();
-    while let Some((child, counted)) = counts.try_next().await? {
+    while let Some(((id, child), counted)) = counts.try_next().await? {
+        work.counted.keep(id, counted.orphans);
         let table = most.entry(child).or_default();
         *table = (*table).max(counted.orphans);
     }

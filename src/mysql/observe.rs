@@ -1,5 +1,7 @@
 //! What an operation looks at in the server before and after it acts, each time on a fresh snapshot.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -58,6 +60,32 @@ pub(crate) struct Counted {
     pub(crate) orphans: u64,
     /// Duration of the count.
     pub(crate) took: Duration,
+}
+
+/// Orphans that were counted for operations which follow at once, so that they need not count again what may take minutes: by the
+/// operation's id, each good for once. What becomes an orphan in between is found where the key is added and proven.
+#[derive(Debug, Default)]
+pub(crate) struct CountedBefore(Mutex<BTreeMap<String, u64>>);
+
+impl CountedBefore {
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets everything: what a section counted before it was interrupted may be old.
+    pub(crate) fn forget(&self) {
+        self.counts().clear();
+    }
+
+    /// Keeps a count for an operation.
+    pub(crate) fn keep(&self, operation: &str, orphans: u64) {
+        self.counts().insert(operation.to_owned(), orphans);
+    }
+
+    /// The count that was kept for an operation, once.
+    pub(crate) fn take(&self, operation: &str) -> Option<u64> {
+        self.counts().remove(operation)
+    }
 }
 
 /// Counts as [`orphans_of`] does for several keys, some at a time. Gives what came with each key beside its count, in their order.

@@ -101,10 +101,18 @@ async fn refuse(
 /// [`Cause::InvalidSpec`] where the policy does not fit the table.
 pub(crate) async fn remove_orphans(work: &Work<'_>, operation: &Operation) -> Result<RowsReport, Error> {
     let (key, policy) = key_and_policy(operation)?;
+    let counted = work.counted.take(&operation.id);
+    if counted == Some(0) {
+        return Ok(RowsReport::nothing_found());
+    }
     // Most keys have nothing to clean up most of the time: only what has is worth a session of its own.
     let mut reader = work.lend().await?;
     let query = OrphanQuery::read(&mut reader, key).await?;
-    match count_again(work, &mut reader, &query).await? {
+    let orphans = match counted {
+        Some(orphans) => orphans,
+        None => count_again(work, &mut reader, &query).await?,
+    };
+    match orphans {
         0 => {
             reader.give_back();
             return Ok(RowsReport::nothing_found());

@@ -3,17 +3,40 @@
 
 use std::time::{Duration, Instant};
 
-use super::error::Error;
+use super::error::{Cause, Error};
 use super::goal::same_key;
 use super::operations::milliseconds;
 use super::report::{KeyProof, ReplicaProof};
 use super::session::Work;
+use crate::plan::Operation;
 use crate::plan::catalogue::ForeignKey;
+use crate::plan::model::Action;
+
+/// Proves the keys that a section adds on every replica, so that no other stage is built on one that differs.
+///
+/// # Errors
+/// As [`prove`]; [`Cause::VerificationFailed`] with everything that does not hold.
+pub(crate) async fn prove_section(work: &Work<'_>, operations: &[&Operation]) -> Result<(), Error> {
+    let added = operations.iter().filter_map(|operation| match &operation.action {
+        Action::AddForeignKey { key, .. } => Some(key),
+        _ => None,
+    });
+    let keys: Vec<&ForeignKey> = added.collect();
+    if keys.is_empty() || work.replicas.is_empty() {
+        return Ok(());
+    }
+    let mut failures = Vec::new();
+    prove(work, &keys, &mut failures).await?;
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Cause::VerificationFailed, failures.join("; ")))
+}
 
 /// Proves the keys on every replica. What does not hold is added to `failures`.
 ///
 /// # Errors
-/// [`super::Cause::ReplicaNotReady`] when one cannot be read, or does not catch up; [`super::Cause::Stopped`].
+/// [`Cause::ReplicaNotReady`] when one cannot be read, or does not catch up; [`Cause::Stopped`].
 pub(crate) async fn prove(
     work: &Work<'_>,
     keys: &[&ForeignKey],

@@ -10,7 +10,7 @@ use super::operations::Ran;
 use super::report::{QuarantineCounts, SectionReport};
 use super::session::Work;
 use super::work::Stop;
-use super::{add_keys, drift, operations, proof, quarantine_counts, row_operations};
+use super::{add_keys, drift, operations, proof, quarantine_counts, replica_proof, row_operations};
 use crate::plan::Operation;
 use crate::plan::model::Section;
 
@@ -49,6 +49,7 @@ pub(crate) async fn run_section(work: Work<'_>, section: Section) -> Result<Sect
     work.progress
         .update(|reading| "looking whether the catalogue is as plan and journal say".clone_into(&mut reading.activity));
     drift::check(&work).await?;
+    work.counted.forget();
     if section == Section::CleanUp {
         Box::pin(row_operations::check_allowance(&work, &operations)).await?;
     }
@@ -66,6 +67,7 @@ pub(crate) async fn run_section(work: Work<'_>, section: Section) -> Result<Sect
         }
     }
     report.operations.extend(Box::pin(add_keys::prove(&work, unproven)).await?);
+    Box::pin(replica_proof::prove_section(&work, &operations)).await?;
     if section == Section::CleanUp {
         let later = Box::pin(row_operations::clean_to_fixpoint(&work, &operations, &report.operations)).await?;
         for done in &mut report.operations {

@@ -14,7 +14,7 @@ use super::fence::{self, Fence, Taken};
 use super::goal::{Goal, Standing};
 use super::journal::{Journal, OperationState, unfinished};
 use super::lending::Lent;
-use super::observe::observe;
+use super::observe::{CountedBefore, observe};
 use super::replicas::{Replicas, Watched};
 use super::report::{MigrationOutcome, OperationReport, Proof, SectionReport, UndoReport};
 use super::section::{run_section, stopping_at};
@@ -43,6 +43,8 @@ pub(crate) struct Work<'a> {
     pub(crate) last_reading: &'a LastReading,
     /// The replicas.
     pub(crate) replicas: &'a Watched,
+    /// What was counted a moment ago.
+    pub(crate) counted: &'a CountedBefore,
 }
 
 impl Work<'_> {
@@ -120,6 +122,7 @@ pub struct Session {
     fence: Fence,
     last_reading: LastReading,
     replicas: Watched,
+    counted: CountedBefore,
 }
 
 /// All schemas that a plan's statements change, in the order in which their fences are taken.
@@ -177,6 +180,7 @@ impl Engine {
             fence,
             last_reading: LastReading::default(),
             replicas: Watched::new(&self.replicas),
+            counted: CountedBefore::default(),
         };
         match Box::pin(session.settle()).await {
             Ok(()) => {
@@ -209,6 +213,7 @@ impl Session {
             stop,
             last_reading: &self.last_reading,
             replicas: &self.replicas,
+            counted: &self.counted,
         }
     }
 

@@ -328,3 +328,30 @@ async fn a_complete_migration_that_is_taken_over_stays_complete_until_something_
     session.finish(MigrationOutcome::RolledBack).await.unwrap();
     assert_eq!(state().await, "RolledBack");
 }
+
+#[tokio::test]
+async fn what_was_left_unfinished_is_found_by_its_content_with_its_plan() {
+    let database = Database::fresh("left_unfinished", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let plan = database.plan(vec![database.add_column("child", "extra")]).await;
+    let left = async |content: &str| engine.left_unfinished(&database.schema, content).await.unwrap();
+    assert_eq!(left(&plan.content_digest).await, None, "there is no journal yet");
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    assert_eq!(left(&plan.content_digest).await, None, "nothing stands");
+    run_section(&session, Section::FixTypes).await.unwrap();
+    session.release().await.unwrap();
+
+    let found = left(&plan.content_digest).await.unwrap();
+    assert_eq!(
+        (found.owner.as_str(), found.plan_digest.as_str(), found.standing),
+        ("shop/first", plan.digest.as_str(), 1)
+    );
+    assert_eq!(serde_json::from_str::<holdfast::plan::Plan>(&found.plan).unwrap(), plan);
+    assert_eq!(left("sha256:other").await, None);
+
+    let session = engine.begin("shop/second", &plan).await.unwrap();
+    assert!(session.resumed());
+    session.undo(&Progress::new().0, &Stop::default()).await.unwrap();
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+    assert_eq!(left(&plan.content_digest).await, None, "everything is taken back");
+}

@@ -104,6 +104,7 @@ impl Journal {
             .execute(connection.raw())
             .await?;
         }
+        self.keep_plan(plan, connection).await?;
         connection.commit("taking the migration over").await
     }
 }

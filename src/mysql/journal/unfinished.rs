@@ -6,6 +6,7 @@ use sqlx::Row;
 use super::super::connection::{Connection, sql};
 use super::super::deadline::{SHORT_STATEMENT, within};
 use super::super::error::{Cause, Error};
+use super::super::journal_tables;
 use super::super::work::JournalLocation;
 use super::{Journal, table_in};
 use crate::plan::{Identifier, Plan};
@@ -29,14 +30,7 @@ pub(crate) async fn check(location: &JournalLocation, plan: &Plan, connection: &
     let migrations = table_in(location, &plan.schema, "migrations")?;
     let what = "looking for unfinished migrations";
     within(SHORT_STATEMENT, what, async {
-        let there: i64 =
-            sqlx::query("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?")
-                .bind(migrations.schema.as_str())
-                .bind(migrations.table.as_str())
-                .fetch_one(connection.raw())
-                .await?
-                .try_get(0)?;
-        if there == 0 {
+        if !journal_tables::exists(&migrations, connection).await? {
             return Ok(());
         }
         let others = read(location, plan, connection, "").await?;
@@ -86,8 +80,8 @@ fn in_the_way(location: &JournalLocation, schema: &Identifier, other: &Unfinishe
         Cause::LockHeld,
         format!(
             "the migration of {owner} on schema {schema} is not finished (entry {id} of {migrations}, {standing} operations stand): let it \
-             end, or roll it back. If {owner} was deleted, apply it again with the content {content_digest}: it goes on where the plan is \
-             {plan_digest} again. Else take it back by hand: run what SELECT inverse_statement FROM {operations} WHERE migration = '{id}' \
+             end, or roll it back. If {owner} was deleted, apply it again with the content {content_digest}: it goes on with the plan {plan_digest}, \
+             which the journal keeps, and may be rolled back. Else take it back by hand: run what SELECT inverse_statement FROM {operations} WHERE migration = '{id}' \
              AND state <> 'Undone' ORDER BY sequence DESC gives, put back what it has in quarantine, then UPDATE {migrations} SET state = \
              'RolledBack' WHERE id = '{id}'"
         ),
