@@ -176,8 +176,9 @@ pub fn phase_moves() -> Vec<PhaseMove> {
         if place > 0 && place < first_change {
             add(Some(*phase), Phase::Preflight, "the spec changed");
         }
-        if place >= first_change {
-            add(Some(*phase), Phase::RollBack, "failed, or a person asked");
+        // What was left unfinished and taken over stands from planning on.
+        if place > 0 {
+            add(Some(*phase), Phase::RollBack, "failed after the first change, or a person asked");
             add(Some(Phase::Failed), *phase, "held, and a person asked to go on");
         }
     }

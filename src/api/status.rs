@@ -40,7 +40,7 @@ pub struct SchemaMigrationStatus {
     /// Digest of the content part of the spec and of the pod templates it names; equal in environments that roll out the same content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_digest: Option<String>,
-    /// When the first change was made. From then on only gates, suspend, rollback and contact may change.
+    /// When the first change was made, or what a deleted migration left unfinished was taken over. From then on only gates, suspend, rollback and contact may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
     /// What failed for a reason that may pass and is tried again. Left out while nothing is.

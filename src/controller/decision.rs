@@ -102,6 +102,8 @@ pub enum Fact {
         /// Operations in all.
         operations: i64,
     },
+    /// The plan is that of a migration that was left unfinished: its first change was made before.
+    BegunBefore,
     /// The backup.
     Backup(Box<BackupStatus>),
     /// The validation report.

@@ -22,6 +22,9 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
             status.stages.clone_from(stages);
             status.steps = Some(StepCount::new(0, *operations));
         }
+        Fact::BegunBefore => {
+            status.started_at.get_or_insert(Time(now));
+        }
         Fact::Backup(backup) => status.backup = Some((**backup).clone()),
         Fact::Validation(report) => status.validation.clone_from(report),
         Fact::JobPlanned { name, purpose, test, attempt } => {

@@ -15,6 +15,7 @@ pub mod gates;
 pub mod health;
 pub mod job_view;
 pub mod jobs;
+mod left_unfinished;
 pub mod names;
 pub mod observe;
 pub mod observed;

@@ -84,6 +84,8 @@ pub enum TaskResult {
         stages: Vec<StageStatus>,
         /// Operations in all.
         operations: i64,
+        /// What is gone on with, where the plan is that of a migration which was left unfinished.
+        left: Option<String>,
     },
     /// Every problem found while planning: path and message.
     PlanProblems(Vec<(String, String)>),

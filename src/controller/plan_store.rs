@@ -102,7 +102,11 @@ pub async fn load(
     Ok(parse(&text, digest).map(Arc::new))
 }
 
-fn parse(text: &str, digest: &str) -> Result<Plan, (Reason, String)> {
+/// A plan out of the text that was stored, which must be the one of that digest.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(super) fn parse(text: &str, digest: &str) -> Result<Plan, (Reason, String)> {
     let unreadable = |error: String| (Reason::DriftDetected, format!("the stored plan cannot be read: {error}"));
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
     let format = value.get("format").and_then(serde_json::Value::as_u64);

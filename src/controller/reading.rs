@@ -8,6 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use crate::api::conditions::shortened;
+use crate::api::digest;
+use crate::api::spec::Mode;
 use crate::api::status::{PlanCounts, PlanEstimates, PlanStatus, StageState, StageStatus, ValidationCount};
 use crate::mysql::blast_radius;
 use crate::mysql::catalogue::{read_catalogue, read_for_planning};
@@ -20,6 +22,7 @@ use crate::plan::model::{Action, LockClass, Section};
 use crate::plan::statement_use::unacknowledged_replace;
 use crate::plan::{Plan, TableName, build_with_templates, input, render};
 
+use super::left_unfinished::plan_left;
 use super::observe::templates;
 use super::observed::TaskResult;
 use super::plan_store;
@@ -150,6 +153,12 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
         Ok(tables) => tables,
         Err(found) => return Ok(problems(found)),
     };
+    if spec.mode == Mode::Apply {
+        let content = digest::content_digest(spec, &templates).map_err(|error| not_ready(error.to_string()))?;
+        if let Some((plan, left)) = plan_left(work, &content).await? {
+            return planned(work, &plan, Some(left)).await;
+        }
+    }
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
     let catalogue = read_for_planning(&mut connection, &work.schema()?, &tables).await?;
     let mut plan = match build_with_templates(spec, &templates, &catalogue) {
@@ -166,22 +175,29 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
     plan.warnings.extend(warnings);
     blast_radius::measure(&mut connection, &catalogue, &mut plan, blast_radius::EXACT_LIMIT).await?;
     connection.close().await?;
-    let config_maps = plan_store::store(&work.context.client, &work.migration, &plan).await.map_err(not_ready)?;
+    planned(work, &plan, None).await
+}
+
+/// Stores the plan.
+async fn planned(work: &Work, plan: &Plan, left: Option<String>) -> Result<TaskResult, Error> {
+    let stored = plan_store::store(&work.context.client, &work.migration, plan).await;
+    let config_maps = stored.map_err(|message| Error::new(Cause::NotReady, message))?;
     let status = PlanStatus {
         digest: plan.digest.clone(),
         config_maps,
         generation: work.migration.metadata.generation.unwrap_or(0),
         computed_at: Time(Timestamp::now()),
-        counts: counts(&plan),
-        estimates: estimates(&plan),
+        counts: counts(plan),
+        estimates: estimates(plan),
         warnings: plan.warnings.clone(),
     };
     Ok(TaskResult::Planned {
         status: Box::new(status),
         server_uuid: plan.server.server_uuid.clone(),
         content_digest: plan.content_digest.clone(),
-        stages: stages(&plan),
+        stages: stages(plan),
         operations: signed(plan.operations.len() as u64),
+        left,
     })
 }
 

@@ -22,4 +22,5 @@ mod served;
 #[path = "../api/server.rs"]
 mod server;
 mod shutdown;
+mod taken_over;
 mod upgrade;

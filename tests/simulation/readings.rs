@@ -5,8 +5,9 @@ use std::sync::Arc;
 use holdfast::api::status::{JobPurpose, TestedStatus, ValidationCount};
 use holdfast::controller::observed::{Task, TaskResult};
 use holdfast::mysql::Cause;
+use holdfast::plan::Plan;
 
-use crate::database::Ending;
+use crate::database::{Ending, Migration, Standing};
 use crate::engine::{Ended, Run, error};
 use crate::plans::{self, Kind};
 use crate::world::World;
@@ -88,13 +89,30 @@ impl World {
         }
         let content = self.content_digest(&run.migration);
         let wish = self.wish(run.name());
-        let plan = plans::plan(wish, &content, &self.database.objects, &self.database.server);
+        let left = self.left_unfinished(run, &content);
+        let taken_over = left.is_some();
+        let new = || Arc::new(plans::plan(wish, &content, &self.database.objects, &self.database.server));
+        let plan = left.unwrap_or_else(new);
         let generation = run.migration.metadata.generation.unwrap_or(0);
         let status = plans::status(&plan, generation, self.now);
         let stages = plans::stage_statuses(&plan);
         let operations = i64::try_from(plan.operations.len()).unwrap();
         let server_uuid = plan.server.server_uuid.clone();
-        self.cluster.plans.insert(plan.digest.clone(), Arc::new(plan));
-        Ok(TaskResult::Planned { status: Box::new(status), server_uuid, content_digest: content, stages, operations })
+        self.cluster.plans.insert(plan.digest.clone(), plan);
+        let left = taken_over.then(|| "taken over".to_owned());
+        let status = Box::new(status);
+        Ok(TaskResult::Planned { status, server_uuid, content_digest: content, stages, operations, left })
+    }
+
+    /// The plan of an unfinished migration of the same content whose resource is gone and that nobody is at work on.
+    fn left_unfinished(&self, run: &Run, content: &str) -> Option<Arc<Plan>> {
+        let standing = |migration: &&Migration| {
+            migration.ending == Ending::Running
+                && migration.entries.iter().any(|entry| entry.standing != Standing::Undone)
+        };
+        let last = self.database.journal.iter().rfind(standing)?;
+        let plan = self.cluster.plans.get(&last.digest).filter(|plan| plan.content_digest == content)?;
+        let lives = last.owner != run.name() && self.cluster.migrations.contains_key(last.owner.as_str());
+        (!lives && self.database.fence.is_none()).then(|| plan.clone())
     }
 }

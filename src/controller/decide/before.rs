@@ -22,7 +22,7 @@ pub(super) fn preflight(case: &Case<'_>) -> Decision {
 
 pub(super) fn plan(case: &Case<'_>) -> Decision {
     case.task(Phase::Plan, Task::Plan, Allowance::default(), |result| match result {
-        TaskResult::Planned { status, server_uuid, content_digest, stages, operations } => {
+        TaskResult::Planned { status, server_uuid, content_digest, stages, operations, left } => {
             let mut message = format!(
                 "{operations} operations, {} foreign keys, digest {}",
                 status.counts.foreign_keys, status.digest
@@ -33,13 +33,18 @@ pub(super) fn plan(case: &Case<'_>) -> Decision {
                     case.migration.spec.database.tls.mode
                 ));
             }
-            passed(Phase::Plan, ConditionType::Planned, message).fact(Fact::Planned {
+            if let Some(left) = left {
+                message.push_str(&format!("; {left}"));
+            }
+            let planned = Fact::Planned {
                 plan: status.clone(),
                 content_digest: content_digest.clone(),
                 server_uuid: server_uuid.clone(),
                 stages: stages.clone(),
                 operations: *operations,
-            })
+            };
+            let begun = left.is_some().then_some(Fact::BegunBefore);
+            passed(Phase::Plan, ConditionType::Planned, message).fact(planned).facts(begun)
         }
         TaskResult::PlanProblems(problems) => case.fail(Phase::Plan, Reason::InvalidSpec, &list(problems)),
         other => unexpected(case, other),

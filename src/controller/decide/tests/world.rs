@@ -268,6 +268,7 @@ impl World {
         Ok(match task {
             Task::Preflight => TaskResult::PreflightPassed { server: "MySQL 9.7".to_owned() },
             Task::Plan => TaskResult::Planned {
+                left: None,
                 status: Box::new(PlanStatus {
                     digest: DIGEST.to_owned(),
                     config_maps: vec!["p".to_owned()],
