@@ -80,8 +80,8 @@ fn in_the_way(location: &JournalLocation, schema: &Identifier, other: &Unfinishe
         Cause::LockHeld,
         format!(
             "the migration of {owner} on schema {schema} is not finished (entry {id} of {migrations}, {standing} operations stand): let it \
-             end, or roll it back. If {owner} was deleted, apply it again with the content {content_digest}: it goes on with the plan {plan_digest}, \
-             which the journal keeps, and may be rolled back. Else take it back by hand: run what SELECT inverse_statement FROM {operations} WHERE migration = '{id}' \
+             end, or roll it back. If {owner} was deleted, apply it again with the content {content_digest}: it goes on with the plan {plan_digest}, or \
+             takes it back. Else take it back by hand: run what SELECT inverse_statement FROM {operations} WHERE migration = '{id}' \
              AND state <> 'Undone' ORDER BY sequence DESC gives, put back what it has in quarantine, then UPDATE {migrations} SET state = \
              'RolledBack' WHERE id = '{id}'"
         ),
