@@ -16,8 +16,9 @@ usage() {
 		usage: mysqld.sh run [--server KIND] [--port-file FILE] [--option --NAME=VALUE]... [--restartable] -- COMMAND [ARGUMENT]...
 
 		Starts a server with an empty data folder on a free port of 127.0.0.1, runs COMMAND with
-		HOLDFAST_TEST_MYSQL=mysql://USER[:PASSWORD]@127.0.0.1:PORT[?ssl-mode=DISABLED] and HOLDFAST_TEST_SERVER=KIND, stops the
-		server, deletes the data and ends with COMMAND's exit status. A replica is in HOLDFAST_TEST_REPLICA, in the same form.
+		HOLDFAST_TEST_MYSQL=mysql://USER[:PASSWORD]@127.0.0.1:PORT[?ssl-mode=DISABLED], HOLDFAST_TEST_SERVER=KIND and
+		HOLDFAST_TEST_ROOT=FOLDER (the root filesystem with its programs), stops the server, deletes the data and ends with
+		COMMAND's exit status. A replica is in HOLDFAST_TEST_REPLICA, in the same form.
 
 		  --server KIND           ${SERVER_KINDS[*]}
 		                          (default: ${SERVER_KINDS[0]}; native: InnoDB enforces foreign keys, as in 8.0 and 8.4)
@@ -135,7 +136,8 @@ run() {
 		export HOLDFAST_TEST_RESTART
 	fi
 	# In the background, so that a signal is handled at once; with the caller's standard input.
-	HOLDFAST_TEST_SERVER=$kind HOLDFAST_TEST_MYSQL=$(url_of "$kind" "$port") "$@" <&0 &
+	HOLDFAST_TEST_SERVER=$kind HOLDFAST_TEST_ROOT=$(rootfs "$(rootfs_of "$kind")") HOLDFAST_TEST_MYSQL=$(url_of "$kind" "$port") \
+		"$@" <&0 &
 	COMMAND=$!
 	wait_for_command || status=$?
 	COMMAND=
