@@ -34,7 +34,7 @@ health.message = current.message
 -- What waits for a person or for an hour, and not for work to be done.
 local waits = {
   ApprovalPending = true, ApprovalForAnotherPlan = true, MoreRowsThanApproved = true, ApprovalPolicyMissing = true,
-  OutsideWindow = true, Suspended = true,
+  EvidencePending = true, EvidenceRefused = true, OutsideWindow = true, Suspended = true,
 }
 -- One that is made elsewhere; of its own the operator makes another by itself.
 waits.BackupTooOld = obj.spec.backup.type == "External"
