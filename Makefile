@@ -22,7 +22,7 @@ SAME_SEEDS := HOLDFAST_SIMULATION_FIRST=1 HOLDFAST_SIMULATION_CASES=3000 HOLDFAS
 test: lint ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, all started and stopped by itself (needs root, Rust, Go, Debian)
 	cargo test --locked --no-run
 	cargo test $(CRASH) --no-run
-	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test --locked --no-fail-fast
+	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- tests/cluster/s3-server.sh run -- cargo test --locked --no-fail-fast
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica
 	tests/cluster/mysqld.sh run --server mysql-9.7-native -- cargo test --locked --test mysql -- $(SERVER_TESTS)
@@ -41,7 +41,7 @@ test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 i
 		tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test mysql; done
 
 .PHONY: test-all
-test-all: test test-matrix test-oldest ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
+test-all: test test-matrix test-oldest test-discovery ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
 	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
 	HOLDFAST_CRASH_ALL=1 tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
@@ -58,6 +58,10 @@ test-simulation: ## Run simulated histories of migrations for two minutes
 test-crash: ## Kill the engine or its MySQL at points drawn by chance, for two minutes, and judge what comes of it
 	tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 
+.PHONY: test-discovery
+test-discovery: ## Measure `kubectl holdfast discover` on public schemas whose keys are taken away first, fetched now (needs root, Maven, Debian)
+	tests/discovery/run.sh
+
 .PHONY: test-mysql
 test-mysql: ## Run the tests of the engine on a throw-away MySQL
 	tests/cluster/mysqld.sh run -- cargo test --locked --test mysql
@@ -65,6 +69,10 @@ test-mysql: ## Run the tests of the engine on a throw-away MySQL
 .PHONY: test-api
 test-api: ## Run the tests of the resources and admission policies on a throw-away API server
 	tests/cluster/api-server.sh run -- cargo test --locked --test api
+
+.PHONY: test-backup
+test-backup: ## Run the tests of what the backup's Jobs do with an S3 service that they start
+	tests/cluster/s3-server.sh run -- cargo test --locked --test backup
 
 .PHONY: test-controller
 test-controller: ## Run the tests of the operator's process on a throw-away API server and MySQL
@@ -112,12 +120,12 @@ crds: ## Generate the custom resource definitions into crds/ and their chart
 lint: ## Check formatting and run clippy with warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
-	cargo clippy --locked --test e2e --test faults -- --deny warnings
+	cargo clippy --locked --test e2e --test faults --test discovery -- --deny warnings
 	cargo clippy --locked --features failpoints --test rollout -- --deny warnings
 
 .PHONY: lint-shell
 lint-shell: ## Check the shell scripts (needs shellcheck)
-	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../bench/*.sh ../demo/*.sh ../faults/*.sh ../harness/*.sh
+	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../bench/*.sh ../demo/*.sh ../discovery/*.sh ../faults/*.sh ../harness/*.sh
 
 .PHONY: audit
 audit: ## Check licences and sources of the dependencies (needs cargo-deny)

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use holdfast::cli::wait;
+use holdfast::telemetry::logs;
 use holdfast::{backup, controller, definitions};
 
 /// Foreign keys for a live MySQL: staged, proven and reversible.
@@ -21,8 +22,10 @@ enum Command {
     Controller(Box<controller::context::Flags>),
     /// Make a backup with mysqldump and look whether it is one; what the backup Job runs.
     Backup(Box<backup::dump::Arguments>),
-    /// Prove a backup by restoring it into a server of its own; what the Job of verification Restore runs.
+    /// Prove a backup by restoring it into a server of its own, and rehearse a plan there; what the Job of verification Restore runs.
     VerifyBackup(Box<backup::verify::Arguments>),
+    /// Remove the backups of a migration that has ended; what the Job of `spec.backup.retention` runs.
+    RemoveBackups(Box<backup::remove::Arguments>),
     /// Print the custom resource definitions, or write them to files.
     Crds(definitions::Arguments),
     /// Wait until a migration has come far enough; for an application's init container.
@@ -38,7 +41,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Controller(flags) => controller::runtime::run(*flags),
         Command::Backup(arguments) => backup::dump::run(&arguments),
-        Command::VerifyBackup(arguments) => backup::verify::run(&arguments),
+        Command::VerifyBackup(arguments) => verify(&arguments),
+        Command::RemoveBackups(arguments) => backup::remove::run(&arguments),
         Command::Crds(arguments) => definitions::run(&arguments),
         Command::Wait(arguments) => return waited(*arguments),
         Command::InstallSelf { destination } => {
@@ -52,6 +56,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The engine, which rehearses the plan, tells in the log what it does.
+fn verify(arguments: &backup::verify::Arguments) -> Result<(), String> {
+    logs::begin(&"info".parse()?)?;
+    backup::verify::run(arguments)
 }
 
 /// With exit codes of its own, by which a script tells an end from a deadline.

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     Duration,
     duration::Retention,
-    reference::{LocalReference, UnionError},
+    reference::{KeyReference, LocalReference, UnionError},
 };
 
 /// The copy that is made before anything changes. `type` says which member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.job) == (self.type == 'Job')", "message": "job must be set with type Job, and only then"}, {"rule": "has(self.volumeSnapshot) == (self.type == 'VolumeSnapshot')", "message": "volumeSnapshot must be set with type VolumeSnapshot, and only then"}, {"rule": "self.type != 'External' || self.verification == 'None'", "message": "a backup of type External is made elsewhere and cannot be looked at: its verification is None"}, {"rule": "self.verification != 'Restore' || has(self.scratch)", "message": "verification Restore needs scratch: the server that the backup is restored into"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.job) == (self.type == 'Job')", "message": "job must be set with type Job, and only then"}, {"rule": "has(self.volumeSnapshot) == (self.type == 'VolumeSnapshot')", "message": "volumeSnapshot must be set with type VolumeSnapshot, and only then"}, {"rule": "self.type != 'External' || self.verification == 'None'", "message": "a backup of type External is made elsewhere and cannot be looked at: its verification is None"}, {"rule": "self.type != 'External' || self.retention == 'Keep'", "message": "a backup of type External is not the operator's to delete: its retention is Keep"}, {"rule": "self.verification != 'Restore' || has(self.scratch)", "message": "verification Restore needs scratch: the server that the backup is restored into"}]))]
 pub struct Backup {
     /// Job: a dump by a Job of the operator. VolumeSnapshot: a CSI snapshot of the server's volume. External: a backup made elsewhere, such as a managed service's snapshot: the gate before BackUp asks for its id and time, whether it is listed or not.
     #[serde(rename = "type")]
@@ -26,7 +26,7 @@ pub struct Backup {
     /// With type VolumeSnapshot: the snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_snapshot: Option<VolumeSnapshotBackup>,
-    /// The server on which the backup is restored and the migration rehearsed. Required with verification Restore and with the rehearsal.
+    /// The server on which the backup is restored and the migration rehearsed. Required with verification Restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<Scratch>,
     /// How the backup is proven; a choice that has no default. Restore: restored into the scratch server and compared. Inspect: exit code, error output, trailer, size, checksum and row counts. None: taken on trust.
@@ -76,6 +76,12 @@ impl Backup {
                 members: "job (type Job), volumeSnapshot (type VolumeSnapshot) or neither (type External)",
             }),
         }
+    }
+
+    /// The bucket that takes the dump, where it is one.
+    #[must_use]
+    pub fn bucket(&self) -> Option<&S3Destination> {
+        self.job.as_ref()?.destination.s3.as_ref()
     }
 }
 
@@ -138,6 +144,17 @@ pub enum Destination<'a> {
     S3(&'a S3Destination),
 }
 
+impl Destination<'_> {
+    /// Where a dump of this name lies, for people.
+    #[must_use]
+    pub fn location(&self, file: &str) -> String {
+        match self {
+            Self::PersistentVolumeClaim(claim) => format!("persistentvolumeclaim/{}/{file}", claim.claim_name),
+            Self::S3(s3) => s3.url(file),
+        }
+    }
+}
+
 impl BackupDestination {
     /// Where the dump goes.
     ///
@@ -166,24 +183,51 @@ pub struct ClaimDestination {
 /// A bucket that takes the dump.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.region) || has(self.endpoint)", "message": "region must be set where endpoint is not: Amazon's services have one endpoint for each region"}, {"rule": "!has(self.caSecretRef) || has(self.endpoint) && self.endpoint.startsWith('https://')", "message": "caSecretRef is for an endpoint that begins with https://"}]))]
 pub struct S3Destination {
-    /// Name of the bucket.
+    /// Name of the bucket, which must exist.
     #[schemars(length(min = 3, max = 63))]
+    #[schemars(extend("pattern" = "^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     pub bucket: String,
-    /// Prefix of the objects' keys. Left out: none.
+    /// Folder in the bucket: keys are PREFIX/UID-ATTEMPT.sql. Left out: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
+    #[schemars(extend("pattern" = "^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/?$"))]
     pub prefix: Option<String>,
-    /// Region of the bucket.
+    /// Region of the bucket. Required without endpoint; left out with one: us-east-1, which most servers other than Amazon's take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
+    #[schemars(extend("pattern" = "^[A-Za-z0-9-]+$"))]
     pub region: Option<String>,
-    /// URL of the service, for servers other than Amazon's. Left out: Amazon's for the region.
+    /// URL of the service, for servers other than Amazon's: https, or http, which sends the dump in the clear. The bucket's name goes into the path. Left out: Amazon's for the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
+    #[schemars(extend("pattern" = "^https?://[A-Za-z0-9.\\[\\]:_-]+/?$"))]
     pub endpoint: Option<String>,
-    /// Secret of this namespace with the keys `accessKeyId` and `secretAccessKey`.
+    /// Secret of this namespace with the keys `accessKeyId` and `secretAccessKey`, and `sessionToken` for temporary credentials. No others are used.
     pub credentials_secret_ref: LocalReference,
+    /// Certificate authority of the endpoint, in PEM; no other is trusted then. Left out: those of the Job's image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<KeyReference>,
+}
+
+/// Where most servers other than Amazon's say that their buckets are.
+const USUAL_REGION: &str = "us-east-1";
+
+impl S3Destination {
+    /// Region of the bucket.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        self.region.as_deref().unwrap_or(USUAL_REGION)
+    }
+
+    /// URL of what lies there under a name, as people write it.
+    #[must_use]
+    pub fn url(&self, name: &str) -> String {
+        let prefix = self.prefix.as_deref().unwrap_or_default().trim_end_matches('/');
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        format!("s3://{}/{prefix}{slash}{name}", self.bucket)
+    }
 }
 
 /// A CSI snapshot of the server's volume.
@@ -206,7 +250,7 @@ pub struct Scratch {
     /// Image of a MySQL server of the same major version; it holds mysqld, mysql and mysqldump, as the official one does.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
-    /// Size of its volume, an emptyDir on the node's disk: room for the database, its indexes, and 512Mi for the server itself. Left out: no limit of its own.
+    /// Size of its volume, an emptyDir on the node's disk: room for the database, its indexes, and 512Mi for the server itself; with a rehearsal also for the quarantine, new indexes and the largest table that is copied. Left out: no limit of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Quantity>,
     /// What its container asks for and is limited to. Left out: the namespace's defaults.
@@ -250,8 +294,16 @@ pub enum Verification {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rehearsal {
-    /// A choice that has no default.
+    /// A choice that has no default. True: before anything is changed, the whole plan with its probes and scenarios is run on the restored backup (backup.type Job with verification Restore) and taken back; what fails there ends the migration. The Jobs of schemaUpdate and tests.jobs are not run there.
     pub enabled: bool,
+    /// Longest time that the run on the copy may take; one that takes longer has failed. Default 24h.
+    #[serde(default = "default_rehearsal_deadline")]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('1m') && duration(self) <= duration('168h')", "message": "must be between 1m and 168h"}]))]
+    pub deadline: Duration,
+}
+
+fn default_rehearsal_deadline() -> Duration {
+    Duration::from_millis(86_400_000)
 }
 
 fn default_max_age() -> Duration {

@@ -135,6 +135,12 @@ names! {
         MoreRowsThanApproved,
         /// The admission policies that protect approvals are not installed.
         ApprovalPolicyMissing,
+        /// Evidence of another environment is waited for.
+        EvidencePending,
+        /// Evidence of another environment is there and does not count; the message says why.
+        EvidenceRefused,
+        /// Everything is done and proven, and the evidence of it cannot be written.
+        EvidenceNotWritten,
         /// Every gate so far is open.
         Approved,
         /// The window is closed.

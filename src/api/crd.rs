@@ -38,6 +38,9 @@ pub const FROZEN_FIELDS: [&str; 17] = [
     "quarantine",
 ];
 
+/// What of `spec.backup` stays as it is with them: a newer policy may say how long a backup is kept.
+const FROZEN_IN_BACKUP: [&str; 6] = ["type", "job", "volumeSnapshot", "scratch", "verification", "maxAge"];
+
 /// The fields of spec that may change at any time.
 pub const OPEN_FIELDS: [&str; 4] = ["contact", "gates", "rollback", "suspend"];
 
@@ -119,18 +122,26 @@ fn finished(
 fn frozen(field: &str) -> Value {
     let started = "has(oldSelf.status) && has(oldSelf.status.startedAt)";
     let rolled_back = "has(oldSelf.status.conditions) && oldSelf.status.conditions.exists(c, c.type == 'RolledBack' && c.status == 'True')";
-    let same = format!(
-        "has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})"
-    );
+    let same = if field == "backup" {
+        FROZEN_IN_BACKUP.map(|member| same(&format!("{field}.{member}"))).join(" && ")
+    } else {
+        same(field)
+    };
     json!({
         "rule": format!("!({started}) || ({rolled_back}) || ({same})"),
         "fieldPath": format!(".spec.{field}"),
         "reason": "FieldValueForbidden",
         "message": format!(
             "spec.{field} cannot change once the migration has made its first change (status.startedAt): only gates, suspend, \
-             rollback and contact may. Let it end, or roll it back with the annotation holdfast.dev/rollback-at and edit it then"
+             rollback, contact and backup.retention may. Let it end, or roll it back with the annotation holdfast.dev/rollback-at and edit it then"
         ),
     })
+}
+
+fn same(path: &str) -> String {
+    format!(
+        "has(self.spec.{path}) == has(oldSelf.spec.{path}) && (!has(self.spec.{path}) || self.spec.{path} == oldSelf.spec.{path})"
+    )
 }
 
 /// Kubernetes bounds these fields in its own types only by words; the cost of a rule is reckoned from the bounds.
@@ -251,6 +262,9 @@ mod tests {
             schema["properties"]["spec"]["properties"].as_object().unwrap().keys().map(String::as_str).collect();
         let sorted: BTreeSet<_> = FROZEN_FIELDS.into_iter().chain(OPEN_FIELDS).collect();
         assert_eq!(fields, sorted);
+        let backup = &schema["properties"]["spec"]["properties"]["backup"]["properties"];
+        let members: BTreeSet<_> = backup.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(members, FROZEN_IN_BACKUP.into_iter().chain(["retention"]).collect());
     }
 
     #[test]

@@ -97,6 +97,10 @@ mod tests {
         other.backup.max_age = crate::api::Duration::from_millis(60_000);
         other.contact = None;
         other.acknowledge.reverse();
+        other.promotion = None;
+        other.journal = serde_json::from_value(json!({"tablePrefix": "holdfast_"})).unwrap();
+        other.rollback.on_failure = crate::api::gates::OnFailure::Undo;
+        other.soak = Some(serde_json::from_value(json!({"duration": "15m"})).unwrap());
         assert_eq!(content_digest(&other, &BTreeMap::new()).unwrap(), digest);
     }
 

@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// What a duration's text looks like, for the schema.
 pub const PATTERN: &str = "^([0-9]{1,9}(ms|s|m|h)){1,4}$";
 
+/// The clocks of two machines may differ by so much.
+pub const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+
 /// A length of time, written as in Go: numbers with the units `ms`, `s`, `m` and `h`.
 #[derive(Clone, Debug)]
 pub struct Duration {

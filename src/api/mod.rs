@@ -17,7 +17,7 @@ pub mod duration;
 pub(crate) mod example;
 pub mod execution;
 pub mod gates;
-mod names;
+pub(crate) mod names;
 mod phase;
 pub mod promotion;
 pub mod quantity;

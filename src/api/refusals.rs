@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{
     SchemaMigrationSpec,
-    backup::{Backup, BackupTool, BackupType, DestinationType, Verification},
+    backup::{Backup, BackupTool, BackupType, Verification},
     duration::Retention,
     execution::Hazard,
     gates::{GatedPhase, OnFailure},
@@ -40,11 +40,6 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
     }
     backup(spec, &mut refuse);
     refuse(
-        spec.rehearsal.enabled,
-        "spec.rehearsal.enabled",
-        "rehearsals are not run in this version: use false, and rehearse on a copy of the database with a migration of its own",
-    );
-    refuse(
         spec.soak.is_some(),
         "spec.soak",
         "the application is not watched after the last change in this version: remove soak, and put a gate before phase Complete to watch it yourself",
@@ -56,11 +51,6 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
             "backups are not put back in this version, so there is nothing to gate: remove the gate before RestoreBackup",
         );
     }
-    refuse(
-        spec.promotion.is_some(),
-        "spec.promotion",
-        "evidence is neither written nor asked for in this version: remove promotion, and compare status.contentDigest yourself",
-    );
     refuse(
         spec.rollback.on_failure == OnFailure::RestoreBackup,
         "spec.rollback.onFailure",
@@ -96,11 +86,6 @@ fn backup(spec: &SchemaMigrationSpec, refuse: &mut impl FnMut(bool, &str, &'stat
             job.tool == BackupTool::Mydumper,
             "spec.backup.job.tool",
             "Mydumper is not used in this version: use Mysqldump",
-        );
-        refuse(
-            job.destination.destination_type == DestinationType::S3,
-            "spec.backup.job.destination.type",
-            "S3 is not written in this version: use type PersistentVolumeClaim",
         );
     }
     refuse(
@@ -160,14 +145,11 @@ mod tests {
         let cases = [
             ("spec.backup.type", "/backup/type", json!("VolumeSnapshot")),
             ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
-            ("spec.backup.job.destination.type", "/backup/job/destination/type", json!("S3")),
             ("spec.backup.scratch", "/backup/verification", json!("Inspect")),
             ("spec.backup.retention", "/backup/retention", json!("72h")),
-            ("spec.rehearsal.enabled", "/rehearsal/enabled", json!(true)),
             ("spec.acknowledge[0].hazard", "/acknowledge", json!([{"hazard": "FlushTables"}])),
             ("spec.soak", "/soak", json!({"duration": "15m"})),
             ("spec.gates[0].before.phase", "/gates/0/before", json!({"phase": "RestoreBackup"})),
-            ("spec.promotion", "/promotion", json!({"environment": "production"})),
             ("spec.rollback.onFailure", "/rollback/onFailure", json!("RestoreBackup")),
             ("spec.quarantine.retention", "/quarantine/retention", json!("72h")),
         ];

@@ -21,7 +21,7 @@ use super::{
     type_fixes::TypeFix,
 };
 
-/// What is to be added to the database, and how. Once the first change is made (`status.startedAt`), only gates, suspend, rollback and contact may change.
+/// What is to be added to the database, and how. Once the first change is made (`status.startedAt`), only gates, suspend, rollback, contact and backup.retention may change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, JsonSchema)]
 #[kube(
     group = "holdfast.dev",
@@ -48,7 +48,7 @@ use super::{
     doc = "Foreign keys, unique constraints and type fixes for a live MySQL, rolled out in stages, proven, and reversible."
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.typeFixes) && size(self.typeFixes) > 0 || has(self.uniqueConstraints) && size(self.uniqueConstraints) > 0 || has(self.stages) && size(self.stages) > 0", "message": "there is nothing to do: set typeFixes, uniqueConstraints or stages"}, {"rule": "self.gates.all(gate, self.gates.exists_one(other, other.before == gate.before))", "message": "two gates stand before the same phase or stage: make them one", "fieldPath": ".gates"}, {"rule": "self.gates.all(gate, !has(gate.before.stage) || has(self.stages) && self.stages.exists(stage, stage.name == gate.before.stage))", "message": "a gate names a stage that is not in spec.stages", "fieldPath": ".gates"}, {"rule": "!has(self.jobs.credentialsSecretRef) || self.jobs.credentialsSecretRef.name != self.database.credentialsSecretRef.name", "message": "the user's own Jobs must not get the migrator's credentials: name another Secret, or leave credentialsSecretRef out", "fieldPath": ".jobs.credentialsSecretRef"}, {"rule": "!self.rehearsal.enabled || has(self.backup.scratch)", "message": "a rehearsal needs backup.scratch: the server that it runs on"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.typeFixes) && size(self.typeFixes) > 0 || has(self.uniqueConstraints) && size(self.uniqueConstraints) > 0 || has(self.stages) && size(self.stages) > 0", "message": "there is nothing to do: set typeFixes, uniqueConstraints or stages"}, {"rule": "self.gates.all(gate, self.gates.exists_one(other, other.before == gate.before))", "message": "two gates stand before the same phase or stage: make them one", "fieldPath": ".gates"}, {"rule": "self.gates.all(gate, !has(gate.before.stage) || has(self.stages) && self.stages.exists(stage, stage.name == gate.before.stage))", "message": "a gate names a stage that is not in spec.stages", "fieldPath": ".gates"}, {"rule": "!has(self.jobs.credentialsSecretRef) || self.jobs.credentialsSecretRef.name != self.database.credentialsSecretRef.name", "message": "the user's own Jobs must not get the migrator's credentials: name another Secret, or leave credentialsSecretRef out", "fieldPath": ".jobs.credentialsSecretRef"}, {"rule": "!self.rehearsal.enabled || self.backup.type == 'Job' && self.backup.verification == 'Restore'", "message": "a rehearsal runs on the restored backup: set backup.type Job with backup.verification Restore, or rehearsal.enabled false", "fieldPath": ".rehearsal.enabled"}]))]
 pub struct SchemaMigrationSpec {
     /// Apply (default): the whole migration. Plan: everything read-only up to the plan, then stop.
     #[serde(default)]
@@ -111,7 +111,7 @@ pub struct SchemaMigrationSpec {
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub gates: Vec<Gate>,
-    /// Evidence from other environments. Left out: none is asked for and none is written for others.
+    /// Evidence between environments: what this one must be shown before its first change, and what it shows to others once it is complete. Left out: none is asked for and none is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion: Option<Promotion>,
     /// How long quarantined rows are kept. Left out: until purged by hand.

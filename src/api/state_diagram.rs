@@ -189,6 +189,7 @@ pub fn phase_moves() -> Vec<PhaseMove> {
     add(Some(Phase::Plan), Phase::Validate, "planned anew, and backup and rehearsal stand");
     add(Some(Phase::Validate), Phase::BackUp, "the backup is too old");
     add(Some(Phase::BackUp), Phase::Validate, "the backup was made again");
+    add(Some(Phase::Rehearse), Phase::BackUp, "the backup is older than the plan's tables");
     add(Some(Phase::RollBack), Phase::RolledBack, "everything is back");
     add(Some(Phase::RollBack), Phase::Failed, "the rollback could not finish");
     add(Some(Phase::Failed), Phase::RollBack, "a person asked");

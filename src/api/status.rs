@@ -11,8 +11,8 @@ pub use super::{
     phase::Phase,
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
     status_work::{
-        BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus, RestoreStatus, RetryStatus, TestedStatus,
-        UnprobedKey,
+        BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus, RehearsedOperation,
+        RehearsedPhase, RemovalStatus, RestoreStatus, RetryStatus, TestedStatus, UnprobedKey,
     },
     steering::{LastHandled, SteeringAction, SteeringAnswer},
 };
@@ -40,7 +40,7 @@ pub struct SchemaMigrationStatus {
     /// Digest of the content part of the spec and of the pod templates it names; equal in environments that roll out the same content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_digest: Option<String>,
-    /// When the first change was made, or what a deleted migration left unfinished was taken over. From then on only gates, suspend, rollback and contact may change.
+    /// When the first change was made, or what a deleted migration left unfinished was taken over. From then on only gates, suspend, rollback, contact and backup.retention may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
     /// What failed for a reason that may pass and is tried again. Left out while nothing is.
@@ -165,6 +165,10 @@ pub struct GateStatus {
     /// The approval that opened it, or the denial that keeps it closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalRecord>,
+    /// The evidence of other environments that opened it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["environment"]))]
+    pub evidence: Vec<AcceptedEvidence>,
     /// Since when it has been open, or closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
@@ -337,12 +341,29 @@ pub struct RollbackStatus {
     pub remaining: Vec<String>,
 }
 
-/// The evidence document.
+/// Evidence of another environment that counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedEvidence {
+    /// The environment.
+    pub environment: String,
+    /// SHA-256 of the document in its canonical form.
+    pub digest: String,
+    /// The SchemaMigration there, as namespace/name.
+    pub migration: String,
+    /// When it was proven there.
+    pub finished_at: Time,
+}
+
+/// The evidence document of this migration. It lies in an immutable ConfigMap without an owner, which stays when the migration is deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EvidenceStatus {
-    /// ConfigMap of this namespace that holds it.
+    /// ConfigMap of this namespace that holds it, under the key evidence.json.
     pub config_map: String,
-    /// Its SHA-256.
+    /// SHA-256 of the document in its canonical form.
     pub digest: String,
+    /// What the key that signed it is called: the SHA-256 of the public key's DER. Left out: it bears no signature, and no environment takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
 }

@@ -60,6 +60,9 @@ pub struct PlanEstimates {
     pub bytes: i64,
     /// Seconds from the first change to the end.
     pub duration_seconds: i64,
+    /// The same, as it was measured when this plan was rehearsed on the restored copy, without the application's traffic. Left out until it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rehearsed_seconds: Option<i64>,
     /// Rows that one deletion of a parent can take along at worst.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worst_cascade_rows: Option<i64>,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backup::Verification;
+use super::phase::Phase;
 
 /// Something that is tried again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +39,9 @@ pub struct BackupStatus {
     /// Where it lies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// How far it is, while its Job runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<BackupProgress>,
     /// Size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<i64>,
@@ -60,6 +64,58 @@ pub struct BackupStatus {
     /// change, is inspected, and this tells of the one that was restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreStatus>,
+    /// After the end, with `spec.backup.retention`: the deletion of this migration's backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal: Option<RemovalStatus>,
+}
+
+/// How far a dump is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BackupProgress {
+    /// Bytes that were stored.
+    pub bytes: i64,
+    /// Bytes a second, on the average so far.
+    pub bytes_per_second: i64,
+    /// Tables that were begun.
+    pub tables: i64,
+    /// Tables in all.
+    pub tables_in_all: i64,
+    /// Rows that were read.
+    pub rows: i64,
+    /// Rows in all, as they were counted before the dump.
+    pub rows_in_all: i64,
+    /// Seconds that it will probably take from here, if the rows that are left take as long as those that were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<i64>,
+}
+
+/// The deletion of a migration's backups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RemovalStatus {
+    /// When they may be deleted: the migration's end and `spec.backup.retention`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Time>,
+    /// When they were deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<Time>,
+    /// Backups that were deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backups: Option<i64>,
+    /// Bytes of their dumps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+    /// Jobs that were begun for it.
+    pub tries: i32,
+    /// How many of them failed since it was due. After the fifth no more are begun, until the retention is changed.
+    pub failures: i32,
+    /// When the last one failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Time>,
+    /// Why it failed, or what was left where it lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// A backup that was restored and compared.
@@ -102,15 +158,84 @@ pub struct RehearsalStatus {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// Digest of the plan that was run. It counts for this plan only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_digest: Option<String>,
+    /// The Job that ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// Which backup of this migration it was run on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_attempt: Option<i32>,
     /// Whether it passed. Left out until it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<bool>,
-    /// Rows that went to quarantine.
+    /// Why it did not pass, as in conditions. DriftDetected: the backup holds other tables than the plan was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quarantined_rows: Option<i64>,
+    pub reason: Option<String>,
     /// What happened, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Rows without a parent that were found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphans: Option<i64>,
+    /// Rows that a unique constraint would have refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<i64>,
+    /// Rows that went to quarantine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined_rows: Option<i64>,
+    /// Values that went to quarantine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined_values: Option<i64>,
+    /// Foreign keys that were added or there already, and proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_keys: Option<i64>,
+    /// Keys whose delete action was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<i64>,
+    /// Scenarios that went as they should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenarios: Option<i64>,
+    /// Milliseconds from the first change to the last proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_milliseconds: Option<i64>,
+    /// Milliseconds that taking everything back took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_milliseconds: Option<i64>,
+    /// Whether every definition and row was afterwards as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identical: Option<bool>,
+    /// What each phase took, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub phases: Vec<RehearsedPhase>,
+    /// The operations that took longest, the longest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub slowest: Vec<RehearsedOperation>,
+}
+
+/// What a phase of the rehearsal took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RehearsedPhase {
+    /// The phase.
+    pub name: Phase,
+    /// Its duration.
+    pub milliseconds: i64,
+}
+
+/// What an operation of the rehearsal took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RehearsedOperation {
+    /// Its id in the plan.
+    pub operation: String,
+    /// Its table.
+    pub table: String,
+    /// Its duration.
+    pub milliseconds: i64,
 }
 
 /// What probes and scenarios showed.
@@ -173,8 +298,12 @@ pub struct JobStatus {
 pub enum JobPurpose {
     /// The backup.
     Backup,
-    /// The restore that proves the backup.
+    /// The restore that proves the backup, and on which the plan is rehearsed.
     VerifyBackup,
+    /// Another restore, on which a plan is rehearsed: the gate before Rehearse was not open yet, or the plan is another one by now.
+    Rehearse,
+    /// The deletion of the backups.
+    RemoveBackups,
     /// The application's schema update.
     SchemaUpdate,
     /// The way back of the application's schema update.

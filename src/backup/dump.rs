@@ -1,18 +1,20 @@
 //! Runs mysqldump and decides whether what came out is a backup: exit code, error output, trailer, checksum, rows, and every byte
-//! on disk before the file gets its name.
+//! stored before the dump gets its name.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::contents::Contents;
+use super::interruption;
 use super::manifest::{self, FORMAT, Manifest, Outcome, hexadecimal};
 use super::option_file::{self, Login};
 use super::programs::Program;
+use super::progress::Teller;
 use super::reader::Reader;
+use super::storage::{self, Storage, Sum, Upload};
 
 /// Arguments of `holdfast backup`.
 #[derive(Debug, Clone, clap::Args)]
@@ -38,9 +40,12 @@ pub struct Arguments {
     /// Folder in memory for the option file.
     #[arg(long)]
     pub private: PathBuf,
-    /// Folder that takes the dump.
+    /// Where the dump goes.
+    #[command(flatten)]
+    pub destination: storage::Arguments,
+    /// Read the dump back once it is stored, and compare it with what was written.
     #[arg(long)]
-    pub destination: PathBuf,
+    pub read_back: bool,
     /// Name of the dump without its ending.
     #[arg(long)]
     pub name: String,
@@ -55,7 +60,6 @@ pub struct Arguments {
     pub program: PathBuf,
 }
 
-const PIECE: usize = 256 * 1024;
 /// What to look at when the program is not there.
 const NO_PROGRAM: &str = "does the image of spec.backup.job.image hold mysqldump?";
 
@@ -80,43 +84,33 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
 
 /// The manifest, and the SHA-256 of its file.
 fn make(arguments: &Arguments) -> Result<(Manifest, String), String> {
+    let storage = storage::open(&arguments.destination)?;
+    let storage = storage.as_ref();
     let option_file = arguments.private.join("mysqldump.cnf");
     write_option_file(arguments, &option_file)?;
-    let file = format!("{}.sql", arguments.name);
-    let final_path = arguments.destination.join(&file);
-    let partial = arguments.destination.join(format!("{file}.partial"));
-    let dumped = dump(arguments, &option_file, &partial, file);
+    let dumped = dump(arguments, storage, &option_file);
     let removed = fs::remove_file(&option_file).map_err(|error| format!("removing the option file: {error}"));
-    let published = dumped.and_then(|manifest| {
-        removed?;
-        let digest = publish(arguments, &manifest, &partial, &final_path)?;
-        Ok((manifest, digest))
-    });
-    published.map_err(|message| {
-        // Half a dump is of no use and takes the space that the next attempt needs.
-        match fs::remove_file(&partial) {
-            Ok(()) => message,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => message,
-            Err(error) => {
-                format!("{message} (and the unfinished file {} could not be removed: {error})", partial.display())
-            }
-        }
-    })
+    let manifest = dumped?;
+    let published = removed.and_then(|()| publish(arguments, storage, &manifest));
+    match published {
+        Ok(digest) => Ok((manifest, digest)),
+        // Without its manifest it is no backup. Nobody else can have made it.
+        Err(error) => Err(match storage.remove(&manifest.file) {
+            Ok(_) => error,
+            Err(more) => format!("{error} (and {more})"),
+        }),
+    }
 }
 
-/// Writes the manifest and gives the dump its name; each on disk before the next. The SHA-256 of the manifest's file.
-fn publish(arguments: &Arguments, manifest: &Manifest, partial: &Path, final_path: &Path) -> Result<String, String> {
-    let write = || -> io::Result<String> {
-        let path = arguments.destination.join(format!("{}.manifest.json", arguments.name));
-        let text = serde_json::to_vec_pretty(manifest)?;
-        let mut file = new_file(&path)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(partial, final_path)?;
-        File::open(&arguments.destination)?.sync_all()?;
-        Ok(hexadecimal(&Sha256::digest(&text)))
-    };
-    write().map_err(|error| explain_write(&error, final_path, manifest.bytes))
+/// Writes the manifest, which makes the dump a backup. The SHA-256 of the manifest's file.
+fn publish(arguments: &Arguments, storage: &dyn Storage, manifest: &Manifest) -> Result<String, String> {
+    if arguments.read_back {
+        let stored = storage::weigh(storage, &manifest.file)?;
+        manifest.check(&storage.place(&manifest.file), stored)?;
+    }
+    let text = serde_json::to_vec_pretty(manifest).map_err(|error| format!("writing the manifest: {error}"))?;
+    storage.put(&manifest::file_name(&arguments.name), &text)?;
+    Ok(hexadecimal(&Sha256::digest(&text)))
 }
 
 fn write_option_file(arguments: &Arguments, path: &Path) -> Result<(), String> {
@@ -139,79 +133,85 @@ fn write_option_file(arguments: &Arguments, path: &Path) -> Result<(), String> {
     option_file::write(path, &login).map_err(|error| format!("writing mysqldump's option file: {error}"))
 }
 
-fn dump(arguments: &Arguments, option_file: &Path, partial: &Path, file: String) -> Result<Manifest, String> {
+fn dump(arguments: &Arguments, storage: &dyn Storage, option_file: &Path) -> Result<Manifest, String> {
+    // Before the database has any work of it.
+    let beginning = format!("{}-", arguments.migration);
+    storage.sweep(&beginning)?;
+    let file = manifest::dump_name(&arguments.name);
+    let manifest = manifest::file_name(&arguments.name);
+    if storage.read(&manifest)?.is_some() {
+        return Err(format!("{} exists already, and nothing is overwritten", storage.place(&manifest)));
+    }
+    let mut upload = storage.begin(&file)?;
+    interruption::clear_up_on_sigterm(&arguments.destination, beginning, &arguments.termination_message)?;
     let taken_at = Timestamp::now();
-    let mut output = new_file(partial).map_err(|error| explain_write(&error, partial, 0))?;
+    match run_program(arguments, option_file, upload.as_mut()) {
+        Ok(Dumped { bytes, sha256, contents, warnings }) => {
+            if let Err(error) = upload.finish()
+                && !storage::weigh(storage, &file).is_ok_and(|stored| stored == (bytes, sha256.clone()))
+            {
+                return Err(error);
+            }
+            Ok(Manifest {
+                format: FORMAT,
+                migration: arguments.migration.clone(),
+                file,
+                database: arguments.database.clone(),
+                server_version: contents.server_version,
+                tool: contents.tool,
+                taken_at,
+                finished_at: Timestamp::now(),
+                bytes,
+                sha256,
+                tables: contents.tables,
+                objects: contents.objects,
+                warnings,
+            })
+        }
+        // Half a dump is of no use and takes the space that the next attempt needs.
+        Err(error) => Err(match upload.abandon() {
+            Ok(()) => error,
+            Err(more) => format!("{error} (and {more})"),
+        }),
+    }
+}
+
+/// What mysqldump wrote.
+struct Dumped {
+    bytes: u64,
+    sha256: String,
+    contents: Contents,
+    warnings: Vec<String>,
+}
+
+fn run_program(arguments: &Arguments, option_file: &Path, upload: &mut dyn Upload) -> Result<Dumped, String> {
     let mut program = Program::mysqldump(&arguments.program, option_file, &arguments.database, NO_PROGRAM)?;
+    let mut sum = Sum::default();
+    let mut reader = Reader::default();
+    let mut teller = Teller::new();
     let copied = match program.child.stdout.take() {
-        Some(stdout) => copy(stdout, &mut output, partial),
+        Some(mut stdout) => storage::pieces(&mut stdout, |piece| {
+            upload.write(piece)?;
+            sum.add(piece);
+            reader.push(piece);
+            teller.tell(|| {
+                let (tables, rows) = reader.so_far();
+                (sum.bytes(), tables, rows)
+            });
+            Ok(())
+        })
+        .map_err(|interrupted| interrupted.text("mysqldump's output")),
         None => Err("mysqldump has no output".to_owned()),
     };
     if copied.is_err() {
         program.kill();
     }
     let ended = program.finish();
-    let (bytes, sha256, reader) = copied?;
+    copied?;
     let warnings = ended?;
     let contents = reader.finish()?;
-    output.sync_all().map_err(|error| explain_write(&error, partial, bytes))?;
-    Ok(Manifest {
-        format: FORMAT,
-        migration: arguments.migration.clone(),
-        file,
-        database: arguments.database.clone(),
-        server_version: contents.server_version,
-        tool: contents.tool,
-        taken_at,
-        finished_at: Timestamp::now(),
-        bytes,
-        sha256,
-        tables: contents.tables,
-        objects: contents.objects,
-        warnings,
-    })
-}
-
-fn copy(mut from: impl Read, to: &mut File, path: &Path) -> Result<(u64, String, Reader), String> {
-    let mut hash = Sha256::new();
-    let mut reader = Reader::default();
-    let mut bytes: u64 = 0;
-    let mut piece = vec![0; PIECE];
-    loop {
-        let length = match from.read(&mut piece) {
-            Ok(0) => break,
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(format!("reading mysqldump's output: {error}")),
-        };
-        let Some(part) = piece.get(..length) else {
-            return Err("reading mysqldump's output: more than asked for".to_owned());
-        };
-        to.write_all(part).map_err(|error| explain_write(&error, path, bytes))?;
-        hash.update(part);
-        reader.push(part);
-        bytes += part.len() as u64;
-    }
-    Ok((bytes, hexadecimal(&hash.finalize()), reader))
-}
-
-fn new_file(path: &Path) -> io::Result<File> {
-    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
-fn explain_write(error: &io::Error, path: &Path, bytes: u64) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
-            "the backup volume is full: writing {} stopped after {bytes} bytes ({error}); give the PersistentVolumeClaim more space \
-             or remove old dumps from it",
-            path.display()
-        ),
-        io::ErrorKind::PermissionDenied => format!(
-            "writing {}: {error}: the volume must be writable for group 65532, which fsGroup arranges on most kinds of volume",
-            path.display()
-        ),
-        _ => format!("writing {}: {error}", path.display()),
-    }
+    let (bytes, sha256) = sum.finish();
+    Ok(Dumped { bytes, sha256, contents, warnings })
 }
 
 #[cfg(test)]
@@ -252,7 +252,8 @@ mod tests {
             ssl_mode: "REQUIRED".to_owned(),
             certificate_authority: None,
             private: folder.join("private"),
-            destination: folder.join("backup"),
+            destination: storage::Arguments::folder(folder.join("backup")),
+            read_back: true,
             name: "uid-1".to_owned(),
             migration: "uid".to_owned(),
             termination_message: folder.join("message"),
@@ -267,7 +268,7 @@ mod tests {
         }
 
         fn files(&self) -> Vec<String> {
-            let mut names: Vec<String> = fs::read_dir(&self.arguments.destination)
+            let mut names: Vec<String> = fs::read_dir(self.folder.join("backup"))
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
                 .collect();
@@ -284,11 +285,11 @@ mod tests {
         let world = world("good", &format!("echo 'mysqldump: [Warning] careful' >&2; {GOOD}"));
         run(&world.arguments).unwrap();
         assert_eq!(world.files(), ["uid-1.manifest.json", "uid-1.sql"]);
-        let dump = fs::read(world.arguments.destination.join("uid-1.sql")).unwrap();
+        let dump = fs::read(world.folder.join("backup").join("uid-1.sql")).unwrap();
         let Outcome::Made(summary) = world.outcome() else { panic!("{:?}", world.outcome()) };
         assert_eq!((summary.rows, summary.bytes), (vec![2], dump.len() as u64));
         assert_eq!(summary.sha256, hexadecimal(&Sha256::digest(&dump)));
-        let text = fs::read(world.arguments.destination.join("uid-1.manifest.json")).unwrap();
+        let text = fs::read(world.folder.join("backup").join("uid-1.manifest.json")).unwrap();
         assert_eq!(summary.manifest, hexadecimal(&Sha256::digest(&text)));
         let manifest: Manifest = serde_json::from_slice(&text).unwrap();
         assert_eq!(manifest.warnings, ["mysqldump: [Warning] careful"]);
@@ -324,12 +325,6 @@ mod tests {
     fn a_dump_without_its_trailer_is_no_backup() {
         let world = world("trailer", "printf 'CREATE TABLE `t` (\\n);\\n'");
         assert!(run(&world.arguments).unwrap_err().contains("Dump completed"));
-    }
-
-    #[test]
-    fn a_full_volume_is_named_as_such() {
-        let error = explain_write(&io::Error::from(io::ErrorKind::StorageFull), Path::new("/backup/a.sql"), 12);
-        assert!(error.contains("the backup volume is full") && error.contains("PersistentVolumeClaim"), "{error}");
     }
 
     #[test]

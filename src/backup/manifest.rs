@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::contents::Table;
+use super::remove::Removed;
 use super::restored::Restored;
 
 /// The format of manifests that this version writes and reads.
@@ -59,7 +60,9 @@ pub enum Outcome {
     Made(Summary),
     /// A backup was restored, and what came out is what its manifest says.
     Restored(Restored),
-    /// Neither, and why.
+    /// The backups of a migration were removed.
+    Removed(Removed),
+    /// None of these, and why.
     Failed(String),
 }
 
@@ -102,6 +105,39 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// Whether what is stored at this place is what was written there.
+    ///
+    /// # Errors
+    /// What it is instead.
+    pub(super) fn check(&self, place: &str, (bytes, sha256): (u64, String)) -> Result<(), String> {
+        if bytes == self.bytes && sha256 == self.sha256 {
+            return Ok(());
+        }
+        Err(format!(
+            "the dump {place} was changed after it was written: it has {bytes} bytes with the SHA-256 {sha256}, and had {} with {}; look for what \
+             else writes there, or for a fault of the storage",
+            self.bytes, self.sha256
+        ))
+    }
+}
+
+/// The name of a backup, without an ending: of this migration, and which one.
+#[must_use]
+pub fn backup_name(migration: &str, attempt: i32) -> String {
+    format!("{migration}-{attempt}")
+}
+
+/// Name of the dump of a backup.
+pub(super) fn dump_name(name: &str) -> String {
+    format!("{name}.sql")
+}
+
+/// Name of the manifest beside it.
+pub(super) fn file_name(name: &str) -> String {
+    format!("{name}.manifest.json")
+}
+
 /// The digest of sorted names of tables.
 pub fn digest_of_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
@@ -142,7 +178,8 @@ pub(super) fn leave(path: &Path, result: Result<Outcome, String>) -> Result<(), 
 /// When there are so many tables that the summary does not fit.
 pub fn termination_message(outcome: &Outcome) -> Result<String, String> {
     let text = match outcome {
-        Outcome::Made(_) | Outcome::Restored(_) => serde_json::to_string(outcome),
+        Outcome::Made(_) | Outcome::Removed(_) => serde_json::to_string(outcome),
+        Outcome::Restored(restored) => fitted(restored.clone()),
         Outcome::Failed(message) => {
             // Escaping at most doubles what is kept here, apart from control characters, which messages do not hold.
             let message = message.replace(|c: char| c.is_control(), " ");
@@ -160,10 +197,22 @@ pub fn termination_message(outcome: &Outcome) -> Result<String, String> {
     Ok(text)
 }
 
+/// What of a restore fits into a termination message; the rest is in the Job's log.
+fn fitted(mut restored: Restored) -> serde_json::Result<String> {
+    loop {
+        let text = serde_json::to_string(&Outcome::Restored(restored.clone()))?;
+        if text.len() <= MAX_TERMINATION_MESSAGE || !restored.shorten() {
+            return Ok(text);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::backup::rehearsed::{End, Rehearsed, Slow};
+    use crate::mysql::rehearsal::Step;
 
     fn manifest(tables: usize) -> Manifest {
         let table =
@@ -206,5 +255,35 @@ mod tests {
         let text = termination_message(&Outcome::Failed("\"ä\n".repeat(4000))).unwrap();
         assert!(text.len() <= MAX_TERMINATION_MESSAGE);
         assert!(matches!(serde_json::from_str(&text).unwrap(), Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn of_a_rehearsal_the_least_important_is_left_out_until_it_fits() {
+        let long = "ü".repeat(64);
+        let mut rehearsed = Rehearsed::begun(&format!("sha256:{}", "0".repeat(64)), Timestamp::UNIX_EPOCH);
+        rehearsed.end = End::Failed {
+            step: Some(Step::Test),
+            operation: Some(long.clone()),
+            message: format!("first {}", "\"x".repeat(4000)),
+        };
+        rehearsed.slowest = vec![Slow { operation: long.clone(), table: long.clone(), milliseconds: u64::MAX }; 5];
+        let restored = Restored {
+            server_version: "9.7.4".to_owned(),
+            tables: 1,
+            rows: 1,
+            objects: 1,
+            bytes: 1,
+            lossy_columns: 10,
+            lossy: vec![format!("{long}.{long}"); 10],
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::UNIX_EPOCH,
+            rehearsal: Some(Box::new(rehearsed)),
+        };
+        let text = termination_message(&Outcome::Restored(restored)).unwrap();
+        assert!(text.len() <= MAX_TERMINATION_MESSAGE, "{}", text.len());
+        let Outcome::Restored(found) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+        let failure = found.rehearsal.unwrap().failure().unwrap();
+        assert!(failure.contains(&long) && failure.contains("in the step Test: first"), "{failure}");
+        assert_eq!(found.lossy_columns, 10, "how many there are is told, though not all by name");
     }
 }

@@ -4,13 +4,22 @@
 pub mod contents;
 pub mod dump;
 pub mod install;
+mod interruption;
 pub mod manifest;
 pub mod option_file;
 mod programs;
+pub mod progress;
 pub mod reader;
+pub mod rehearsal;
+pub mod rehearsed;
+pub mod remove;
 pub mod restored;
 mod scratch;
+pub mod storage;
 pub mod verify;
 
 pub use manifest::{Manifest, Outcome, Summary};
+pub use progress::Progress;
+pub use rehearsed::Rehearsed;
+pub use remove::Removed;
 pub use restored::Restored;

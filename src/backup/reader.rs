@@ -115,6 +115,12 @@ impl Reader {
         }
     }
 
+    /// Tables and rows that were read so far.
+    pub(super) fn so_far(&self) -> (u64, u64) {
+        let tables = &self.contents.tables;
+        (tables.len() as u64, tables.values().map(|table| table.rows).sum())
+    }
+
     /// What the dump holds.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contents::Contents;
 use super::manifest::Manifest;
+use super::rehearsed::Rehearsed;
 
 /// Differences that a message names.
 const NAMED: usize = 3;
@@ -35,6 +36,16 @@ pub struct Restored {
     pub started_at: Timestamp,
     /// When everything was compared.
     pub finished_at: Timestamp,
+    /// What the plan came to that was run on the copy afterwards, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<Box<Rehearsed>>,
+}
+
+impl Restored {
+    /// Leaves something out that matters least; `false`: there is nothing more to leave out.
+    pub(super) fn shorten(&mut self) -> bool {
+        self.rehearsal.as_mut().is_some_and(|rehearsal| rehearsal.shorten()) || self.lossy.pop().is_some()
+    }
 }
 
 /// The FLOAT columns of a backup: how many, and the first of them.

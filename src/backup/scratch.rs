@@ -8,12 +8,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::option_file;
 use super::programs::Program;
+use super::storage::{self, Interrupted};
 use crate::mysql::scratch_statements;
 
 /// What to look at when a program is not there.
@@ -28,7 +29,7 @@ const MEASURE: Duration = Duration::from_millis(500);
 const KEPT_ERRORS: usize = 5;
 /// Without a limit of the container's memory.
 const BUFFER_POOL: u64 = 128 << 20;
-const LEAST_BUFFER_POOL: u64 = 16 << 20;
+pub(super) const LEAST_BUFFER_POOL: u64 = 16 << 20;
 
 /// Where the server and its clients are, and what they may take.
 pub(super) struct Place<'a> {
@@ -42,6 +43,8 @@ pub(super) struct Place<'a> {
     pub(super) storage: Option<u64>,
     /// Bytes of memory that the container may take.
     pub(super) memory: Option<u64>,
+    /// More options of the server; of two of the same name the later one counts.
+    pub(super) options: Vec<String>,
 }
 
 /// The server.
@@ -51,6 +54,7 @@ pub(super) struct Scratch {
     mysql: PathBuf,
     mysqldump: PathBuf,
     storage: Option<u64>,
+    password: OnceLock<String>,
     shared: Arc<Shared>,
 }
 
@@ -122,13 +126,14 @@ impl Scratch {
             mysql: mysql.to_owned(),
             mysqldump: mysqldump.to_owned(),
             storage: place.storage,
+            password: OnceLock::new(),
             shared: Arc::default(),
         };
         if let Some(limit) = place.storage {
             let (shared, folder) = (scratch.shared.clone(), scratch.folder.clone());
             std::thread::spawn(move || measure(&shared, &folder, limit));
         }
-        scratch.spawn(mysqld, place.memory, &["--initialize-insecure".to_owned()])?;
+        scratch.spawn(mysqld, place, "--initialize-insecure".to_owned())?;
         Ok(scratch)
     }
 
@@ -150,14 +155,16 @@ impl Scratch {
         let random = random().map_err(|error| format!("making a password: {error}"))?;
         let (password, statement) = scratch_statements::password(&random);
         let accounts = place.private.join("accounts.sql");
-        let socket = self.folder.join("mysqld.sock");
+        let socket = self.socket();
         let private = |path: &Path, text: &str| {
             option_file::write_private(path, text).map_err(|error| format!("writing {}: {error}", path.display()))
         };
         private(&accounts, &statement)?;
-        let options = option_file::local_text(&socket.to_string_lossy(), "root", &password);
+        let options = option_file::local_text(&socket.to_string_lossy(), scratch_statements::ADMINISTRATOR, &password);
         private(&self.option_file, &options.map_err(|error| error.to_string())?)?;
-        self.spawn(place.programs[0], place.memory, &[format!("--init-file={}", accounts.display())])?;
+        // Started once; what a second start would set is not needed any more.
+        let _ = self.password.set(password);
+        self.spawn(place.programs[0], place, format!("--init-file={}", accounts.display()))?;
         while let Err(error) = UnixStream::connect(&socket) {
             if let Some(status) = self.shared.ended()? {
                 return Err(format!("the scratch server does not start: {}", self.death(status)));
@@ -173,14 +180,14 @@ impl Scratch {
         Ok(())
     }
 
-    fn spawn(&self, mysqld: &Path, memory: Option<u64>, more: &[String]) -> Result<(), String> {
-        let pool = memory.map_or(BUFFER_POOL, |limit| (limit / 2).max(LEAST_BUFFER_POOL));
+    fn spawn(&self, mysqld: &Path, place: &Place<'_>, purpose: String) -> Result<(), String> {
+        let pool = place.memory.map_or(BUFFER_POOL, |limit| (limit / 2).max(LEAST_BUFFER_POOL));
         let mut process = Command::new(mysqld)
             // Must come first: what the image's own files say is for another server.
             .arg("--no-defaults")
             .arg(format!("--datadir={}", self.folder.join("data").display()))
             .arg(format!("--tmpdir={}", self.folder.join("tmp").display()))
-            .arg(format!("--socket={}", self.folder.join("mysqld.sock").display()))
+            .arg(format!("--socket={}", self.socket().display()))
             .arg(format!("--pid-file={}", self.folder.join("mysqld.pid").display()))
             .arg(format!("--innodb-buffer-pool-size={pool}"))
             .args([
@@ -200,7 +207,8 @@ impl Scratch {
                 "--loose-sha256-password-auto-generate-rsa-keys=OFF",
                 "--loose-caching-sha2-password-auto-generate-rsa-keys=OFF",
             ])
-            .args(more)
+            .args(&place.options)
+            .arg(purpose)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -261,18 +269,25 @@ impl Scratch {
         }
     }
 
-    /// Restores a dump as a person would: by the client `mysql`.
-    pub(super) fn restore(&self, dump: &Path, schema: &str) -> Result<(), String> {
-        let mut file = File::open(dump).map_err(|error| format!("opening {}: {error}", dump.display()))?;
+    /// Restores a dump as a person would: by the client `mysql`. `from` is where it lies.
+    pub(super) fn restore(&self, dump: &mut dyn io::Read, from: &str, schema: &str) -> Result<(), String> {
         let arguments = ["--binary-mode", "--default-character-set=utf8mb4", "--", schema];
         let mut client = self.client(&arguments, Stdio::null())?;
-        let copied = match client.child.stdin.take() {
-            Some(mut stdin) => io::copy(&mut file, &mut stdin),
-            None => return Err("mysql has no input".to_owned()),
-        };
-        // A client that stopped at an error says which.
-        client.finish().map_err(|error| format!("restoring {}: {error}", dump.display()))?;
-        copied.map(drop).map_err(|error| format!("reading {}: {error}", dump.display()))
+        let Some(mut stdin) = client.child.stdin.take() else { return Err("mysql has no input".to_owned()) };
+        let copied = storage::pieces(dump, |piece| {
+            stdin.write_all(piece).map_err(|error| format!("handing {from} to mysql: {error}"))
+        });
+        if matches!(copied, Err(Interrupted::Reading(_))) {
+            // It would take what came so far for the whole.
+            client.kill();
+        }
+        drop(stdin);
+        let ended = client.finish().map_err(|error| format!("restoring {from}: {error}"));
+        match copied {
+            // A client that stopped at an error says which.
+            Ok(()) | Err(Interrupted::Taking(_)) if ended.is_err() => ended.map(drop),
+            copied => copied.map_err(|interrupted| interrupted.text(from)),
+        }
     }
 
     /// Begins a dump of a schema.
@@ -282,6 +297,22 @@ impl Scratch {
 
     fn client(&self, arguments: &[&str], stdout: Stdio) -> Result<Program, String> {
         Program::start("mysql", &self.mysql, &self.option_file, arguments, (Stdio::piped(), stdout), NO_PROGRAM)
+    }
+
+    /// Whether the server runs.
+    pub(super) fn is_there(&self) -> bool {
+        // What cannot be asked is not known to be gone.
+        !matches!(self.shared.ended(), Ok(Some(_)))
+    }
+
+    /// Where the server listens.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.folder.join("mysqld.sock")
+    }
+
+    /// The administrator's password; empty before the server is started.
+    pub(super) fn password(&self) -> &str {
+        self.password.get().map(String::as_str).unwrap_or_default()
     }
 
     /// Bytes that the server's data take now.

@@ -1,28 +1,28 @@
 //! Proves a backup by restoring it: the dump is checked against its manifest, restored into a server of this Job's own, dumped again, and
-//! compared table by table.
+//! compared table by table. Then, where that is asked for, the plan is rehearsed on the copy.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::contents::Contents;
 use super::manifest::{self, FORMAT, Manifest, Outcome, hexadecimal};
 use super::reader::Reader;
+use super::rehearsal::Rehearsal;
 use super::restored::{Restored, compare, lossy, same_major_version};
 use super::scratch::{Place, Scratch};
+use super::storage::{self, Storage};
 use crate::mysql::scratch_statements;
 use crate::plan::Identifier;
-
-const PIECE: usize = 256 * 1024;
 
 /// Arguments of `holdfast verify-backup`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Folder with the dump and its manifest.
-    #[arg(long)]
-    pub backup: PathBuf,
+    /// Where the dump and its manifest are.
+    #[command(flatten)]
+    pub backup: storage::Arguments,
     /// Name of the dump without its ending.
     #[arg(long)]
     pub name: String,
@@ -44,6 +44,12 @@ pub struct Arguments {
     /// Bytes of memory that the container may take.
     #[arg(long)]
     pub memory: Option<u64>,
+    /// File with the instructions for a rehearsal of the plan on the restored copy. Left out: none is done.
+    #[arg(long, requires = "plan")]
+    pub rehearsal: Option<PathBuf>,
+    /// Folder with a part of the plan; several in order.
+    #[arg(long)]
+    pub plan: Vec<PathBuf>,
     /// File whose content Kubernetes keeps as the termination message.
     #[arg(long, default_value = "/dev/termination-log")]
     pub termination_message: PathBuf,
@@ -58,40 +64,60 @@ pub struct Arguments {
     pub mysqldump: PathBuf,
 }
 
-/// Restores the backup, leaves the outcome in the termination message and says whether the backup is proven.
+/// Restores the backup, rehearses the plan on it where that is asked for, leaves the outcome in the termination message and says whether the
+/// backup is proven and the rehearsal passed.
 ///
 /// # Errors
-/// What is wrong with the backup, or why it could not be told; it is in the termination message as well.
+/// What is wrong with the backup or failed in the rehearsal, or why it could not be told; it is in the termination message as well.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
-    let proven = prove(arguments).map(|restored| {
-        println!(
-            "restored {}: {} rows in {} tables and {} other objects are those of the backup; the server's data took {} bytes",
-            arguments.name, restored.rows, restored.tables, restored.objects, restored.bytes
-        );
-        Outcome::Restored(restored)
-    });
-    manifest::leave(&arguments.termination_message, proven)
+    let proven = prove(arguments);
+    let failure =
+        proven.as_ref().ok().and_then(|restored| restored.rehearsal.as_ref()).and_then(|rehearsed| rehearsed.failure());
+    manifest::leave(&arguments.termination_message, proven.map(Outcome::Restored))?;
+    // The backup is proven all the same, which the termination message says.
+    failure.map_or(Ok(()), |failure| Err(format!("the rehearsal failed: {failure}")))
 }
 
 fn prove(arguments: &Arguments) -> Result<Restored, String> {
     let started_at = Timestamp::now();
-    let manifest = read_manifest(arguments)?;
-    let dump = arguments.backup.join(&manifest.file);
+    let storage = storage::open(&arguments.backup)?;
+    let storage = storage.as_ref();
+    let manifest = read_manifest(arguments, storage)?;
+    let rehearsal = arguments.rehearsal.as_ref().map(|file| Rehearsal::read(file, &arguments.plan)).transpose();
+    let rehearsal = rehearsal.map_err(|error| format!("the rehearsal cannot begin: {error}"))?;
     let place = Place {
         folder: &arguments.folder,
         private: &arguments.private,
         programs: [&arguments.mysqld, &arguments.mysql, &arguments.mysqldump],
         storage: arguments.storage,
         memory: arguments.memory,
+        options: rehearsal.as_ref().map(|each| each.server_options(arguments.memory)).unwrap_or_default(),
     };
     // The server is made while the dump is read through.
     let scratch = Scratch::prepare(&place)?;
-    check_dump(&dump, &manifest)?;
-    let restored = restore(&scratch, &place, &dump, &manifest).map_err(|error| scratch.explain(error))?;
-    Ok(Restored { started_at, ..restored })
+    manifest.check(&storage.place(&manifest.file), storage::weigh(storage, &manifest.file)?)?;
+    let restored = restore(&scratch, &place, storage, &manifest).map_err(|error| scratch.explain(error))?;
+    let mut restored = Restored { started_at, ..restored };
+    println!(
+        "restored {}: {} rows in {} tables and {} other objects are those of the backup; the server's data took {} bytes",
+        arguments.name, restored.rows, restored.tables, restored.objects, restored.bytes
+    );
+    if let Some(rehearsal) = rehearsal {
+        restored.rehearsal = Some(Box::new(rehearsal.begun()));
+        // What ends the container from here on ends the rehearsal, and leaves the backup proven.
+        manifest::leave(&arguments.termination_message, Ok(Outcome::Restored(restored.clone())))?;
+        println!("rehearsing the plan");
+        restored.rehearsal = Some(Box::new(rehearsal.run(&scratch, &manifest)));
+    }
+    Ok(restored)
 }
 
-fn restore(scratch: &Scratch, place: &Place<'_>, dump: &Path, manifest: &Manifest) -> Result<Restored, String> {
+fn restore(
+    scratch: &Scratch,
+    place: &Place<'_>,
+    storage: &dyn Storage,
+    manifest: &Manifest,
+) -> Result<Restored, String> {
     scratch.start(place)?;
     let version = scratch.query(scratch_statements::VERSION)?.trim().to_owned();
     same_major_version(manifest.server_version.as_deref(), &version)?;
@@ -99,19 +125,12 @@ fn restore(scratch: &Scratch, place: &Place<'_>, dump: &Path, manifest: &Manifes
         Identifier::new(manifest.database.clone()).map_err(|error| format!("the manifest's schema: {error}"))?;
     scratch.query(&scratch_statements::create_schema(&schema))?;
     println!("restoring {} into MySQL {version}", manifest.file);
-    scratch.restore(dump, schema.as_str())?;
+    let mut dump = storage::existing(storage, &manifest.file)?;
+    scratch.restore(&mut dump, &storage.place(&manifest.file), schema.as_str())?;
+    drop(dump);
     make_definers(scratch, &schema)?;
     println!("comparing");
-    let mut again = scratch.dump(schema.as_str())?;
-    let read = match again.child.stdout.take() {
-        Some(stdout) => read_dump(stdout),
-        None => Err("mysqldump has no output".to_owned()),
-    };
-    if read.is_err() {
-        again.kill();
-    }
-    again.finish().map_err(|error| format!("dumping what was restored: {error}"))?;
-    let found = read?.finish().map_err(|error| format!("dumping what was restored: {error}"))?;
+    let found = contents(scratch, &schema)?;
     compare(manifest, &found, &version)?;
     let (lossy_columns, lossy) = lossy(manifest);
     Ok(Restored {
@@ -124,78 +143,60 @@ fn restore(scratch: &Scratch, place: &Place<'_>, dump: &Path, manifest: &Manifes
         lossy,
         started_at: Timestamp::now(),
         finished_at: Timestamp::now(),
+        rehearsal: None,
     })
 }
 
-fn read_manifest(arguments: &Arguments) -> Result<Manifest, String> {
-    let path = arguments.backup.join(format!("{}.manifest.json", arguments.name));
-    let text = fs::read(&path).map_err(|error| format!("reading the backup's manifest {}: {error}", path.display()))?;
+/// What the scratch server holds of a schema, read as the backup was: from a dump.
+pub(super) fn contents(scratch: &Scratch, schema: &Identifier) -> Result<Contents, String> {
+    let mut dump = scratch.dump(schema.as_str())?;
+    let read = match dump.child.stdout.take() {
+        Some(stdout) => read_dump(stdout),
+        None => Err("mysqldump has no output".to_owned()),
+    };
+    if read.is_err() {
+        dump.kill();
+    }
+    let explained = |error: String| format!("dumping what was restored: {error}");
+    dump.finish().map_err(explained)?;
+    read?.finish().map_err(explained)
+}
+
+fn read_manifest(arguments: &Arguments, storage: &dyn Storage) -> Result<Manifest, String> {
+    let name = manifest::file_name(&arguments.name);
+    let place = storage.place(&name);
+    let text =
+        storage::read_whole(storage, &name)?.ok_or_else(|| format!("the backup's manifest {place} is not there"))?;
     let digest = hexadecimal(&Sha256::digest(&text));
     if digest != arguments.manifest {
         return Err(format!(
             "the backup's manifest {} was changed after it was written: its SHA-256 is {digest}, and was {}",
-            path.display(),
-            arguments.manifest
+            place, arguments.manifest
         ));
     }
     let manifest: Manifest =
-        serde_json::from_slice(&text).map_err(|error| format!("the backup's manifest {}: {error}", path.display()))?;
+        serde_json::from_slice(&text).map_err(|error| format!("the backup's manifest {place}: {error}"))?;
     if manifest.format != FORMAT || manifest.migration != arguments.migration {
         return Err(format!(
             "the backup's manifest {} has format {} and belongs to the migration {}, and format {FORMAT} of the migration {} is wanted",
-            path.display(),
-            manifest.format,
-            manifest.migration,
-            arguments.migration
+            place, manifest.format, manifest.migration, arguments.migration
         ));
     }
     Ok(manifest)
 }
 
-/// Whether the dump is still what the backup Job wrote.
-fn check_dump(path: &Path, manifest: &Manifest) -> Result<(), String> {
-    let explain = |error: io::Error| format!("reading the dump {}: {error}", path.display());
-    let mut file = File::open(path).map_err(explain)?;
-    let mut hash = Sha256::new();
-    let mut bytes = 0;
-    pieces(&mut file, |piece| {
-        hash.update(piece);
-        bytes += piece.len() as u64;
-    })
-    .map_err(explain)?;
-    let sha256 = hexadecimal(&hash.finalize());
-    if bytes == manifest.bytes && sha256 == manifest.sha256 {
-        return Ok(());
-    }
-    Err(format!(
-        "the dump {} was changed after it was written: it has {bytes} bytes with the SHA-256 {sha256}, and had {} with {}; look for what \
-         writes to the volume, or for a fault of it",
-        path.display(),
-        manifest.bytes,
-        manifest.sha256
-    ))
-}
-
 fn read_dump(mut stdout: impl Read) -> Result<Reader, String> {
     let mut reader = Reader::default();
-    pieces(&mut stdout, |piece| reader.push(piece)).map_err(|error| format!("reading mysqldump's output: {error}"))?;
+    storage::pieces(&mut stdout, |piece| {
+        reader.push(piece);
+        Ok(())
+    })
+    .map_err(|interrupted| interrupted.text("mysqldump's output"))?;
     Ok(reader)
 }
 
-fn pieces(from: &mut impl Read, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut piece = vec![0; PIECE];
-    loop {
-        match from.read(&mut piece) {
-            Ok(0) => return Ok(()),
-            Ok(length) => each(piece.get(..length).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Makes the definers of views and routines, locked: mysqldump does not read a view of an account that is not there, and accounts are no
-/// part of a schema's dump.
+/// Makes the definers of views, routines and triggers, locked: accounts are no part of a schema's dump, and without them mysqldump does not
+/// read a view and no trigger runs.
 fn make_definers(scratch: &Scratch, schema: &Identifier) -> Result<(), String> {
     let made = scratch.query(&scratch_statements::definers(schema))?;
     if !made.trim().is_empty() {

@@ -3,7 +3,7 @@
 use kube::ResourceExt as _;
 
 use super::bars::{counted, wrapped};
-use super::standing::before;
+use super::standing::{self, before};
 use super::terminal::Style;
 use crate::api::SchemaMigration;
 use crate::api::approval::{ApprovalDecision, ExternalSnapshot};
@@ -17,6 +17,8 @@ use crate::plan::render::{duration, grouped};
 const WIDTH: usize = 100;
 /// Before the text of each line.
 const INDENT: usize = 12;
+/// Operations of a rehearsal that are shown.
+const SLOWEST: usize = 3;
 /// Lines of the validation report that are shown.
 const LISTED: usize = 20;
 
@@ -82,6 +84,16 @@ pub fn page(decision: Decision<'_>, style: Style) -> String {
                 duration(u64::try_from(known.estimates.duration_seconds).unwrap_or(0) * 1_000)
             ),
         );
+    }
+    if let Some(rehearsal) = standing::rehearsal(status) {
+        add(
+            "Rehearsed",
+            &format!("on the restored copy, without the application's traffic: {}", standing::rehearsed(rehearsal)),
+        );
+        for slow in rehearsal.slowest.iter().take(SLOWEST) {
+            let took = duration(u64::try_from(slow.milliseconds).unwrap_or(0));
+            add("", &format!("- {} on {} took {took}", slow.operation, slow.table));
+        }
     }
     let copies: Vec<_> = plan.operations.iter().filter(|operation| operation.lock == LockClass::Copy).collect();
     if copies.is_empty() {
@@ -162,8 +174,7 @@ fn named(name: &str, text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::example::{assert_golden, plan, waiting};
-    use crate::cli::standing;
+    use crate::cli::example::{assert_golden, plan, rehearsed, waiting};
 
     #[test]
     fn pages_read_as_the_golden_ones() {
@@ -190,5 +201,9 @@ mod tests {
             ..decision
         };
         assert_golden("deny-copy.txt", &page(copy, Style::PLAIN));
+        let migration = rehearsed();
+        let status = standing::status(&migration);
+        let after = Decision { migration: &migration, status: &status, ..decision };
+        assert_golden("approve-rehearsed.txt", &page(after, Style::PLAIN));
     }
 }

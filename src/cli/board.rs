@@ -18,6 +18,8 @@ use crate::plan::render::{duration, grouped};
 const TEXT_WIDTH: usize = 100;
 /// Lines of the validation report that are shown.
 const LISTED: usize = 10;
+/// Operations of a rehearsal that are shown.
+const SLOWEST: usize = 3;
 /// Before the text of a line with a name in front.
 const INDENT: usize = 14;
 /// Characters of a row of the table before its remark.
@@ -45,9 +47,15 @@ impl Board<'_> {
         let status = standing::status(self.migration);
         let mut lines = self.heading(&status);
         lines.extend(self.phases(&status));
-        for part in
-            [self.stages(&status), self.found(&status), self.kept(&status), self.gates(&status), self.answers(&status)]
-        {
+        let parts = [
+            self.stages(&status),
+            self.rehearsed(&status),
+            self.found(&status),
+            self.kept(&status),
+            self.gates(&status),
+            self.answers(&status),
+        ];
+        for part in parts {
             if !part.is_empty() {
                 lines.push(String::new());
                 lines.extend(part);
@@ -126,7 +134,9 @@ impl Board<'_> {
                 .started_at
                 .as_ref()
                 .map(|began| duration(elapsed(began.0, status.finished_at.as_ref().map_or(self.now, |ended| ended.0))));
-            let about = status.plan.as_ref().map(|plan| duration(u(plan.estimates.duration_seconds) * 1_000));
+            let about = status.plan.as_ref().map(|plan| &plan.estimates);
+            let about = about.map(|known| known.rehearsed_seconds.unwrap_or(known.duration_seconds));
+            let about = about.map(|seconds| duration(u(seconds) * 1_000));
             let count = format!("{done}/{total}");
             lines.push(self.style.strong(&row(" ", "Operations", &bar(done, total), &count, took, about)));
         }
@@ -158,7 +168,7 @@ impl Board<'_> {
             &bar,
             &count,
             took,
-            self.estimate(phase).filter(|_| state != State::Skipped),
+            self.estimate(status, phase).filter(|_| state != State::Skipped),
         );
         let length = text.chars().count();
         let text = match state {
@@ -187,7 +197,12 @@ impl Board<'_> {
         (done.saturating_sub(before).min(total), total)
     }
 
-    fn estimate(&self, phase: Phase) -> Option<String> {
+    /// What a phase took when the plan was rehearsed, or what the statistics let expect.
+    fn estimate(&self, status: &SchemaMigrationStatus, phase: Phase) -> Option<String> {
+        if let Some(rehearsal) = standing::rehearsal(status) {
+            let measured = rehearsal.phases.iter().find(|measured| measured.name == phase);
+            return measured.map(|measured| duration(u(measured.milliseconds)));
+        }
         let operations = self.plan?.operations.iter().filter(|operation| phase_of(operation.section) == phase);
         let milliseconds: Vec<u64> = operations.map(|operation| operation.estimate.milliseconds).collect();
         (!milliseconds.is_empty()).then(|| duration(milliseconds.iter().sum()))
@@ -221,6 +236,18 @@ impl Board<'_> {
             lines.push(tone(self.style, &text));
         }
         lines
+    }
+
+    fn rehearsed(&self, status: &SchemaMigrationStatus) -> Vec<String> {
+        let Some(rehearsal) = standing::rehearsal(status) else { return Vec::new() };
+        let heading = self.style.faint("    Rehearsed on the restored copy");
+        let text = standing::rehearsed(rehearsal);
+        let told = self.broken(&text, 4).into_iter().map(|line| format!("    {line}"));
+        let slowest = rehearsal.slowest.iter().take(SLOWEST).map(|slow| {
+            let text = format!("  {:>11}  {} on {}", duration(u(slow.milliseconds)), slow.operation, slow.table);
+            self.width.map_or(text.clone(), |width| fitted(&text, width))
+        });
+        std::iter::once(heading).chain(told).chain(slowest).collect()
     }
 
     fn found(&self, status: &SchemaMigrationStatus) -> Vec<String> {

@@ -41,6 +41,12 @@ pub struct Cluster {
 }
 
 impl Connection {
+    /// The namespace that the command line names.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// Finds the cluster. Nothing is asked of it yet.
     ///
     /// # Errors

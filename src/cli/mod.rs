@@ -7,10 +7,16 @@ pub mod bars;
 pub mod board;
 pub mod chronicle;
 pub mod connection;
+pub mod database;
+pub mod discover;
+pub mod evidence;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod failure;
+pub mod import;
+pub mod keygen;
 pub mod lint;
+pub mod manifest;
 pub mod plan;
 pub mod standing;
 pub mod status;
@@ -60,8 +66,14 @@ enum Command {
     Replan(steer::Plain),
     /// Delete what an ended migration has in quarantine, for good.
     Purge(steer::Confirmed),
+    /// Take the evidence of a complete migration to another environment, check it, or make the keys that sign it.
+    Evidence(evidence::Arguments),
     /// Check manifests without a cluster.
     Lint(lint::Arguments),
+    /// Propose foreign keys for a schema that has none: by names, types and data, as a manifest to edit.
+    Discover(discover::Arguments),
+    /// Write a manifest that does what SQL migration files would do, or that brings one schema to where another is, and list what it cannot do.
+    Import(import::Arguments),
     /// Print the completion script of a shell.
     #[command(
         after_help = "For bash: source <(kubectl holdfast completion bash) completes kubectl-holdfast. For `kubectl holdfast`, kubectl runs\n\
@@ -71,6 +83,12 @@ a program named kubectl_complete-holdfast: install the script that README shows.
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// The plugin's command line, for those who check what is written about it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the plugin.
@@ -88,10 +106,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    match cli.command {
-        Command::Lint(arguments) => return lint::run(&arguments),
+    match &cli.command {
+        Command::Lint(arguments) => return lint::run(arguments),
         Command::Completion { shell } => {
-            return terminal::print(&completion(shell));
+            return terminal::print(&completion(*shell));
         }
         _ => {}
     }
@@ -99,7 +117,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::unavailable(format!("starting the asynchronous runtime: {error}")))?;
-    runtime.block_on(Box::pin(ask(cli)))
+    let namespace = cli.connection.namespace().map(str::to_owned);
+    match cli.command {
+        Command::Discover(arguments) => runtime.block_on(Box::pin(discover::run(&arguments, namespace.as_deref()))),
+        Command::Import(arguments) => runtime.block_on(Box::pin(import::run(&arguments, namespace.as_deref()))),
+        command => runtime.block_on(Box::pin(ask(Cli { command, ..cli }))),
+    }
 }
 
 /// The completion script of a shell.
@@ -117,6 +140,10 @@ fn completion(shell: clap_complete::Shell) -> String {
 }
 
 async fn ask(cli: Cli) -> Result<(), Failure> {
+    // Not all of it needs a cluster.
+    if let Command::Evidence(arguments) = &cli.command {
+        return evidence::run(cli.connection, arguments).await;
+    }
     let cluster = cli.connection.connect().await?;
     match cli.command {
         Command::Status(arguments) => status::run(&cluster, &arguments).await,
@@ -130,8 +157,12 @@ async fn ask(cli: Cli) -> Result<(), Failure> {
         Command::Abort(arguments) => steer::confirmed(&cluster, &arguments, SteeringAction::Abort).await,
         Command::Rollback(arguments) => steer::confirmed(&cluster, &arguments, SteeringAction::Rollback).await,
         Command::Purge(arguments) => steer::confirmed(&cluster, &arguments, SteeringAction::Purge).await,
-        // Both need no cluster and were run before.
-        Command::Lint(_) | Command::Completion { .. } => Ok(()),
+        // These were run before.
+        Command::Evidence(_)
+        | Command::Lint(_)
+        | Command::Discover(_)
+        | Command::Import(_)
+        | Command::Completion { .. } => Ok(()),
     }
 }
 

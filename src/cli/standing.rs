@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use super::bars::counted;
 use super::terminal::Style;
 use crate::api::backup::BackupType;
 use crate::api::conditions::{find, is_true};
 use crate::api::gates::{GatePoint, GatedPhase};
-use crate::api::status::{GateState, GateStatus, SchemaMigrationStatus};
+use crate::api::status::{GateState, GateStatus, RehearsalStatus, SchemaMigrationStatus};
 use crate::api::{ConditionType, Reason, SchemaMigration};
+use crate::plan::render::duration;
 
 /// How something is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +138,10 @@ pub fn standing(migration: &SchemaMigration) -> Standing {
         Reason::ApprovalPolicyMissing => {
             Standing { waits_for: Some("the cluster's administrator".to_owned()), ..make("WAITS", Tone::Waiting) }
         }
+        Reason::EvidencePending | Reason::EvidenceRefused => Standing {
+            waits_for: asked("evidence of another environment"),
+            ..make("WAITS FOR EVIDENCE", Tone::Waiting)
+        },
         Reason::OutsideWindow => {
             Standing { waits_for: Some("its window".to_owned()), ..make("WAITS FOR ITS WINDOW", Tone::Waiting) }
         }
@@ -145,7 +151,14 @@ pub fn standing(migration: &SchemaMigration) -> Standing {
         Reason::LockHeld => {
             Standing { waits_for: Some("another migration".to_owned()), ..make("WAITS FOR ITS TURN", Tone::Waiting) }
         }
-        Reason::DriftDetected | Reason::ServerChanged | Reason::ReplicaNotListed | Reason::ReplicaNotReady => {
+        // The spec of one that has not ended is wrong in the window of a gate.
+        Reason::DriftDetected
+        | Reason::InvalidSpec
+        | Reason::ServerChanged
+        | Reason::ReplicaNotListed
+        | Reason::ReplicaNotReady
+        | Reason::UnknownPlanFormat
+        | Reason::EvidenceNotWritten => {
             Standing { waits_for: asked("a person who puts it right"), ..make("HOLDS", Tone::Waiting) }
         }
         Reason::RollingBack => make("ROLLS BACK", Tone::Bad),
@@ -204,8 +217,61 @@ pub fn approvals(migration: &SchemaMigration, status: &SchemaMigrationStatus) ->
     waiting.map(|gate| command(migration, "approve", &format!("--before {}{}", before(gate), named(gate)))).collect()
 }
 
+/// The rehearsal of the plan as it is now, where it passed.
+#[must_use]
+pub fn rehearsal(status: &SchemaMigrationStatus) -> Option<&RehearsalStatus> {
+    let digest = status.plan.as_ref().map(|plan| &plan.digest);
+    let rehearsal = status.rehearsal.as_ref().filter(|rehearsal| rehearsal.plan_digest.as_ref() == digest);
+    rehearsal.filter(|rehearsal| rehearsal.passed == Some(true))
+}
+
+/// What a rehearsal that passed showed and measured.
+#[must_use]
+pub fn rehearsed(rehearsal: &RehearsalStatus) -> String {
+    let number = |number: Option<i64>| u64::try_from(number.unwrap_or_default()).unwrap_or(0);
+    let of = |count: Option<i64>, noun: &str| counted(number(count), noun);
+    let back = match &rehearsal.message {
+        None => "to what it was".to_owned(),
+        Some(note) => format!("(what triggers wrote, as acknowledged, stayed: {note})"),
+    };
+    format!(
+        "{} and {} found, {} and {} to quarantine, {} proven, {} and {} passed; took {}, and {} back {back}",
+        of(rehearsal.orphans, "orphan"),
+        of(rehearsal.duplicates, "duplicate"),
+        of(rehearsal.quarantined_rows, "row"),
+        of(rehearsal.quarantined_values, "value"),
+        of(rehearsal.foreign_keys, "foreign key"),
+        of(rehearsal.probes, "probe"),
+        of(rehearsal.scenarios, "scenario"),
+        duration(number(rehearsal.change_milliseconds)),
+        duration(number(rehearsal.undo_milliseconds)),
+    )
+}
+
 /// How long something has gone on, in milliseconds; nothing where clocks disagree.
 #[must_use]
 pub fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::example::{condition, migration};
+
+    #[test]
+    fn what_only_a_person_puts_right_is_not_shown_as_work() {
+        for reason in ["DriftDetected", "InvalidSpec", "ReplicaNotReady", "ServerChanged", "UnknownPlanFormat"] {
+            let waits = migration(json!({"conditions": [
+                condition("Ready", "Unknown", reason, "why"),
+                condition("Reconciling", "True", reason, "why"),
+                condition("Finished", "False", reason, "why"),
+            ]}));
+            let standing = standing(&waits);
+            assert_eq!((standing.word, standing.waits_for.is_some()), ("HOLDS", true), "{reason}");
+        }
+    }
 }

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 
 use crate::api::gates::OnFailure;
 use crate::api::status::{
-    BackupStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, StageState, StageStatus, TestedStatus,
-    ValidationCount,
+    BackupStatus, EvidenceStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, RehearsalStatus, RemovalStatus,
+    StageState, StageStatus, TestedStatus, ValidationCount,
 };
 use crate::api::steering::Request;
 use crate::api::{ConditionType, Reason};
+use crate::evidence::Document;
 use crate::mysql::Allowance;
 use crate::mysql::report::QuarantineCounts;
 
@@ -106,6 +107,8 @@ pub enum Fact {
     BegunBefore,
     /// The backup.
     Backup(Box<BackupStatus>),
+    /// A rehearsal that ended.
+    Rehearsal(Box<RehearsalStatus>),
     /// The validation report.
     Validation(Vec<ValidationCount>),
     /// A Job is about to be created.
@@ -169,8 +172,12 @@ pub enum Fact {
     Server(Option<String>),
     /// What probes and scenarios showed.
     Tested(TestedStatus),
+    /// The migration's own evidence is written.
+    Evidence(EvidenceStatus),
     /// The quarantine was purged.
     Purged,
+    /// How far the deletion of the backups is.
+    Removal(Box<RemovalStatus>),
     /// Something failed for a reason that may pass, and is tried again.
     Retrying {
         /// Why.
@@ -207,6 +214,8 @@ pub enum Effect {
     CreateJob(JobRequest),
     /// Delete a Job that will not start.
     DeleteJob(String),
+    /// Sign and store the migration's own evidence.
+    WriteEvidence(Box<Document>),
     /// Give the fence back, delete running Jobs, take the finalizer off.
     Release,
 }
@@ -216,7 +225,12 @@ impl Effect {
     #[must_use]
     pub fn reaches_out(&self) -> bool {
         match self {
-            Self::AddFinalizer | Self::StartTask(..) | Self::CreateJob(_) | Self::DeleteJob(_) | Self::Release => true,
+            Self::AddFinalizer
+            | Self::StartTask(..)
+            | Self::CreateJob(_)
+            | Self::DeleteJob(_)
+            | Self::WriteEvidence(_)
+            | Self::Release => true,
             Self::None
             | Self::StopTask
             | Self::ForgetTask(_)
@@ -247,6 +261,26 @@ pub enum JobRequest {
         attempt: i32,
         /// SHA-256 of its manifest.
         manifest: String,
+        /// Digest of the plan that is rehearsed on the copy, where one is.
+        plan: Option<String>,
+    },
+    /// A restore for a rehearsal alone.
+    Rehearse {
+        /// Name of the Job.
+        name: String,
+        /// Which backup.
+        attempt: i32,
+        /// SHA-256 of its manifest.
+        manifest: String,
+        /// Digest of the plan.
+        plan: String,
+    },
+    /// The deletion of the backups after the end.
+    RemoveBackups {
+        /// Name of the Job.
+        name: String,
+        /// How many backups were begun.
+        attempts: i32,
     },
     /// One of the user's Jobs.
     User {
@@ -304,3 +338,5 @@ impl Decision {
 
 /// Watches and tasks call when something changes; this is the net below them.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Evidence and keys lie in ConfigMaps and Secrets, which the operator may get and not watch.
+pub const LOOK_FOR_EVIDENCE: Duration = Duration::from_secs(10);

@@ -1,6 +1,7 @@
 //! Events, from the difference between the status before and after: each change is told once, and none is told that was not written.
 
 use crate::api::conditions::{find, is_true, shortened};
+use crate::api::names::names;
 use crate::api::status::{GateState, Phase, SchemaMigrationStatus};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Notice;
@@ -11,6 +12,37 @@ use super::approvals::counted;
 const MAX_NOTE: usize = 1024;
 /// Longest action that it takes.
 const MAX_ACTION: usize = 128;
+
+names! {
+    /// Reasons that events alone have. Beside them an event may have the reason of a condition, and means the same by it: why a gate is
+    /// closed, what is waited for, how a migration ended.
+    EventReason {
+        /// A plan is stored.
+        PlanComputed,
+        /// A gate is open, and a person opened it.
+        ApprovalGranted,
+        /// A gate is open, and evidence of other environments opened it.
+        EvidenceAccepted,
+        /// A gate is open, because its window is.
+        WindowOpened,
+        /// What a person asked for by an annotation is done.
+        RequestAccepted,
+        /// What a person asked for by an annotation is not done.
+        RequestRefused,
+        /// The backup is proven as the spec asks.
+        BackupVerified,
+        /// The backups were deleted after their time.
+        BackupsRemoved,
+        /// They could not be deleted.
+        BackupRemovalFailed,
+        /// A step is done.
+        PhaseSucceeded,
+        /// A step failed.
+        PhaseFailed,
+        /// A session that stood in the way was killed.
+        BlockerKilled,
+    }
+}
 
 /// An event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +68,10 @@ fn told(warning: bool, reason: &str, note: impl Into<String>) -> Told {
 pub fn of_notice(notice: Notice) -> Told {
     match notice {
         // Each by an action of its own, or the second would count as a repetition of the first.
-        Notice::BlockerKilled { connection, text } => {
-            Told { action: format!("KillConnection{connection}"), ..told(true, "BlockerKilled", text) }
-        }
+        Notice::BlockerKilled { connection, text } => Told {
+            action: format!("KillConnection{connection}"),
+            ..told(true, EventReason::BlockerKilled.as_str(), text)
+        },
     }
 }
 
@@ -52,7 +85,11 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
     if let Some(plan) = &after.plan
         && before.plan.as_ref().map(|plan| &plan.digest) != Some(&plan.digest)
     {
-        events.push(told(false, "PlanComputed", format!("{}: {} operations", plan.digest, plan.counts.operations)));
+        events.push(told(
+            false,
+            EventReason::PlanComputed.as_str(),
+            format!("{}: {} operations", plan.digest, plan.counts.operations),
+        ));
     }
     for gate in &after.gates {
         let earlier = before.gates.iter().find(|each| each.before == gate.before);
@@ -61,10 +98,11 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         }
         let note = gate.message.clone().unwrap_or_default();
         let mut event = match gate.state {
-            GateState::Open if gate.approval.is_some() => told(false, "ApprovalGranted", note),
-            GateState::Open => told(false, "WindowOpened", note),
+            GateState::Open if gate.approval.is_some() => told(false, EventReason::ApprovalGranted.as_str(), note),
+            GateState::Open if !gate.evidence.is_empty() => told(false, EventReason::EvidenceAccepted.as_str(), note),
+            GateState::Open => told(false, EventReason::WindowOpened.as_str(), note),
             GateState::Closed => {
-                let expected = [Reason::ApprovalPending, Reason::OutsideWindow];
+                let expected = [Reason::ApprovalPending, Reason::EvidencePending, Reason::OutsideWindow];
                 let warning = !expected.iter().any(|reason| reason.as_str() == gate.reason);
                 told(warning, &gate.reason, note)
             }
@@ -73,10 +111,10 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         events.push(event);
     }
     for answer in after.steering.iter().filter(|answer| !before.steering.contains(answer)) {
-        let reason = if answer.accepted { "RequestAccepted" } else { "RequestRefused" };
+        let reason = if answer.accepted { EventReason::RequestAccepted } else { EventReason::RequestRefused };
         events.push(told(
             !answer.accepted,
-            reason,
+            reason.as_str(),
             format!("{} {:?}: {}", answer.action, answer.token, answer.message),
         ));
     }
@@ -84,7 +122,7 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
     if before.validation != after.validation && rows > 0 {
         events.push(told(
             false,
-            "OrphansFound",
+            Reason::OrphansFound.as_str(),
             format!("{rows} rows break the rules that are to be added; see status.validation"),
         ));
     }
@@ -92,15 +130,19 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         let newly = is_true(&after.conditions, condition) && !is_true(&before.conditions, condition);
         let skipped = reason(after, condition).as_deref() == Some(Reason::Skipped.as_str());
         if newly && condition == ConditionType::BackedUp {
-            events.push(told(false, "BackupVerified", message(condition)));
+            events.push(told(false, EventReason::BackupVerified.as_str(), message(condition)));
         } else if newly && !skipped {
-            events.push(told(false, "PhaseSucceeded", format!("{condition}: {}", message(condition))));
+            events.push(told(
+                false,
+                EventReason::PhaseSucceeded.as_str(),
+                format!("{condition}: {}", message(condition)),
+            ));
         }
     }
     if let (None, Some(rollback)) = (&before.rollback, &after.rollback) {
         events.push(told(
             true,
-            "PhaseFailed",
+            EventReason::PhaseFailed.as_str(),
             format!("{}: {}: {}", rollback.failed_phase, rollback.reason, rollback.message),
         ));
     }
@@ -118,6 +160,7 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         Reason::Suspended,
         Reason::DriftDetected,
         Reason::ServerChanged,
+        Reason::EvidenceNotWritten,
     ];
     let now = reason(after, ConditionType::Reconciling);
     if now != reason(before, ConditionType::Reconciling)
@@ -131,16 +174,38 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         let good = is_true(&after.conditions, ConditionType::Succeeded);
         let warning = !good && name != Reason::RollbackSucceeded.as_str();
         if warning && after.rollback.is_none() {
-            events.push(told(true, "PhaseFailed", format!("{name}: {}", message(ConditionType::Finished))));
+            events.push(told(
+                true,
+                EventReason::PhaseFailed.as_str(),
+                format!("{name}: {}", message(ConditionType::Finished)),
+            ));
         } else {
             events.push(told(warning, &name, message(ConditionType::Finished)));
         }
     }
+    events.extend(removal(before, after));
     let phase = after.phase.map_or_else(|| "Reconcile".to_owned(), |phase| phase.to_string());
     for event in events.iter_mut().filter(|event| event.action.is_empty()) {
         event.action.clone_from(&phase);
     }
     events
+}
+
+/// What became of the backups after the end.
+fn removal(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) -> Option<Told> {
+    let of = |status: &SchemaMigrationStatus| status.backup.as_ref().and_then(|backup| backup.removal.clone());
+    let (was, is) = (of(before).unwrap_or_default(), of(after)?);
+    let action = "RemoveBackups".to_owned();
+    if was.removed_at.is_none() && is.removed_at.is_some() {
+        let left = is.message.map(|left| format!("; {left}")).unwrap_or_default();
+        let (backups, bytes) = (is.backups.unwrap_or_default(), is.bytes.unwrap_or_default());
+        let note = format!("{backups} backups of {bytes} bytes were deleted, as spec.backup.retention says{left}");
+        return Some(Told { action, ..told(false, EventReason::BackupsRemoved.as_str(), note) });
+    }
+    (is.failures > was.failures).then(|| {
+        let note = format!("the backups could not be deleted: {}", is.message.unwrap_or_default());
+        Told { action: format!("{action}{}", is.tries), ..told(true, EventReason::BackupRemovalFailed.as_str(), note) }
+    })
 }
 
 #[cfg(test)]
@@ -188,5 +253,27 @@ mod tests {
         closed.gates = vec![gate(serde_json::json!({"phase": "CleanUp"})), gate(serde_json::json!({"phase": "Copy"}))];
         let actions: Vec<_> = between(&nothing, &closed).into_iter().map(|event| event.action).collect();
         assert_eq!(actions, ["CleanUp", "Copy"]);
+    }
+
+    #[test]
+    fn what_became_of_the_backups_is_told_once_for_each_change() {
+        let with = |removal: serde_json::Value| -> SchemaMigrationStatus {
+            serde_json::from_value(serde_json::json!({"phase": "Complete", "backup": {"removal": removal}})).unwrap()
+        };
+        let due = with(serde_json::json!({"dueAt": "2026-01-01T00:00:00Z"}));
+        assert_eq!(between(&with(serde_json::json!({})), &due), []);
+        let failed =
+            with(serde_json::json!({"failures": 1, "tries": 1, "message": "no such bucket; it is tried again"}));
+        let told = between(&due, &failed);
+        assert_eq!((told.len(), told[0].reason.as_str(), told[0].warning), (1, "BackupRemovalFailed", true));
+        assert!(told[0].note.contains("no such bucket"), "{}", told[0].note);
+        let again = with(serde_json::json!({"failures": 2, "tries": 2, "message": "no such bucket"}));
+        assert_ne!(between(&failed, &again)[0].action, told[0].action, "no repetition of the first");
+        let removed =
+            with(serde_json::json!({"removedAt": "2026-01-01T00:00:00Z", "backups": 2, "bytes": 10, "tries": 3}));
+        let told = between(&again, &removed);
+        assert_eq!((told.len(), told[0].reason.as_str(), told[0].warning), (1, "BackupsRemoved", false));
+        assert!(told[0].note.contains("2 backups of 10 bytes"), "{}", told[0].note);
+        assert_eq!(between(&removed, &removed), []);
     }
 }

@@ -16,7 +16,7 @@ use super::decision::{Effect, JobRequest};
 use super::observed::JobView;
 use super::tasks::give_back;
 use super::telling::work_span;
-use super::{job_view, jobs, verify_job, work};
+use super::{evidence_store, job_view, jobs, remove_job, verify_job, work};
 
 /// Does it.
 ///
@@ -54,6 +54,7 @@ pub async fn execute(
         Effect::EndTrouble => context.tasks.end_trouble(&uid),
         Effect::CreateJob(request) => create_job(context, migration, request).await?,
         Effect::DeleteJob(name) => delete_job(context, migration, name).await?,
+        Effect::WriteEvidence(document) => evidence_store::write(&context.client, migration, document).await?,
         Effect::Release => release(context, migration, &uid).await?,
     }
     Ok(())
@@ -63,14 +64,18 @@ async fn create_job(context: &Context, migration: &SchemaMigration, request: &Jo
     let namespace = migration.namespace().unwrap_or_default();
     let job = match request {
         JobRequest::Backup { name, attempt, baseline } => {
-            jobs::backup(migration, &context.flags.operator_image, name, *attempt, baseline.clone()).ok_or_else(
-                || PassError::Content("spec.backup.job with a PersistentVolumeClaim is not set".to_owned()),
-            )?
+            jobs::backup(migration, &context.flags.operator_image, name, *attempt, baseline.clone())
+                .ok_or_else(|| PassError::Content("spec.backup.job and its destination are not both set".to_owned()))?
         }
-        JobRequest::VerifyBackup { name, attempt, manifest } => {
-            verify_job::verify(migration, &context.flags.operator_image, name, *attempt, manifest).ok_or_else(|| {
-                PassError::Content("spec.backup.scratch and a PersistentVolumeClaim are not both set".to_owned())
-            })?
+        JobRequest::VerifyBackup { name, attempt, manifest, plan } => {
+            restore(context, migration, name, verify_job::Backup { attempt: *attempt, manifest }, plan.as_deref())?
+        }
+        JobRequest::Rehearse { name, attempt, manifest, plan } => {
+            restore(context, migration, name, verify_job::Backup { attempt: *attempt, manifest }, Some(plan))?
+        }
+        JobRequest::RemoveBackups { name, attempts } => {
+            remove_job::remove(migration, &context.flags.operator_image, name, *attempts)
+                .ok_or_else(|| PassError::Content("spec.backup.job and its destination are not both set".to_owned()))?
         }
         JobRequest::User { name, template, purpose: _ } => {
             let templates: Api<PodTemplate> = Api::namespaced(context.client.clone(), &namespace);
@@ -87,6 +92,16 @@ async fn create_job(context: &Context, migration: &SchemaMigration, request: &Jo
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         Err(error) => Err(asking(format!("creating the Job {}", job.name_any()))(error)),
     }
+}
+
+fn restore(
+    context: &Context,
+    migration: &SchemaMigration,
+    name: &str,
+    backup: verify_job::Backup<'_>,
+    plan: Option<&str>,
+) -> Result<Job, PassError> {
+    verify_job::verify(migration, &context.flags.operator_image, name, backup, plan).map_err(PassError::Content)
 }
 
 async fn delete_job(context: &Context, migration: &SchemaMigration, name: &str) -> Result<(), PassError> {

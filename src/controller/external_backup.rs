@@ -1,16 +1,14 @@
 //! A backup that is made elsewhere: which of the approvals before BackUp names one that counts. Pure. Nothing of it can be looked at, so a person
 //! answers for it, and its age is all that is checked.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::api::approval::{ApprovalDecision, ExternalSnapshot};
 use crate::api::backup::BackupType;
+use crate::api::duration::CLOCKS_DIFFER;
 use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::{MigrationApproval, Reason, SchemaMigration};
-
-/// The clocks of two machines may differ by so much.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether the gate before a point asks for such a backup.
 pub(super) fn asked_at(migration: &SchemaMigration, point: GatePoint<'_>) -> bool {

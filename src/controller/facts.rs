@@ -21,11 +21,18 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
             status.server_uuid = Some(server_uuid.clone());
             status.stages.clone_from(stages);
             status.steps = Some(StepCount::new(0, *operations));
+            measured(status);
         }
         Fact::BegunBefore => {
             status.started_at.get_or_insert(Time(now));
         }
         Fact::Backup(backup) => status.backup = Some((**backup).clone()),
+        Fact::Rehearsal(rehearsal) => {
+            let mut rehearsal = (**rehearsal).clone();
+            rehearsal.message = rehearsal.message.map(|text| shortened(text, MAX_TEXT));
+            status.rehearsal = Some(rehearsal);
+            measured(status);
+        }
         Fact::Validation(report) => status.validation.clone_from(report),
         Fact::JobPlanned { name, purpose, test, attempt } => {
             if !status.jobs.iter().any(|job| job.name == *name) {
@@ -99,6 +106,8 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
         }
         Fact::Server(server) => status.server_uuid.clone_from(server),
         Fact::Tested(tested) => status.tested = Some(tested.clone()),
+        Fact::Removal(removal) => status.backup.get_or_insert_default().removal = Some((**removal).clone()),
+        Fact::Evidence(evidence) => status.evidence = Some(evidence.clone()),
         Fact::Purged => status.quarantine.get_or_insert_default().purged_at = Some(Time(now)),
         Fact::Retrying { reason, since, until } => {
             status.retrying =
@@ -106,5 +115,14 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
         }
         Fact::TroubleOver => status.retrying = None,
         Fact::Strategy(_) => {}
+    }
+}
+
+/// Puts what a rehearsal of the plan measured beside its estimates.
+fn measured(status: &mut SchemaMigrationStatus) {
+    let (Some(plan), Some(rehearsal)) = (&mut status.plan, &status.rehearsal) else { return };
+    if rehearsal.plan_digest.as_ref() == Some(&plan.digest) {
+        plan.estimates.rehearsed_seconds =
+            rehearsal.change_milliseconds.map(|milliseconds| milliseconds.saturating_add(999) / 1000);
     }
 }

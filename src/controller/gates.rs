@@ -1,6 +1,6 @@
 //! Gates: which ones stand before a step, and whether they are open. Pure, and closed whenever something is not known.
 //!
-//! An approval is asked for once, where its gate comes up. A window holds for the step behind its gate; among the steps that
+//! An approval is asked for once, where its gate comes up. Evidence of other environments is looked at until the first change is made. A window holds for the step behind its gate; among the steps that
 //! change the database it goes on to hold for those that follow, until another gate with a window comes. The way back is never
 //! held up by a window.
 
@@ -13,9 +13,8 @@ use crate::api::{Reason, SchemaMigration};
 use crate::mysql::Allowance;
 
 use super::approvals::{self, Answer};
-use super::external_backup;
 use super::observed::Observed;
-use super::windows;
+use super::{evidence, external_backup, windows};
 
 /// The steps that change the database, in order; the stages follow.
 const CHANGES: [GatedPhase; 4] =
@@ -69,6 +68,10 @@ pub enum Hours {
 #[must_use]
 pub fn evaluate(view: View<'_>, step: GatePoint<'_>, copies: Copies) -> Verdict {
     let mut points = approvals_before(view, step, copies);
+    let shown = evidence::ask(view, step);
+    if shown != evidence::Answer::NotAsked && !points.contains(&step) {
+        points.insert(0, step);
+    }
     let windows = windows_of(view.migration, step, copies);
     for gate in &windows {
         match gate.before.point() {
@@ -82,7 +85,8 @@ pub fn evaluate(view: View<'_>, step: GatePoint<'_>, copies: Copies) -> Verdict 
     for point in points {
         let wants_approval = approvals_before(view, step, copies).contains(&point);
         let window = windows.iter().find(|gate| gate.before == Before::from(point));
-        let (gate, reason) = one(view, point, wants_approval, window.copied());
+        let shown = if point == step { &shown } else { &evidence::Answer::NotAsked };
+        let (gate, reason) = one(view, point, wants_approval, window.copied(), shown);
         if gate.state == GateState::Closed {
             let message = gate.message.clone().unwrap_or_default();
             if reason == Reason::ApprovalDenied {
@@ -163,9 +167,23 @@ fn windows_of<'a>(migration: &'a SchemaMigration, step: GatePoint<'_>, copies: C
     holding
 }
 
-fn one(view: View<'_>, point: GatePoint<'_>, wants_approval: bool, window: Option<&Gate>) -> (GateStatus, Reason) {
+/// One gate. A denial counts first, because it ends the migration; then evidence, without which nobody needs to approve anything.
+fn one(
+    view: View<'_>,
+    point: GatePoint<'_>,
+    wants_approval: bool,
+    window: Option<&Gate>,
+    shown: &evidence::Answer,
+) -> (GateStatus, Reason) {
+    let before = approvals::of(view.status, point);
+    let accepted = match shown {
+        evidence::Answer::Good(accepted) => accepted.clone(),
+        evidence::Answer::Waiting(..) => Vec::new(),
+        evidence::Answer::NotAsked => before.map(|gate| gate.evidence.clone()).unwrap_or_default(),
+    };
+    let told = (!accepted.is_empty()).then(|| evidence::told(&accepted));
     let status = |state, reason: Reason, message: String, approval| {
-        let earlier = approvals::of(view.status, point).filter(|earlier| earlier.state == state);
+        let earlier = before.filter(|earlier| earlier.state == state);
         let since = earlier.and_then(|earlier| earlier.since.clone()).unwrap_or(Time(view.now));
         (
             GateStatus {
@@ -174,19 +192,25 @@ fn one(view: View<'_>, point: GatePoint<'_>, wants_approval: bool, window: Optio
                 reason: reason.as_str().to_owned(),
                 message: Some(message),
                 approval,
+                evidence: accepted.clone(),
                 since: Some(since),
             },
             reason,
         )
     };
-    let approval: Option<ApprovalRecord> = match wants_approval.then(|| approvals::ask(view, point)) {
-        Some(Answer::Denied(record, message)) => {
-            return status(GateState::Closed, Reason::ApprovalDenied, message, Some(record));
-        }
-        Some(Answer::Waiting(reason, message, record)) => return status(GateState::Closed, reason, message, record),
-        Some(Answer::Granted(record)) => Some(record),
-        None => approvals::of(view.status, point).and_then(|gate| gate.approval.clone()),
+    let closed = |reason, message: String, approval| status(GateState::Closed, reason, message, approval);
+    let (waiting, approval): (_, Option<ApprovalRecord>) = match wants_approval.then(|| approvals::ask(view, point)) {
+        Some(Answer::Denied(record, message)) => return closed(Reason::ApprovalDenied, message, Some(record)),
+        Some(Answer::Waiting(reason, message, record)) => (Some((reason, message)), record),
+        Some(Answer::Granted(record)) => (None, Some(record)),
+        None => (None, before.and_then(|gate| gate.approval.clone())),
     };
+    if let evidence::Answer::Waiting(reason, message) = shown {
+        return closed(*reason, message.clone(), approval);
+    }
+    if let Some((reason, message)) = waiting {
+        return closed(reason, message, approval);
+    }
     let approved = approval.as_ref().map(|record| {
         format!(
             "approved by {} with the MigrationApproval {:?}{}",
@@ -195,16 +219,16 @@ fn one(view: View<'_>, point: GatePoint<'_>, wants_approval: bool, window: Optio
             approvals::why(record)
         )
     });
-    let joined = |text: String| match &approved {
-        Some(approved) => format!("{approved}; {text}"),
-        None => text,
+    let joined = |last: Option<String>| {
+        approved.clone().into_iter().chain(told.clone()).chain(last).collect::<Vec<_>>().join("; ")
     };
     match window.map_or(Hours::Any, |gate| hours_of(gate, view.now)) {
-        Hours::Any => status(GateState::Open, Reason::Approved, approved.clone().unwrap_or_default(), approval),
+        Hours::Any => status(GateState::Open, Reason::Approved, joined(None), approval),
         Hours::Until(until) => {
-            status(GateState::Open, Reason::Approved, joined(format!("the window is open until {until}")), approval)
+            let text = format!("the window is open until {until}");
+            status(GateState::Open, Reason::Approved, joined(Some(text)), approval)
         }
-        Hours::Closed(reason, message) => status(GateState::Closed, reason, joined(message), approval),
+        Hours::Closed(reason, message) => closed(reason, joined(Some(message)), approval),
     }
 }
 

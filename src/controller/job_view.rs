@@ -33,7 +33,7 @@ pub fn view(job: &Job, pods: &[Pod], owner_uid: &str, log: Option<String>, now: 
     }
     let created = job.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
     let age = now.duration_since(created).as_secs();
-    JobView::Running { uid, problem: problem(pods, age) }
+    JobView::Running { uid, problem: problem(pods, age), progress: None }
 }
 
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {

@@ -12,9 +12,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 
 use crate::api::SchemaMigration;
-use crate::api::backup::ClaimDestination;
+use crate::api::backup::{ClaimDestination, Verification};
 use crate::api::database::TlsMode;
+use crate::backup::manifest::backup_name;
 
+use super::backup_place::BackupPlace;
 use super::target::host;
 
 /// Carries the row counts from before the backup, so that a Job never exists without them.
@@ -25,12 +27,11 @@ const CREDENTIALS: &str = "/var/run/holdfast/credentials";
 const TLS: &str = "/var/run/holdfast/tls";
 pub(super) const PRIVATE: &str = "/var/run/holdfast/private";
 pub(super) const PROGRAM: &str = "/holdfast";
-pub(super) const DESTINATION: &str = "/backup";
 const USER: i64 = 65532;
 /// A dump, or its restore, may take long; one that takes longer than a day is stuck.
 const BACKUP_DEADLINE_SECONDS: i64 = 86_400;
 
-/// The backup Job. `None` where the spec asks for another kind of backup, which planning refuses.
+/// The backup Job. `None` where the spec asks for another kind of backup.
 #[must_use]
 pub fn backup(
     migration: &SchemaMigration,
@@ -41,7 +42,7 @@ pub fn backup(
 ) -> Option<Job> {
     let spec = &migration.spec;
     let job = spec.backup.job.as_ref()?;
-    let claim = job.destination.persistent_volume_claim.as_ref()?;
+    let place = BackupPlace::new(&job.destination, false)?;
     let namespace = migration.namespace().unwrap_or_default();
     let uid = migration.metadata.uid.clone().unwrap_or_default();
     let ssl_mode = match spec.database.tls.mode {
@@ -59,22 +60,25 @@ pub fn backup(
         argument("credentials", CREDENTIALS),
         argument("ssl-mode", ssl_mode),
         argument("private", PRIVATE),
-        argument("destination", DESTINATION),
-        argument("name", &format!("{uid}-{attempt}")),
+        argument("name", &backup_name(&uid, attempt)),
         argument("migration", &uid),
     ];
+    command.extend(place.arguments);
+    if is_read_back(migration) {
+        command.push("--read-back".to_owned());
+    }
     let mut volumes = vec![
         secret_volume("credentials", &spec.database.credentials_secret_ref.name, None),
         program_volume(),
         private_volume(),
-        claim_volume(claim),
     ];
     let mut mounts = vec![
         mount("credentials", CREDENTIALS, true),
         mount("program", PROGRAM, true),
         mount("private", PRIVATE, false),
-        mount("backup", DESTINATION, false),
     ];
+    volumes.extend(place.volumes);
+    mounts.extend(place.mounts);
     if let Some(authority) = &spec.database.tls.ca_secret_ref {
         command.push(argument("certificate-authority", &format!("{TLS}/ca.crt")));
         volumes.push(secret_volume("tls", &authority.name, Some(&authority.key)));
@@ -89,15 +93,30 @@ pub fn backup(
         security_context: Some(restricted()),
         ..Container::default()
     };
-    let pod = pod(operator_image, dump, volumes);
+    let pod = pod_with_program(operator_image, dump, volumes);
     let mut metadata = metadata(migration, name);
     metadata.annotations.get_or_insert_default().insert(BASELINE.to_owned(), baseline);
     Some(of_backup(metadata, pod))
 }
 
+/// Whether the backup Job looks at what was stored. One that is restored is read there anyway.
+fn is_read_back(migration: &SchemaMigration) -> bool {
+    let restored = migration.status.as_ref().and_then(|status| status.backup.as_ref()?.restore.as_ref());
+    match migration.spec.backup.verification {
+        Verification::None => false,
+        Verification::Inspect => true,
+        Verification::Restore => restored.is_some(),
+    }
+}
+
 /// A Job that makes a backup or looks at one: another try is for people to ask for.
 pub(super) fn of_backup(metadata: ObjectMeta, pod: PodSpec) -> Job {
-    job(metadata, PodTemplateSpec { metadata: None, spec: Some(pod) }, 0, BACKUP_DEADLINE_SECONDS)
+    of_program(metadata, pod, BACKUP_DEADLINE_SECONDS)
+}
+
+/// A Job of ours, whose pod is tried once.
+pub(super) fn of_program(metadata: ObjectMeta, pod: PodSpec, deadline_seconds: i64) -> Job {
+    job(metadata, PodTemplateSpec { metadata: None, spec: Some(pod) }, 0, deadline_seconds)
 }
 
 fn job(metadata: ObjectMeta, template: PodTemplateSpec, tries_again: i32, deadline_seconds: i64) -> Job {
@@ -114,7 +133,7 @@ fn job(metadata: ObjectMeta, template: PodTemplateSpec, tries_again: i32, deadli
 }
 
 /// A pod that runs our program in a container with somebody else's image.
-pub(super) fn pod(operator_image: &str, container: Container, volumes: Vec<Volume>) -> PodSpec {
+pub(super) fn pod_with_program(operator_image: &str, container: Container, volumes: Vec<Volume>) -> PodSpec {
     let install = Container {
         name: "install".to_owned(),
         image: Some(operator_image.to_owned()),
@@ -123,8 +142,12 @@ pub(super) fn pod(operator_image: &str, container: Container, volumes: Vec<Volum
         security_context: Some(restricted()),
         ..Container::default()
     };
+    PodSpec { init_containers: Some(vec![install]), ..pod(container, volumes) }
+}
+
+/// A pod of ours.
+pub(super) fn pod(container: Container, volumes: Vec<Volume>) -> PodSpec {
     PodSpec {
-        init_containers: Some(vec![install]),
         containers: vec![container],
         volumes: Some(volumes),
         restart_policy: Some("Never".to_owned()),
@@ -159,10 +182,10 @@ pub(super) fn private_volume() -> Volume {
     Volume { name: "private".to_owned(), empty_dir: Some(medium), ..Volume::default() }
 }
 
-/// Where the dumps are.
-pub(super) fn claim_volume(claim: &ClaimDestination) -> Volume {
+/// A claim.
+pub(super) fn claim_volume(volume: &str, claim: &ClaimDestination) -> Volume {
     let source = PersistentVolumeClaimVolumeSource { claim_name: claim.claim_name.clone(), read_only: None };
-    Volume { name: "backup".to_owned(), persistent_volume_claim: Some(source), ..Volume::default() }
+    Volume { name: volume.to_owned(), persistent_volume_claim: Some(source), ..Volume::default() }
 }
 
 /// One of the user's Jobs, from a PodTemplate.
@@ -214,7 +237,7 @@ pub(super) fn metadata(migration: &SchemaMigration, name: &str) -> ObjectMeta {
     }
 }
 
-fn secret_volume(volume: &str, secret: &str, only: Option<&str>) -> Volume {
+pub(super) fn secret_volume(volume: &str, secret: &str, only: Option<&str>) -> Volume {
     Volume {
         name: volume.to_owned(),
         secret: Some(SecretVolumeSource {

@@ -4,10 +4,13 @@
 
 mod approvals;
 pub mod backup_check;
+mod backup_place;
 pub mod context;
 pub mod decide;
 pub mod decision;
 pub mod events;
+pub mod evidence;
+mod evidence_store;
 pub mod execute;
 mod external_backup;
 mod facts;
@@ -23,6 +26,8 @@ pub mod plan_store;
 pub mod project;
 pub mod reading;
 pub mod reconcile;
+pub mod remove_job;
+pub mod retention;
 pub mod runtime;
 mod taken_back;
 pub mod target;

@@ -21,6 +21,8 @@ pub fn job(
     let what = match (purpose, test) {
         (JobPurpose::Backup, _) => "backup",
         (JobPurpose::VerifyBackup, _) => "verify",
+        (JobPurpose::Rehearse, _) => "rehearse",
+        (JobPurpose::RemoveBackups, _) => "remove-backups",
         (JobPurpose::SchemaUpdate, _) => "schema-update",
         (JobPurpose::UndoSchemaUpdate, _) => "undo-schema-update",
         (JobPurpose::Test, _) => "test",
@@ -37,6 +39,14 @@ pub fn plan(migration: &str, uid: &str, digest: &str, part: usize) -> String {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
     let head: String = migration.chars().take(180).collect();
     format!("{head}-plan-{}-{}-{part}", self::digest(uid), hex.chars().take(16).collect::<String>())
+}
+
+/// The name of the ConfigMap that holds the evidence of a migration that carried out a plan.
+#[must_use]
+pub fn evidence(migration: &str, uid: &str, plan_digest: &str) -> String {
+    let hex = plan_digest.strip_prefix("sha256:").unwrap_or(plan_digest);
+    let head: String = migration.chars().take(180).collect();
+    format!("{head}-evidence-{}-{}", digest(uid), hex.chars().take(16).collect::<String>())
 }
 
 fn digest(text: &str) -> String {

@@ -10,17 +10,22 @@ use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt as _};
 
 use crate::api::conditions::is_true;
-use crate::api::status::{JobPurpose, SchemaMigrationStatus};
+use crate::api::status::{BackupProgress, JobPurpose, SchemaMigrationStatus};
 use crate::api::steering::{SteeringAction, next_request};
 use crate::api::{ConditionType, MigrationApproval, SchemaMigration, admission, digest, refusals, unknown_fields};
+use crate::backup::Progress;
+use crate::mysql::row_counters::Baseline;
 
 use super::context::{Context, PassError, asking};
-use super::observed::{JobView, Observed, Policies, StoredPlan};
-use super::{gates, job_view, plan_store, target};
+use super::evidence::OwnEvidence;
+use super::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskState, backup_progress};
+use super::{evidence_store, gates, job_view, jobs, plan_store, retention, target};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const LOG_LINES: i64 = 20;
 const LOG_BYTES: i64 = 2048;
+/// The newest progress is among these, unless mysqldump warns of something just then.
+const PROGRESS_LINES: i64 = 3;
 
 /// Gathers everything.
 ///
@@ -44,18 +49,33 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
         approvals: Vec::new(),
         policies: Policies::NotRequired,
         required_gates: context.flags.required_gates.clone(),
+        evidence: Vec::new(),
+        own_evidence: OwnEvidence::NotAsked,
     };
-    // After the end only a purge still needs anything.
+    // After the end only a purge still needs anything, and the deletion of the backups its Job.
     let purge = next_request(migration).is_some_and(|request| request.action == SteeringAction::Purge);
-    if (over && !purge) || migration.metadata.deletion_timestamp.is_some() {
+    let deleted = migration.metadata.deletion_timestamp.is_some();
+    if (over && !purge) || deleted {
         context.tasks.rest(&uid);
+        for job in status.jobs.iter().filter(|job| !deleted && retention::is_removing(job)) {
+            let view = job_of(context, migration, &namespace, &job.name, job.purpose, now).await?;
+            observed.jobs.insert(job.name.clone(), view);
+        }
         return Ok(observed);
     }
-    match named_objects(context, migration, &namespace).await? {
+    match named_objects(context, migration, &status, &namespace).await? {
         Ok(digest) => observed.content_digest = Some(digest),
         Err(missing) => observed.missing = Some(missing),
     }
     observed.plan = stored_plan(context, &status, &uid, &namespace).await?;
+    if let Some(promotion) = &migration.spec.promotion {
+        if status.started_at.is_none() {
+            observed.evidence = evidence_store::required(&context.client, &namespace, promotion).await?;
+        }
+        if let (TaskState::Ended(Task::Prove, Ok(_)), Some(plan)) = (&observed.task, &status.plan) {
+            observed.own_evidence = evidence_store::own(&context.client, migration, promotion, &plan.digest).await?;
+        }
+    }
     for job in &status.jobs {
         if job.finished.is_none() || job.uid.is_some() {
             let view = job_of(context, migration, &namespace, &job.name, job.purpose, now).await?;
@@ -106,6 +126,7 @@ fn refusals_of(migration: &SchemaMigration, now: Timestamp) -> Result<Vec<(Strin
 async fn named_objects(
     context: &Context,
     migration: &SchemaMigration,
+    status: &SchemaMigrationStatus,
     namespace: &str,
 ) -> Result<Result<String, String>, PassError> {
     let spec = &migration.spec;
@@ -118,6 +139,27 @@ async fn named_objects(
                 return Ok(Err(missing));
             }
         }
+    }
+    // Once the first change is made no backup is made any more.
+    let over = migration
+        .status
+        .as_ref()
+        .is_some_and(|status| status.started_at.is_some() && is_true(&status.conditions, ConditionType::BackedUp));
+    if let Some(s3) = spec.backup.bucket().filter(|_| !over) {
+        let secret = s3.credentials_secret_ref.name.as_str();
+        let keys = [(secret, "accessKeyId"), (secret, "secretAccessKey")];
+        let authority = s3.ca_secret_ref.as_ref().map(|authority| (authority.name.as_str(), authority.key.as_str()));
+        for (secret, key) in keys.into_iter().chain(authority) {
+            if let Err(missing) = target::secret_key(&context.client, namespace, secret, key).await {
+                return Ok(Err(missing));
+            }
+        }
+    }
+    // From the first change on nothing is taken back for the want of it: the end waits for it then.
+    if let (Some(promotion), None) = (&spec.promotion, &status.started_at)
+        && let Err(missing) = evidence_store::signing_key(&context.client, namespace, promotion).await
+    {
+        return Ok(Err(missing));
     }
     match templates(context, migration, namespace).await? {
         Ok(hashes) => digest::content_digest(spec, &hashes)
@@ -193,10 +235,14 @@ async fn job_of(
     let pods_found = pods.list(&selector).await.map_err(asking(format!("listing the pods of the Job {name}")))?.items;
     let uid = migration.metadata.uid.as_deref().unwrap_or_default();
     let view = job_view::view(&job, &pods_found, uid, None, now);
+    if let (JobView::Running { uid, problem: None, .. }, JobPurpose::Backup) = (&view, purpose) {
+        let progress = progress(&pods, &pods_found, &job).await.map(Box::new);
+        return Ok(JobView::Running { uid: uid.clone(), problem: None, progress });
+    }
     let says_itself = match &view {
         JobView::Failed { message, .. } => match purpose {
             JobPurpose::Backup => true,
-            JobPurpose::VerifyBackup => message.is_some(),
+            JobPurpose::VerifyBackup | JobPurpose::Rehearse | JobPurpose::RemoveBackups => message.is_some(),
             JobPurpose::SchemaUpdate | JobPurpose::UndoSchemaUpdate | JobPurpose::Test => false,
         },
         _ => true,
@@ -206,6 +252,24 @@ async fn job_of(
         return Ok(job_view::view(&job, &pods_found, uid, Some(log), now));
     }
     Ok(view)
+}
+
+/// How far a dump is. It is for people: where it cannot be read, the dump goes on all the same.
+async fn progress(pods: &Api<Pod>, found: &[Pod], job: &Job) -> Option<BackupProgress> {
+    let pod =
+        found.iter().find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running"))?;
+    let parameters = LogParams { tail_lines: Some(PROGRESS_LINES), ..LogParams::default() };
+    let log = match pods.logs(&pod.name_any(), &parameters).await {
+        Ok(log) => log,
+        Err(error) => {
+            tracing::debug!(%error, "the progress of the backup cannot be read");
+            return None;
+        }
+    };
+    let told = Progress::newest(&log)?;
+    let counted: Baseline = serde_json::from_str(job.annotations().get(jobs::BASELINE)?).ok()?;
+    let rows = counted.tables.values().map(|table| table.rows).sum();
+    Some(backup_progress(&told, counted.tables.len() as u64, rows))
 }
 
 /// The end of a user Job's log, for the message; passwords that the Job was given are taken out.

@@ -6,12 +6,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::status::{BackupStatus, PlanStatus, RestoreStatus, StageStatus, TestedStatus, ValidationCount};
+use crate::api::status::{
+    BackupProgress, BackupStatus, Phase, PlanStatus, RehearsalStatus, RehearsedOperation, RehearsedPhase,
+    RestoreStatus, StageStatus, TestedStatus, ValidationCount,
+};
 use crate::api::{MigrationApproval, Reason};
+use crate::backup::Rehearsed;
+use crate::backup::rehearsed::End;
+use crate::mysql::rehearsal::Step;
 use crate::mysql::report::{Proof, SectionReport, UndoReport};
 use crate::mysql::{Error, Reading};
 use crate::plan::Plan;
 use crate::plan::model::Section;
+
+use super::evidence::{FoundEvidence, OwnEvidence};
 
 /// Long work, run beside the passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -162,6 +170,8 @@ pub enum JobView {
         uid: String,
         /// Why its pod does not start, where that will not pass by itself.
         problem: Option<String>,
+        /// How far a dump is.
+        progress: Option<Box<BackupProgress>>,
     },
     /// The condition Complete is True.
     Succeeded {
@@ -233,6 +243,10 @@ pub struct Observed {
     pub policies: Policies,
     /// Gates that the administrator requires everywhere.
     pub required_gates: Vec<crate::api::gates::GatedPhase>,
+    /// What `spec.promotion.requires` names, in its order; empty from the first change on.
+    pub evidence: Vec<FoundEvidence>,
+    /// This migration's own evidence.
+    pub own_evidence: OwnEvidence,
 }
 
 impl Observed {
@@ -275,6 +289,25 @@ pub fn backup_status(summary: &crate::backup::Summary, job: &str, attempt: i32, 
     }
 }
 
+/// How far a dump is, of so many tables and rows.
+#[must_use]
+pub fn backup_progress(progress: &crate::backup::Progress, tables: u64, rows: u64) -> BackupProgress {
+    let a_second = |count: u64| count.saturating_mul(1000).checked_div(progress.milliseconds).unwrap_or(0);
+    // Rows that came since they were counted are not waited for.
+    let left = rows.saturating_sub(progress.rows);
+    let milliseconds = u128::from(progress.milliseconds) * u128::from(left);
+    let seconds_left = milliseconds.checked_div(u128::from(progress.rows) * 1000).map(signed);
+    BackupProgress {
+        bytes: signed(progress.bytes),
+        bytes_per_second: signed(a_second(progress.bytes)),
+        tables: signed(progress.tables),
+        tables_in_all: signed(tables),
+        rows: signed(progress.rows),
+        rows_in_all: signed(rows),
+        seconds_left,
+    }
+}
+
 /// A restore as its Job described it.
 #[must_use]
 pub fn restore_status(restored: &crate::backup::Restored, job: &str, attempt: i32) -> RestoreStatus {
@@ -290,5 +323,65 @@ pub fn restore_status(restored: &crate::backup::Restored, job: &str, attempt: i3
         bytes: signed(restored.bytes),
         lossy_columns: signed(restored.lossy_columns),
         lossy: restored.lossy.clone(),
+    }
+}
+
+/// A rehearsal as its Job described it; `failure`: what ended the Job, where it did not succeed.
+#[must_use]
+pub fn rehearsal_status(rehearsed: &Rehearsed, job: &str, backup: i32, failure: Option<String>) -> RehearsalStatus {
+    let (passed, reason, message) = match (&rehearsed.end, rehearsed.failure()) {
+        (End::Passed { note }, _) => (true, None, note.clone()),
+        // The Job's own end says more.
+        (End::Interrupted, told) => (false, Some(Reason::RehearsalFailed), failure.or(told)),
+        (End::OtherCatalogue(_), told) => (false, Some(Reason::DriftDetected), told),
+        (End::Failed { .. }, told) => (false, Some(Reason::RehearsalFailed), told),
+    };
+    let phases: Vec<RehearsedPhase> = (rehearsed.steps.iter())
+        .map(|took| RehearsedPhase { name: phase_of(took.step), milliseconds: signed(took.milliseconds) })
+        .collect();
+    let sum = |counts: fn(Phase) -> bool| {
+        phases.iter().filter(|phase| counts(phase.name)).map(|phase| phase.milliseconds).sum()
+    };
+    let slowest = rehearsed.slowest.iter().map(|slow| RehearsedOperation {
+        operation: slow.operation.clone(),
+        table: slow.table.clone(),
+        milliseconds: signed(slow.milliseconds),
+    });
+    RehearsalStatus {
+        started_at: Time(rehearsed.started_at),
+        finished_at: Some(Time(rehearsed.finished_at)),
+        plan_digest: Some(rehearsed.plan_digest.clone()),
+        job: Some(job.to_owned()),
+        backup_attempt: Some(backup),
+        passed: Some(passed),
+        reason: reason.map(|reason| reason.as_str().to_owned()),
+        message,
+        orphans: Some(signed(rehearsed.orphans)),
+        duplicates: Some(signed(rehearsed.duplicates)),
+        quarantined_rows: Some(signed(rehearsed.quarantined_rows)),
+        quarantined_values: Some(signed(rehearsed.quarantined_values)),
+        foreign_keys: Some(signed(rehearsed.foreign_keys)),
+        probes: Some(signed(rehearsed.probes)),
+        scenarios: Some(signed(rehearsed.scenarios)),
+        change_milliseconds: passed.then(|| sum(|phase| !matches!(phase, Phase::Validate | Phase::RollBack))),
+        undo_milliseconds: passed.then(|| sum(|phase| phase == Phase::RollBack)),
+        identical: passed.then_some(rehearsed.end == End::Passed { note: None }),
+        phases,
+        slowest: slowest.collect(),
+    }
+}
+
+/// The phase in which the real migration does what a step of the rehearsal does.
+fn phase_of(step: Step) -> Phase {
+    match step {
+        Step::Validate => Phase::Validate,
+        Step::CleanUp => Phase::CleanUp,
+        Step::FixTypes => Phase::FixTypes,
+        Step::AddUniques => Phase::AddUniques,
+        Step::AddForeignKeys => Phase::AddForeignKeys,
+        Step::FillAgain => Phase::UpdateSchema,
+        Step::Test => Phase::Test,
+        Step::Prove => Phase::Prove,
+        Step::Undo => Phase::RollBack,
     }
 }

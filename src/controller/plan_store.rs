@@ -11,16 +11,13 @@ use kube::api::PostParams;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use crate::api::{FIELD_MANAGER, Reason, SchemaMigration};
-use crate::plan::digest::plan_digest;
-use crate::plan::model::PLAN_FORMAT;
+use crate::plan::stored::{self, KEY, Unusable};
 use crate::plan::{Plan, render, script};
 
 use super::names;
 
 /// An object may have 1 MiB, metadata included.
 const MAX_PART: usize = 900_000;
-/// The plan itself.
-const KEY: &str = "plan.json";
 /// Its renderings: the page to read before approving, and the statements forward and back.
 const TEXT: &str = "plan.txt";
 const FORWARD: &str = "forward.sql";
@@ -107,28 +104,13 @@ pub async fn load(
 /// # Errors
 /// Why it cannot be used.
 pub(super) fn parse(text: &str, digest: &str) -> Result<Plan, (Reason, String)> {
-    let unreadable = |error: String| (Reason::DriftDetected, format!("the stored plan cannot be read: {error}"));
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
-    let format = value.get("format").and_then(serde_json::Value::as_u64);
-    if format != Some(u64::from(PLAN_FORMAT)) {
-        let found = format.map_or_else(|| "none".to_owned(), |format| format.to_string());
-        let message = format!(
-            "the stored plan has the format {found}; this version of the operator knows {PLAN_FORMAT}: install the version that made the plan"
-        );
-        return Err((Reason::UnknownPlanFormat, message));
-    }
-    let plan: Plan = serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
-    // The digest that a plan bears could have been copied: what was approved is its content.
-    let computed = plan_digest(&plan).map_err(|error| unreadable(error.to_string()))?;
-    if plan.digest != digest || computed != digest {
-        let message = format!(
-            "the stored plan says {} and its content has the digest {computed}, where {digest} was planned: it was changed, or made by \
-             another version",
-            plan.digest
-        );
-        return Err((Reason::DriftDetected, message));
-    }
-    Ok(plan)
+    stored::parse(text, digest).map_err(|error| {
+        let reason = match error {
+            Unusable::UnknownFormat(_) => Reason::UnknownPlanFormat,
+            Unusable::Changed(_) => Reason::DriftDetected,
+        };
+        (reason, error.to_string())
+    })
 }
 
 /// Documents laid one after another into the data of as few objects as hold them. One that does not fit goes on under the same
@@ -176,13 +158,5 @@ mod tests {
             let joined: String = parts.iter().filter_map(|part| part.get(*key)).map(String::as_str).collect();
             assert_eq!(joined, *text, "{key}");
         }
-    }
-
-    #[test]
-    fn a_plan_of_another_format_is_named_as_such() {
-        let (reason, message) =
-            parse("{\"format\": 99}", "sha256:0").map(|_| ()).err().unwrap_or((Reason::Failed, String::new()));
-        assert_eq!(reason, Reason::UnknownPlanFormat);
-        assert!(message.contains("99"), "{message}");
     }
 }

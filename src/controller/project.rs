@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::conditions::{ConditionStatus, ConditionWriter, find, is_true, shortened};
 use crate::api::gates::OnFailure;
 use crate::api::status::{
-    BackupStatus, GateState, JobPurpose, Phase, PhaseStatus, RollbackStatus, SchemaMigrationStatus, StageState,
+    BackupStatus, GateState, JobPurpose, Phase, PhaseStatus, RemovalStatus, RollbackStatus, SchemaMigrationStatus,
+    StageState,
 };
 use crate::api::{ConditionType, Reason, SchemaMigration};
 use crate::plan::Plan;
@@ -36,11 +37,15 @@ pub fn project(
         // One that failed is known by its Job only.
         let jobs = status.jobs.iter().filter(|job| job.purpose == JobPurpose::Backup).map(|job| job.attempt);
         let backups = jobs.chain(status.backup.iter().map(|backup| backup.attempt)).max().unwrap_or(0);
+        // Of what was deleted, or was to be, only how often that was tried: no Job's name is used twice.
+        let ended = status.backup.iter().filter_map(|backup| backup.removal.as_ref()).map(|removal| removal.tries);
+        let begun = status.jobs.iter().filter(|job| job.purpose == JobPurpose::RemoveBackups).map(|job| job.attempt);
+        let removal = ended.chain(begun).max().map(|tries| RemovalStatus { tries, ..RemovalStatus::default() });
         status = SchemaMigrationStatus {
             last_handled: status.last_handled,
             steering: status.steering,
             attempt: status.attempt.saturating_add(1),
-            backup: (backups > 0).then(|| next_attempt(backups)),
+            backup: (backups > 0).then(|| BackupStatus { removal, ..next_attempt(backups) }),
             ..SchemaMigrationStatus::default()
         };
     }
@@ -122,6 +127,9 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
             if *condition == ConditionType::Planned || status.started_at.is_some() {
                 not_drifted(status, generation, now);
             }
+            if *condition == ConditionType::Planned && rehearsed_another_plan(status) {
+                back_to(status, &[ConditionType::Rehearsed], generation, now);
+            }
             if let Some(entry) = status.phases.iter_mut().find(|entry| entry.name == *phase) {
                 entry.finished.get_or_insert(Time(now));
             }
@@ -151,9 +159,10 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
             back_to(status, &[ConditionType::BackedUp, ConditionType::Validated], generation, now);
             let before = status.backup.take();
             let attempt = before.as_ref().map_or(0, |backup| backup.attempt);
-            // What was proven of the backup before tells that this way of making it leads to one that can be restored.
-            let restore = before.and_then(|backup| backup.restore);
-            status.backup = Some(BackupStatus { restore, ..next_attempt(attempt) });
+            // What was proven of the backup before tells that this way of making it leads to one that can be restored; and no Job's name
+            // is used twice.
+            let (restore, removal) = before.map_or((None, None), |backup| (backup.restore, backup.removal));
+            status.backup = Some(BackupStatus { restore, removal, ..next_attempt(attempt) });
             active(status, Phase::BackUp, *reason, message, generation, now);
         }
         Verdict::Anew(message) => active(status, Phase::Preflight, Reason::Progressing, message, generation, now),
@@ -177,6 +186,9 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
             let phase = status.rollback.take().map_or(Phase::CleanUp, |rollback| rollback.failed_phase);
             for stage in status.stages.iter_mut().filter(|stage| stage.state == StageState::Failed) {
                 (stage.state, stage.finished) = (StageState::Running, None);
+            }
+            if phase == Phase::BackUp {
+                another_backup(status);
             }
             begin_again(status, phase);
             active(status, phase, Reason::Progressing, message, generation, now);
@@ -203,6 +215,14 @@ fn failed_in(
 }
 
 /// A phase that ended goes on.
+/// The backup that was being made is begun anew, with Jobs of other names.
+fn another_backup(status: &mut SchemaMigrationStatus) {
+    let before = status.backup.take().unwrap_or_default();
+    let jobs = status.jobs.iter().filter(|job| job.purpose == JobPurpose::Backup).map(|job| job.attempt);
+    let attempt = jobs.chain([before.attempt]).max().unwrap_or(0);
+    status.backup = Some(BackupStatus { restore: before.restore, removal: before.removal, ..next_attempt(attempt) });
+}
+
 fn begin_again(status: &mut SchemaMigrationStatus, phase: Phase) {
     if let Some(entry) = status.phases.iter_mut().find(|entry| entry.name == phase) {
         entry.finished = None;
@@ -220,6 +240,12 @@ fn not_drifted(status: &mut SchemaMigrationStatus, generation: i64, now: Timesta
             "the catalogue is as plan and journal say",
         );
     }
+}
+
+/// Whether what was rehearsed is not the plan as it is now.
+fn rehearsed_another_plan(status: &SchemaMigrationStatus) -> bool {
+    let digest = status.plan.as_ref().map(|plan| &plan.digest);
+    status.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.plan_digest.as_ref() != digest)
 }
 
 /// Phases whose conditions were True are to be done again.

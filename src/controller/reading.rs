@@ -1,12 +1,12 @@
 //! The tasks that only read: preflight, planning, validation, and the last look before the first change.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
+use crate::api::SchemaMigrationSpec;
 use crate::api::conditions::shortened;
 use crate::api::digest;
 use crate::api::spec::Mode;
@@ -20,13 +20,13 @@ use crate::mysql::{drift, statements, validation};
 use crate::plan::catalogue::{Flavour, Server};
 use crate::plan::model::{Action, LockClass, Section};
 use crate::plan::statement_use::unacknowledged_replace;
-use crate::plan::{Plan, TableName, build_with_templates, input, render};
+use crate::plan::{Plan, Problem, TableName, build_with_templates, input, render};
 
 use super::left_unfinished::plan_left;
 use super::observe::templates;
 use super::observed::TaskResult;
-use super::plan_store;
 use super::work::Work;
+use super::{plan_store, verify_job};
 
 /// Longest description of a cascade path in the status, in bytes.
 const MAX_CASCADE: usize = 512;
@@ -146,7 +146,7 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
         .await
         .map_err(|error| not_ready(error.to_string()))?
         .map_err(not_ready)?;
-    let problems = |found: Vec<crate::plan::Problem>| {
+    let problems = |found: Vec<Problem>| {
         TaskResult::PlanProblems(found.into_iter().map(|problem| (problem.path, problem.message)).collect())
     };
     let tables = match input::tables(spec) {
@@ -167,9 +167,10 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
     };
     let touched: Vec<TableName> = plan.touched().into_iter().cloned().collect();
     let seen = statements::read(&mut connection, &touched, plan.server.lower_case_table_names).await?;
-    let unacknowledged = unacknowledged_replace(spec, &plan, &seen);
-    if !unacknowledged.is_empty() {
-        return Ok(problems(unacknowledged));
+    let mut found = unacknowledged_replace(spec, &plan, &seen);
+    found.extend(not_rehearsable(spec, &plan)?);
+    if !found.is_empty() {
+        return Ok(problems(found));
     }
     let warnings = seen.warnings(&plan);
     plan.warnings.extend(warnings);
@@ -201,6 +202,30 @@ async fn planned(work: &Work, plan: &Plan, left: Option<String>) -> Result<TaskR
     })
 }
 
+/// What of a plan cannot be rehearsed on the restored copy, which holds one schema.
+fn not_rehearsable(spec: &SchemaMigrationSpec, plan: &Plan) -> Result<Option<Problem>, Error> {
+    if !spec.rehearsal.enabled {
+        return Ok(None);
+    }
+    let elsewhere: Vec<String> =
+        plan.touched().into_iter().filter(|table| table.schema != plan.schema).map(ToString::to_string).collect();
+    if !elsewhere.is_empty() {
+        let message = format!(
+            "the backup holds the schema {} alone, and the plan needs tables of others too ({}): set rehearsal.enabled false",
+            plan.schema,
+            elsewhere.join(", ")
+        );
+        return Ok(Some(Problem::new("spec.rehearsal.enabled", message)));
+    }
+    let length = verify_job::instructions(spec, &plan.digest)?.len();
+    let message = format!(
+        "the scenarios take {length} bytes, and at most {} can be handed to the Job of the rehearsal: make them shorter, or set \
+         rehearsal.enabled false",
+        verify_job::MAX_INSTRUCTIONS
+    );
+    Ok((length > verify_job::MAX_INSTRUCTIONS).then(|| Problem::new("spec.tests.scenarios", message)))
+}
+
 /// What the catalogue shows otherwise than the plan's before-images; `None`: nothing.
 ///
 /// # Errors
@@ -226,10 +251,9 @@ fn signed(number: u64) -> i64 {
 fn counts(plan: &Plan) -> PlanCounts {
     let of =
         |wanted: fn(&Action) -> bool| signed(plan.operations.iter().filter(|each| wanted(&each.action)).count() as u64);
-    let tables: BTreeSet<&TableName> = plan.operations.iter().map(|operation| operation.action.table()).collect();
     PlanCounts {
         operations: signed(plan.operations.len() as u64),
-        tables: signed(tables.len() as u64),
+        tables: signed(plan.changed().len() as u64),
         type_fixes: of(|action| {
             matches!(action, Action::AddColumn { .. } | Action::ModifyColumn { .. } | Action::Sql(_))
         }),
@@ -250,6 +274,7 @@ fn estimates(plan: &Plan) -> PlanEstimates {
         rows: sum(|estimate| estimate.rows),
         bytes: sum(|estimate| estimate.bytes),
         duration_seconds: sum(|estimate| estimate.milliseconds).saturating_add(999) / 1000,
+        rehearsed_seconds: None,
         worst_cascade_rows: worst.and_then(|path| path.reach.rows()).map(signed),
         worst_cascade: worst.map(|path| shortened(render::cascade(path), MAX_CASCADE)),
     }
@@ -281,6 +306,8 @@ fn stages(plan: &Plan) -> Vec<StageStatus> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
     use super::*;
     use crate::plan::catalogue::Version;
 
@@ -305,10 +332,38 @@ mod tests {
             server_uuid: String::new(),
             native_foreign_keys: true,
             lower_case_table_names: 0,
+            settings: Default::default(),
         };
         let error = refuse_unproven(&server).unwrap_err();
         assert!(error.cause == Cause::ServerUnsupported && error.message.contains("10.11.18-MariaDB"), "{error}");
         server.flavour = Flavour::MySql;
         refuse_unproven(&server).unwrap();
+    }
+
+    fn rehearsing(scenario: &str, parent: &str) -> (SchemaMigrationSpec, Plan) {
+        let mut spec = serde_json::to_value(crate::api::example::spec()).unwrap();
+        spec["rehearsal"] = json!({"enabled": true});
+        spec["tests"] = json!({"scenarios": [{"name": "s", "steps": [{"sql": scenario}]}]});
+        let key = json!({"name": "fk", "child": {"schema": "shop", "table": "bookmarks"}, "columns": ["county"],
+            "parent": {"schema": parent, "table": "counties"}, "parent_columns": ["id"], "on_delete": "Restrict", "on_update": "NoAction"});
+        let plan = json!({"format": 1, "digest": "", "content_digest": "", "schema": "shop", "tables": {}, "operations": [],
+            "adopted": [key], "stages": [], "warnings": [], "server": {"flavour": "MySql", "version": {"major": 9, "minor": 7, "patch": 0},
+                "version_text": "9.7.0", "server_uuid": "s", "native_foreign_keys": false, "lower_case_table_names": 0}});
+        (serde_json::from_value(spec).unwrap(), serde_json::from_value(plan).unwrap())
+    }
+
+    #[test]
+    fn a_plan_that_the_copy_cannot_show_is_refused_with_the_way_out() {
+        let (mut spec, plan) = rehearsing("SELECT 1", "shop");
+        assert_eq!(not_rehearsable(&spec, &plan).unwrap(), None);
+        let (_, elsewhere) = rehearsing("SELECT 1", "geography");
+        let problem = not_rehearsable(&spec, &elsewhere).unwrap().unwrap();
+        assert_eq!(problem.path, "spec.rehearsal.enabled");
+        assert!(problem.message.contains("geography.counties") && problem.message.contains("rehearsal.enabled false"));
+        spec.rehearsal.enabled = false;
+        assert_eq!(not_rehearsable(&spec, &elsewhere).unwrap(), None);
+        let (spec, plan) = rehearsing(&"x".repeat(verify_job::MAX_INSTRUCTIONS), "shop");
+        let problem = not_rehearsable(&spec, &plan).unwrap().unwrap();
+        assert!(problem.path == "spec.tests.scenarios" && problem.message.contains("200000"), "{problem}");
     }
 }

@@ -56,6 +56,7 @@ pub async fn target(client: &Client, namespace: &str, spec: &SchemaMigrationSpec
     Ok(Target {
         host: host(&database.host, namespace),
         port: u16::try_from(database.port).map_err(|_| format!("database.port {} is no TCP port", database.port))?,
+        socket: None,
         username: text("username").await?,
         password: text("password").await?,
         tls: match database.tls.mode {

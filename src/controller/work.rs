@@ -12,18 +12,18 @@ use kube::{Api, ResourceExt as _};
 use tokio::sync::mpsc;
 
 use crate::api::SchemaMigration;
-use crate::api::application::{ExpectedError as ApiExpected, Probes};
+use crate::api::application::{ExpectedError as ApiExpected, Probes, ScenarioStep, Tests};
 use crate::api::conditions::shortened;
 use crate::api::status::{TestedStatus, UnprobedKey};
 use crate::backup;
+use crate::mysql::checks::{self, Checks};
 use crate::mysql::connection::Role;
 use crate::mysql::interruption::Running;
 use crate::mysql::report::MigrationOutcome;
 use crate::mysql::row_counters::{self, Baseline};
-use crate::mysql::scenarios::{ExpectedError, Scenario, Step, run_scenarios};
+use crate::mysql::scenarios::{ExpectedError, Scenario, Step};
 use crate::mysql::session::{Engine, Session};
 use crate::mysql::{Allowance, Cause, Connection, Error, Notice, Progress, SessionLimits, Stop};
-use crate::plan::model::Action;
 use crate::plan::{Identifier, Plan};
 
 use super::backup_check::compare;
@@ -319,46 +319,34 @@ impl Work {
 
     async fn test(&self) -> Result<TaskResult, Error> {
         let plan = self.plan().await?;
-        let tests = &self.migration.spec.tests;
+        let wanted = wanted(&self.migration.spec.tests);
         let limit = self.engine.settings.lock_timeout;
-        let mut tested = TestedStatus { probes: 0, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() };
-        if tests.probes == Probes::Derived {
-            let keys: Vec<_> = plan
-                .operations
-                .iter()
-                .filter_map(|operation| match &operation.action {
-                    Action::AddForeignKey { key, .. } => Some(key.clone()),
-                    _ => None,
-                })
-                .chain(plan.adopted.iter().cloned())
-                .collect();
-            let report = crate::mysql::probes::probe(&self.engine.target, &plan.schema, limit, &keys).await?;
-            (tested.probes, tested.unprobed) = (signed(report.probed.len()), signed(report.unprobed.len()));
-            for unprobed in report.unprobed {
-                let (key, reason) = (unprobed.key.to_string(), unprobed.reason);
-                tracing::warn!(key, reason, "a key could not be probed");
-                if tested.unprobed_keys.len() < MAX_UNPROBED {
-                    tested.unprobed_keys.push(UnprobedKey { key, reason: shortened(reason, MAX_UNPROBED_REASON) });
-                }
+        let found = checks::run(&self.engine.target, &plan, limit, &wanted, &self.stop).await?;
+        let mut tested = TestedStatus {
+            probes: signed(found.probes.probed.len()),
+            scenarios: signed(found.scenarios.len()),
+            unprobed: signed(found.probes.unprobed.len()),
+            unprobed_keys: Vec::new(),
+        };
+        for unprobed in found.probes.unprobed {
+            let (key, reason) = (unprobed.key.to_string(), unprobed.reason);
+            tracing::warn!(key, reason, "a key could not be probed");
+            if tested.unprobed_keys.len() < MAX_UNPROBED {
+                tested.unprobed_keys.push(UnprobedKey { key, reason: shortened(reason, MAX_UNPROBED_REASON) });
             }
         }
-        self.stop.check()?;
-        let scenarios: Vec<Scenario> = tests
-            .scenarios
-            .iter()
-            .map(|scenario| Scenario {
-                name: scenario.name.clone(),
-                steps: scenario
-                    .steps
-                    .iter()
-                    .map(|step| Step { sql: step.sql.clone(), expect_error: step.expect_error.map(expected) })
-                    .collect(),
-            })
-            .collect();
-        let reports = run_scenarios(&self.engine.target, &plan.schema, limit, &scenarios).await?;
-        tested.scenarios = signed(reports.len());
         Ok(TaskResult::Tested(tested))
     }
+}
+
+/// What of the spec's tests runs inside the database.
+pub(super) fn wanted(tests: &Tests) -> Checks {
+    let step = |step: &ScenarioStep| Step { sql: step.sql.clone(), expect_error: step.expect_error.map(expected) };
+    let scenarios = tests
+        .scenarios
+        .iter()
+        .map(|scenario| Scenario { name: scenario.name.clone(), steps: scenario.steps.iter().map(step).collect() });
+    Checks { probes: tests.probes == Probes::Derived, scenarios: scenarios.collect() }
 }
 
 /// Nothing is begun while another replica leads, or while that cannot be told.

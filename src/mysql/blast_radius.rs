@@ -8,10 +8,11 @@ use sqlx::Row;
 
 use super::connection::{Connection, sql};
 use super::error::Error;
+use super::sample::{in_time, places};
 use crate::plan::Plan;
 use crate::plan::cascades::{CascadePath, Reach};
-use crate::plan::catalogue::{Catalogue, Flavour, ForeignKey, Table};
-use crate::plan::identifier::{Identifier, quoted_list};
+use crate::plan::catalogue::{Catalogue, ForeignKey, Table};
+use crate::plan::identifier::Identifier;
 
 /// Longest time that one query may take.
 const QUERY_LIMIT: Duration = Duration::from_secs(1);
@@ -19,11 +20,6 @@ const QUERY_LIMIT: Duration = Duration::from_secs(1);
 pub const EXACT_LIMIT: Duration = Duration::from_secs(8);
 /// Time after which nothing further is measured.
 const LIMIT: Duration = Duration::from_secs(20);
-/// The server's answers to a query that took too long: MySQL's, MariaDB's.
-const TOO_LONG: [u16; 2] = [3024, 1969];
-/// Places of a table that a sample reads, and rows at each.
-const PLACES: i128 = 40;
-const ROWS_AT_A_PLACE: u32 = 100;
 /// A value that comes fewer times than this in a sample says nothing about its number in the table.
 const SIGNIFICANT: u64 = 5;
 
@@ -37,11 +33,8 @@ pub async fn measure(
     plan: &mut Plan,
     exact_limit: Duration,
 ) -> Result<(), Error> {
-    let (with, without) = match catalogue.server.flavour {
-        Flavour::MySql => (format!("max_execution_time = {}", QUERY_LIMIT.as_millis()), "max_execution_time = 0"),
-        Flavour::MariaDb => (format!("max_statement_time = {}", QUERY_LIMIT.as_secs()), "max_statement_time = 0"),
-    };
-    connection.run(&format!("SET SESSION {with}")).await?;
+    let statement = connection.dialect.limit_queries(QUERY_LIMIT);
+    connection.run(&statement).await?;
     let started = Instant::now();
     // The first key's worst parent, by the key's name, for the paths that begin with it.
     let mut samples: BTreeMap<Identifier, Option<u64>> = BTreeMap::new();
@@ -57,7 +50,8 @@ pub async fn measure(
             }
         };
     }
-    connection.run(&format!("SET SESSION {without}")).await?;
+    let statement = connection.dialect.limit_queries(Duration::ZERO);
+    connection.run(&statement).await?;
     Ok(())
 }
 
@@ -149,49 +143,9 @@ async fn sample(
     Ok(Some(u64::try_from(share).unwrap_or(u64::MAX).max(most)))
 }
 
-/// A query for rows from many places of a table; `None` if the places cannot be found in time.
-async fn places(connection: &mut Connection, table: &Table, columns: &[Identifier]) -> Result<Option<String>, Error> {
-    let select = format!("SELECT {} FROM {}", quoted_list(columns), table.name.quoted());
-    let primary = table.primary_key();
-    let is_integer = |name: &Identifier| table.column(name).is_some_and(|column| column.data_type.ends_with("int"));
-    let pieces: Vec<String> = match primary.as_slice() {
-        [number] if is_integer(number) => {
-            let number = number.quoted();
-            let statement =
-                format!("SELECT CAST(MIN({number}) AS CHAR), CAST(MAX({number}) AS CHAR) FROM {}", table.name.quoted());
-            let answer = sqlx::raw_sql(sql(statement)).fetch_one(connection.raw()).await;
-            let Some(row) = in_time(answer)? else { return Ok(None) };
-            let (least, greatest): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
-            let read = |text: Option<String>| text.and_then(|text| text.parse::<i128>().ok());
-            let (Some(least), Some(greatest)) = (read(least), read(greatest)) else { return Ok(None) };
-            (0..PLACES)
-                .map(|place| {
-                    let from = least + (greatest - least) * place / PLACES;
-                    let to = least + (greatest - least) * (place + 1) / PLACES;
-                    // No row is read twice: the last place ends with the last row.
-                    let end = if place + 1 == PLACES { "<=" } else { "<" };
-                    format!("({select} WHERE {number} >= {from} AND {number} {end} {to} ORDER BY {number} LIMIT {ROWS_AT_A_PLACE})")
-                })
-                .collect()
-        }
-        // Where places cannot be computed, the beginning stands for the whole.
-        _ => vec![format!("({select} LIMIT {})", PLACES * i128::from(ROWS_AT_A_PLACE))],
-    };
-    Ok(Some(pieces.join(" UNION ALL ")))
-}
-
 fn equal(key: &ForeignKey, child: &str, parent: &str) -> String {
     let pairs: Vec<String> = (key.columns.iter().zip(&key.parent_columns))
         .map(|(own, other)| format!("{child}.{} = {parent}.{}", own.quoted(), other.quoted()))
         .collect();
     pairs.join(" AND ")
-}
-
-/// The answer, or `None` if the server ended the query because it took too long.
-fn in_time<T>(answer: Result<T, sqlx::Error>) -> Result<Option<T>, Error> {
-    match answer.map_err(Error::from) {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.code.is_some_and(|code| TOO_LONG.contains(&code)) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

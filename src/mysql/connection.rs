@@ -2,6 +2,7 @@
 //! dedicated to one purpose, because session settings and locks must not leak; only those of [`super::lending`] serve again and
 //! again, and they hold neither.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
@@ -31,6 +32,8 @@ pub enum Role<'a> {
     Primary,
     /// A replica, which is only read. With the field of the specification that names it.
     Replica(&'a str),
+    /// Any server, which is only read, and no specification names.
+    Reader,
 }
 
 impl Role<'_> {
@@ -38,12 +41,24 @@ impl Role<'_> {
         match self {
             Self::Primary => "spec.database".to_owned(),
             Self::Replica(path) => path.to_owned(),
+            Self::Reader => String::new(),
         }
     }
 
     /// What to do about a server that is not there.
     fn check_place(self) -> String {
-        format!(": check {}.host and port, the Service and its endpoints", self.field())
+        match self {
+            Self::Reader => ": check host and port, and that the server can be reached from here".to_owned(),
+            _ => format!(": check {}.host and port, the Service and its endpoints", self.field()),
+        }
+    }
+
+    /// What to do about a connection that cannot be encrypted as wanted.
+    fn check_tls(self) -> &'static str {
+        match self {
+            Self::Reader => ": check the TLS mode, the certificate authority and the names in the server's certificate",
+            _ => ": check spec.database.tls and the names in the server's certificate",
+        }
     }
 }
 
@@ -54,6 +69,8 @@ pub struct Target {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// A socket of this machine, by which the server is reached instead of host and port.
+    pub socket: Option<PathBuf>,
     /// User name.
     pub username: String,
     /// Password.
@@ -72,6 +89,7 @@ impl std::fmt::Debug for Target {
             .debug_struct("Target")
             .field("host", &self.host)
             .field("port", &self.port)
+            .field("socket", &self.socket)
             .field("username", &self.username)
             .field("tls", &self.tls)
             .finish_non_exhaustive()
@@ -112,9 +130,7 @@ fn refused(error: Error, role: Role<'_>, place: &str, username: &str) -> Error {
     let mut error = error.while_doing(format!("connecting to {place} as {username:?}"));
     match error.cause {
         Cause::Unreachable => error.message.push_str(&role.check_place()),
-        Cause::TlsFailed => {
-            error.message.push_str(": check spec.database.tls and the names in the server's certificate")
-        }
+        Cause::TlsFailed => error.message.push_str(role.check_tls()),
         _ => {}
     }
     error
@@ -136,12 +152,25 @@ impl Target {
         self.connect_as(Role::Primary, limits).await
     }
 
+    /// Opens a connection to any server, in which nothing can be written: the server itself refuses it.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]; the server may be read-only.
+    pub async fn connect_to_read(&self, limits: SessionLimits) -> Result<Connection, Error> {
+        let mut connection = self.connect_as(Role::Reader, limits).await?;
+        connection.run("SET SESSION TRANSACTION READ ONLY").await?;
+        Ok(connection)
+    }
+
     /// Opens a connection to a server that is what `role` says.
     ///
     /// # Errors
     /// As [`Self::connect`]; a replica may be read-only.
     pub(super) async fn connect_as(&self, role: Role<'_>, limits: SessionLimits) -> Result<Connection, Error> {
-        let place = format!("{}:{}", self.host, self.port);
+        let place = match &self.socket {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", self.host, self.port),
+        };
         let opening = async {
             let inner = self.options().connect().await?;
             Connection::prepare(inner, role, limits).await
@@ -175,8 +204,12 @@ impl Target {
             .timezone(None)
             .charset("utf8mb4")
             .disable_statement_logging();
-        match &self.certificate_authority {
+        let options = match &self.certificate_authority {
             Some(pem) => options.ssl_ca_from_pem(pem.clone()),
+            None => options,
+        };
+        match &self.socket {
+            Some(socket) => options.socket(socket),
             None => options,
         }
     }

@@ -1,6 +1,8 @@
 //! What differs between the servers that we work on, in the text of our own statements: each difference has its name and its reason
 //! here and nowhere else. `docs/servers.md` tells people about them.
 
+use std::time::Duration;
+
 use super::error::{Cause, Error};
 use crate::plan::catalogue::{Flavour, Version};
 
@@ -68,6 +70,15 @@ impl Dialect {
         ];
         statements.extend(self.fresh_statistics());
         format!("{}; ", statements.join("; "))
+    }
+
+    /// Ends queries of the session after a time; zero: never. MariaDB ends other statements then, too.
+    pub(crate) fn limit_queries(self, limit: Duration) -> String {
+        if self.mariadb() {
+            format!("SET SESSION max_statement_time = {}", limit.as_secs_f64())
+        } else {
+            format!("SET SESSION max_execution_time = {}", limit.as_millis())
+        }
     }
 
     /// Makes statistics fresh, where the catalogue keeps a copy of them.

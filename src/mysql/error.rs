@@ -50,6 +50,10 @@ pub mod code {
     pub const ALGORITHM_NOT_SUPPORTED: u16 = 1845;
     /// ER_ALTER_OPERATION_NOT_SUPPORTED_REASON
     pub const ALGORITHM_NOT_SUPPORTED_REASON: u16 = 1846;
+    /// ER_MUST_CHANGE_PASSWORD_LOGIN
+    pub const PASSWORD_EXPIRED: u16 = 1862;
+    /// ER_ACCOUNT_HAS_BEEN_LOCKED
+    pub const ACCOUNT_LOCKED: u16 = 3118;
     /// ER_SESSION_WAS_KILLED
     pub const SESSION_KILLED: u16 = 3169;
     /// ER_CLIENT_INTERACTION_TIMEOUT
@@ -163,7 +167,9 @@ impl From<sqlx::Error> for Error {
         {
             let number = answer.number();
             let cause = match number {
-                code::ACCESS_DENIED | code::DATABASE_ACCESS_DENIED => Cause::AccessDenied,
+                code::ACCESS_DENIED | code::DATABASE_ACCESS_DENIED | code::PASSWORD_EXPIRED | code::ACCOUNT_LOCKED => {
+                    Cause::AccessDenied
+                }
                 code::TABLE_ACCESS_DENIED | code::SPECIFIC_ACCESS_DENIED => Cause::PrivilegeMissing,
                 code::LOCK_WAIT_TIMEOUT => Cause::LockWaitTimeout,
                 // The server goes, or has no room for another connection: as if it did not answer.

@@ -233,6 +233,7 @@ mod tests {
                 server_uuid: String::new(),
                 native_foreign_keys: false,
                 lower_case_table_names: 0,
+                settings: Default::default(),
             },
             schema: id("shop"),
             tables: BTreeMap::from([(table.name.to_string(), table)]),

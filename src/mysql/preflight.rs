@@ -346,6 +346,7 @@ mod tests {
             server_uuid: String::new(),
             native_foreign_keys: true,
             lower_case_table_names: 0,
+            settings: Default::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use super::statement::{check, words};
 use crate::plan::Identifier;
 
 /// An error that a step must meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExpectedError {
     /// A foreign key refuses the statement (1451, 1452).
     ForeignKeyViolation,
@@ -38,7 +38,7 @@ impl ExpectedError {
 }
 
 /// One statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// The statement.
     pub sql: String,
@@ -47,7 +47,7 @@ pub struct Step {
 }
 
 /// Statements that run in order in one transaction that is rolled back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scenario {
     /// What it shows, in words.
     pub name: String,

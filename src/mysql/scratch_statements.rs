@@ -2,6 +2,9 @@
 
 use crate::plan::Identifier;
 
+/// The account that an empty server has.
+pub const ADMINISTRATOR: &str = "root";
+
 /// Which version the server has.
 pub const VERSION: &str = "SELECT VERSION()";
 
@@ -9,7 +12,7 @@ pub const VERSION: &str = "SELECT VERSION()";
 #[must_use]
 pub fn password(random: &[u8]) -> (String, String) {
     let password = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let statement = format!("ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';\n");
+    let statement = format!("ALTER USER '{ADMINISTRATOR}'@'localhost' IDENTIFIED BY '{password}';\n");
     (password, statement)
 }
 
@@ -19,17 +22,18 @@ pub fn create_schema(schema: &Identifier) -> String {
     format!("CREATE DATABASE {}", schema.quoted())
 }
 
-/// Statements that make the accounts which views and routines name as their definer: locked, since mysqldump does not read a view of an
-/// account that is not there. `*` is the schema in use.
+/// Statements that make the accounts which views, routines and triggers name as their definer, locked: mysqldump does not read a view of
+/// an account that is not there, and no trigger of one runs. `*` is the schema in use.
 const DEFINERS: &str = "\
     SELECT DISTINCT CONCAT('CREATE USER IF NOT EXISTS ', account, ' ACCOUNT LOCK; GRANT ALL ON * TO ', account, ';') FROM \
     (SELECT CONCAT(QUOTE(LEFT(DEFINER, CHAR_LENGTH(DEFINER) - CHAR_LENGTH(SUBSTRING_INDEX(DEFINER, '@', -1)) - 1)), '@', \
     QUOTE(SUBSTRING_INDEX(DEFINER, '@', -1))) AS account FROM \
     (SELECT DEFINER FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() \
-    UNION SELECT DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()) AS definers) AS accounts \
+    UNION SELECT DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() \
+    UNION SELECT DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()) AS definers) AS accounts \
     WHERE account <> '\\'root\\'@\\'localhost\\''";
 
-/// Gives the statements that make the definers of a schema's views and routines; they run [`in_schema`].
+/// Gives the statements that make the definers of a schema's views, routines and triggers; they run [`in_schema`].
 #[must_use]
 pub fn definers(schema: &Identifier) -> String {
     in_schema(schema, DEFINERS)

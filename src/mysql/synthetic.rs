@@ -223,8 +223,10 @@ impl Maker {
         column: &ShapeColumn,
     ) -> Result<String, Error> {
         let limit = limit_of(connection, shape, column).await?;
-        for _ in 0..GUESSES {
-            let value = guess(column, limit)?;
+        for tried in 1..=GUESSES {
+            // Counters begin at 1: where there is no gap below one, 0 is what is left.
+            let last = tried == GUESSES && column.column_type.contains("unsigned");
+            let value = if last { "0".to_owned() } else { guess(column, limit)? };
             let name = lower(&column.name);
             if self.made.iter().any(|(table, made)| *table == shape.name && made.get(&name) == Some(&value)) {
                 continue;

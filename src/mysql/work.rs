@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Cause, Error};
 
 /// How hard the engine may press, from `spec.execution`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
     /// Longest time that one try may hold up the application's statements, in total.
     pub lock_timeout: Duration,
@@ -30,7 +31,7 @@ pub struct Settings {
 }
 
 /// Whether sessions that stand in the way of a schema change are ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum KillBlockers {
     /// They are named and waited for.
     #[default]
@@ -40,7 +41,7 @@ pub enum KillBlockers {
 }
 
 /// Where journal and quarantine tables lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalLocation {
     /// A schema of their own.
     Schema(crate::plan::Identifier),

@@ -42,6 +42,10 @@ pub struct Server {
     pub native_foreign_keys: bool,
     /// `@@lower_case_table_names`.
     pub lower_case_table_names: u8,
+    /// Global variables that decide what statements do, by name, for a server that is to behave as this one. Empty in plans of older
+    /// versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
 }
 
 impl Server {

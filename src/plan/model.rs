@@ -48,6 +48,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The tables whose rows or definitions operations change.
+    #[must_use]
+    pub fn changed(&self) -> BTreeSet<&TableName> {
+        self.operations.iter().map(|operation| operation.action.table()).collect()
+    }
+
     /// The tables whose before-images the plan holds: those that operations name, as subject, parent, child or source.
     #[must_use]
     pub fn touched(&self) -> BTreeSet<&TableName> {

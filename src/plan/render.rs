@@ -27,7 +27,7 @@ pub fn text(plan: &Plan) -> String {
             plan.stages.len(),
             plan.adopted.len(),
             plan.operations.len(),
-            plan.tables.len(),
+            plan.changed().len(),
             duration(plan.operations.iter().map(|operation| operation.estimate.milliseconds).sum())
         ),
     );

@@ -100,6 +100,25 @@ pub(crate) fn place_of(text: &str, at: usize) -> Place {
     Place { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
 }
 
+/// Places of bytes that come in order: each line is counted once, however many statements a text has.
+struct Places<'a> {
+    text: &'a str,
+    at: usize,
+    /// Lines that end before `at`.
+    lines: usize,
+}
+
+impl Places<'_> {
+    fn of(&mut self, at: usize) -> Place {
+        let between = self.text.get(self.at..at).unwrap_or_default();
+        self.lines += between.matches('\n').count();
+        self.at = at;
+        let before = self.text.get(..at).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place { line: self.lines + 1, column: before[line_start..].chars().count() + 1 }
+    }
+}
+
 /// The tokens of a text.
 ///
 /// # Errors
@@ -123,10 +142,11 @@ pub fn split(text: &str) -> Result<Vec<Statement>, SqlTextError> {
     let mut statements = Vec::new();
     // Bytes from the first to the last token of the statement at hand.
     let mut extent: Option<(usize, usize)> = None;
+    let mut places = Places { text, at: 0, lines: 0 };
     loop {
         if reader.rest().starts_with(delimiter) {
             reader.at += delimiter.len();
-            statements.extend(statement(text, extent.take()));
+            statements.extend(statement(&mut places, extent.take()));
             continue;
         }
         let start = reader.at;
@@ -139,13 +159,13 @@ pub fn split(text: &str) -> Result<Vec<Statement>, SqlTextError> {
             Some(Some(token)) => extent = Some((extent.map_or(token.start, |(first, _)| first), token.end())),
         }
     }
-    statements.extend(statement(text, extent));
+    statements.extend(statement(&mut places, extent));
     Ok(statements)
 }
 
-fn statement(text: &str, extent: Option<(usize, usize)>) -> Option<Statement> {
+fn statement(places: &mut Places<'_>, extent: Option<(usize, usize)>) -> Option<Statement> {
     let (start, end) = extent?;
-    Some(Statement { text: text.get(start..end)?.to_owned(), place: place_of(text, start) })
+    Some(Statement { text: places.text.get(start..end)?.to_owned(), place: places.of(start) })
 }
 
 /// What separates words: the server takes every other character outside ASCII for a letter.

@@ -231,6 +231,11 @@ pub(crate) fn place(table: &TableName, columns: &[Identifier]) -> String {
     format!("{table} ({})", names(columns))
 }
 
+/// `users (a, b)`, where the schema is known.
+pub(crate) fn place_in_schema(table: &Identifier, columns: &[Identifier]) -> String {
+    format!("{table} ({})", names(columns))
+}
+
 pub(crate) fn names(columns: &[Identifier]) -> String {
     columns.iter().map(Identifier::as_str).collect::<Vec<_>>().join(", ")
 }

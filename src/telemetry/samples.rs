@@ -136,8 +136,8 @@ pub fn of(name: &Name, status: &SchemaMigrationStatus, progress: Option<Timestam
 fn approval_waits(all: &mut Collected<'_>, status: &SchemaMigrationStatus, now: Timestamp) {
     let Some(waits) = find(&status.conditions, ConditionType::Reconciling) else { return };
     for gate in status.gates.iter().filter(|gate| gate.state == GateState::Closed && gate.reason == waits.reason) {
-        let outside =
-            [Reason::OutsideWindow, Reason::ApprovalDenied].map(Reason::as_str).contains(&gate.reason.as_str());
+        let others = [Reason::OutsideWindow, Reason::ApprovalDenied, Reason::EvidencePending, Reason::EvidenceRefused];
+        let outside = others.map(Reason::as_str).contains(&gate.reason.as_str());
         let (Ok(point), Some(Time(since)), false) = (gate.before.point(), &gate.since, outside) else { continue };
         let wait = now.duration_since(*since).as_secs_f64().max(0.0);
         all.add(definitions::APPROVAL_WAIT, &[&point.to_string()], wait);
@@ -150,7 +150,7 @@ pub fn kept(status: &SchemaMigrationStatus) -> SchemaMigrationStatus {
     let mut conditions = status.conditions.clone();
     conditions.iter_mut().for_each(|condition| condition.message = String::new());
     let mut gates = status.gates.clone();
-    gates.iter_mut().for_each(|gate| (gate.message, gate.approval) = (None, None));
+    gates.iter_mut().for_each(|gate| (gate.message, gate.approval, gate.evidence) = (None, None, Vec::new()));
     SchemaMigrationStatus {
         conditions,
         phase: status.phase,

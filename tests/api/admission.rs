@@ -86,7 +86,9 @@ async fn an_author_must_be_allowed_to_get_every_secret_that_the_migration_names(
     let cluster = Cluster::new(Policies::Always).await;
     cluster.grant(ALICE, &AUTHOR).await;
     let api = cluster.api_as(ALICE, "SchemaMigration").await;
-    let s3 = json!({"type": "S3", "s3": {"bucket": "backups", "credentialsSecretRef": {"name": "s3"}}});
+    let s3 = json!({"type": "S3", "s3": {"bucket": "backups", "region": "eu-west-1", "credentialsSecretRef": {"name": "s3"}}});
+    let private = json!({"type": "S3", "s3": {"bucket": "backups", "endpoint": "https://minio", "credentialsSecretRef": {"name": "shop-migrator"},
+        "caSecretRef": {"name": "minio-ca", "key": "k"}}});
     let evidence = |environment: &str, secret: &str| json!({"environment": environment, "publicKeySecretRef": {"name": secret, "key": "k"}, "evidence": {"inline": "{}"}});
     for (pointer, value, path, secret) in [
         ("/spec/database/credentialsSecretRef/name", json!("root"), "spec.database.credentialsSecretRef", "root"),
@@ -98,6 +100,13 @@ async fn an_author_must_be_allowed_to_get_every_secret_that_the_migration_names(
         ),
         ("/spec/jobs", json!({"credentialsSecretRef": {"name": "app"}}), "spec.jobs.credentialsSecretRef", "app"),
         ("/spec/backup/job/destination", s3, "spec.backup.job.destination.s3.credentialsSecretRef", "s3"),
+        ("/spec/backup/job/destination", private, "spec.backup.job.destination.s3.caSecretRef", "minio-ca"),
+        (
+            "/spec/promotion",
+            json!({"environment": "dev", "signingKeySecretRef": {"name": "signing", "key": "private.pem"}}),
+            "spec.promotion.signingKeySecretRef",
+            "signing",
+        ),
         (
             "/spec/promotion",
             json!({"environment": "prod", "requires": [evidence("dev", "shop-migrator"), evidence("staging", "key")]}),
@@ -123,9 +132,12 @@ async fn an_author_who_may_get_every_secret_may_name_as_many_as_the_schema_allow
     let required: Vec<_> = (0..8)
         .map(|n| json!({"environment": format!("e{n}"), "publicKeySecretRef": {"name": format!("k{n}"), "key": "k"}, "evidence": {"inline": "{}"}}))
         .collect();
-    migration.data["spec"]["promotion"] = json!({"environment": "prod", "requires": required});
+    migration.data["spec"]["promotion"] = json!({"environment": "prod", "requires": required,
+        "signingKeySecretRef": {"name": "signing", "key": "private.pem"}});
     migration.data["spec"]["database"]["tls"] = json!({"caSecretRef": {"name": "ca", "key": "k"}});
     migration.data["spec"]["jobs"] = json!({"credentialsSecretRef": {"name": "app"}});
+    migration.data["spec"]["backup"]["job"]["destination"]["s3"]["caSecretRef"] =
+        json!({"name": "minio-ca", "key": "k"});
     create(&cluster.api_as(ALICE, "SchemaMigration").await, &migration).await.unwrap();
 }
 

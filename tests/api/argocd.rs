@@ -8,6 +8,7 @@ use holdfast::api::backup::BackupType;
 use holdfast::api::status::{Phase, SchemaMigrationStatus};
 use holdfast::api::{Reason, SchemaMigration};
 use holdfast::controller::decision::{Decision, End, Verdict};
+use holdfast::controller::evidence::OwnEvidence;
 use holdfast::controller::observed::{Observed, Policies, StoredPlan, TaskState};
 use holdfast::controller::project::project;
 use serde_json::{Value, json};
@@ -53,6 +54,8 @@ fn after(verdict: Verdict, started: bool) -> SchemaMigration {
         approvals: Vec::new(),
         policies: Policies::NotRequired,
         required_gates: Vec::new(),
+        evidence: Vec::new(),
+        own_evidence: OwnEvidence::NotAsked,
     };
     let now = "2026-11-24T10:00:00Z".parse().unwrap();
     let mut migration = migration();
@@ -96,6 +99,8 @@ fn expected(reason: Reason) -> &'static str {
         | Reason::ApprovalForAnotherPlan
         | Reason::MoreRowsThanApproved
         | Reason::ApprovalPolicyMissing
+        | Reason::EvidencePending
+        | Reason::EvidenceRefused
         | Reason::OutsideWindow
         | Reason::Suspended => "Suspended",
         _ => "Progressing",

@@ -39,8 +39,8 @@ fn change(field: &str) -> Value {
 fn patch(field: &str) -> Patch<Value> {
     let mut spec = json!({field: change(field)});
     if field == "rehearsal" {
-        // A rehearsal needs a scratch server, which is part of another frozen field.
-        spec = json!({"rehearsal": {"enabled": true}, "backup": {"scratch": {"image": "mysql:9.7"}}});
+        // A rehearsal needs a backup that is restored, which is part of another frozen field.
+        spec = json!({"rehearsal": {"enabled": true}, "backup": {"scratch": {"image": "mysql:9.7"}, "verification": "Restore"}});
     }
     Patch::Merge(json!({"spec": spec}))
 }
@@ -66,7 +66,7 @@ async fn before_the_first_change_everything_may_change() {
 }
 
 #[tokio::test]
-async fn after_the_first_change_only_gates_suspend_rollback_and_contact_may_change() {
+async fn after_the_first_change_only_gates_suspend_rollback_contact_and_the_retention_of_backups_may_change() {
     let cluster = Cluster::new(Policies::None).await;
     cluster.create("good/minimal.yaml").await;
     set_status(&cluster, "minimal", started()).await;
@@ -82,6 +82,31 @@ async fn after_the_first_change_only_gates_suspend_rollback_and_contact_may_chan
     for field in OPEN_FIELDS {
         let answer = cluster.api("SchemaMigration").patch("minimal", &dry_run, &patch(field)).await;
         answer.unwrap_or_else(|error| panic!("spec.{field}: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn of_the_backup_only_its_retention_may_change_after_the_first_change() {
+    let cluster = Cluster::new(Policies::None).await;
+    cluster.create("good/everything-implemented.yaml").await;
+    set_status(&cluster, "everything-implemented", started()).await;
+    let api = cluster.api("SchemaMigration");
+    let dry_run = PatchParams::default().dry_run();
+    let patched = async |backup| {
+        let patch = Patch::Merge(json!({"spec": {"backup": backup}}));
+        api.patch("everything-implemented", &dry_run, &patch).await
+    };
+    for retention in ["0ms", "720h", "Keep"] {
+        patched(json!({"retention": retention})).await.unwrap_or_else(|error| panic!("{retention}: {error}"));
+    }
+    for backup in [
+        json!({"maxAge": "2h", "retention": "720h"}),
+        json!({"verification": "Inspect"}),
+        json!({"scratch": null, "verification": "Inspect"}),
+        json!({"job": {"image": "mysql:8.4"}}),
+    ] {
+        let status = refusal(patched(backup.clone()).await);
+        assert!(status.message.contains("spec.backup cannot change"), "{backup}: {}", status.message);
     }
 }
 

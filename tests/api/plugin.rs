@@ -140,6 +140,7 @@ fn closed(phase: GatedPhase, reason: Reason) -> GateStatus {
         reason: reason.to_string(),
         message: Some("the operator's words".to_owned()),
         approval: None,
+        evidence: Vec::new(),
         since: None,
     }
 }

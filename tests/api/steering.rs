@@ -142,6 +142,7 @@ async fn the_answers_that_the_operator_writes_are_kept_whole() {
         reason: Reason::OutsideWindow.as_str().to_owned(),
         message: Some("opens later".to_owned()),
         approval: None,
+        evidence: Vec::new(),
         since: Some(Time("2026-11-24T10:00:00Z".parse().unwrap())),
     }];
     migration.status = Some(status.clone());

@@ -31,6 +31,7 @@ pub(crate) fn plan(digest: &str, image: String) -> Plan {
             server_uuid: "server".to_owned(),
             native_foreign_keys: false,
             lower_case_table_names: 0,
+            settings: Default::default(),
         },
         schema: name("shop"),
         tables: BTreeMap::from([(table.to_string(), image)]),

@@ -61,11 +61,16 @@ async fn passes_over_what_is_at_rest_write_nothing() {
     create("refused", "soak", json!({"duration": "1m"})).await;
     create("suspended", "suspend", json!(true)).await;
     create("gated", "gates", gate("BackUp")).await;
+    let evidence = json!({"configMapRef": {"name": "evidence", "key": "dev.json"}});
+    let key = json!({"name": "holdfast-evidence-dev", "key": "public.pem"});
+    let required = json!({"environment": "dev", "publicKeySecretRef": key, "evidence": evidence});
+    create("promoted", "promotion", json!({"environment": "staging", "requires": [required]})).await;
     place.wait_for_end("complete", "Complete").await;
     place.wait_for_end("planned", "PlanOnly").await;
     place.wait_for_end("refused", "InvalidSpec").await;
     place.wait_for_reason("suspended", "Suspended").await;
     place.wait_for_reason("gated", "ApprovalPending").await;
+    place.wait_for_reason("promoted", "EvidencePending").await;
     eventually("the complete one to give its finalizer back", async || {
         let left = place.read("complete").await["metadata"]["finalizers"].clone();
         if left.is_null() { Ok(()) } else { Err(left.to_string()) }
@@ -77,7 +82,7 @@ async fn passes_over_what_is_at_rest_write_nothing() {
     let (tasks, _woken) = Tasks::new(Arc::default());
     let context =
         Arc::new(Context::new(place.client.clone(), flags(), tasks, Arc::new(AtomicBool::new(true)), Arc::default()));
-    for name in ["complete", "planned", "refused", "suspended", "gated"] {
+    for name in ["complete", "planned", "refused", "suspended", "gated", "promoted"] {
         let seen = serde_json::from_value::<Watched>(place.read(name).await).unwrap();
         for _ in 0..PASSES {
             reconcile(Arc::new(seen.clone()), context.clone()).await.unwrap();

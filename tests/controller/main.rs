@@ -16,6 +16,7 @@ mod node;
 mod operator;
 mod own_server;
 mod place;
+mod promotion;
 #[path = "../mysql/served.rs"]
 #[allow(dead_code)]
 mod served;

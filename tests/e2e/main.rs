@@ -9,12 +9,14 @@
 mod access;
 mod application;
 mod backup;
+mod bucket;
 mod complete;
 mod findings;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod input;
 mod library;
+mod rehearsal;
 mod restore;
 mod rollout;
 mod secrecy;

@@ -6,7 +6,7 @@ use super::harness::Outcome;
 use super::harness::kubectl::run;
 use super::rollout::{END, Rollout, SOON, message};
 
-const IMAGE: &str = "holdfast.test/mysql:9.7";
+pub(crate) const IMAGE: &str = "holdfast.test/mysql:9.7";
 
 /// What a dump holds beside the library's tables: each kind of object, names and values that are easily spoilt, and tables whose rows come in
 /// another order than they were made in.
@@ -39,7 +39,7 @@ DELIMITER ;
 "#;
 
 /// The library's migration with a backup that is restored, and a gate before the first change.
-fn restoring(case: &Rollout, scratch: Value) -> Value {
+pub(crate) fn restoring(case: &Rollout, scratch: Value) -> Value {
     let mut manifest = case.manifest();
     manifest["spec"]["backup"]["verification"] = json!("Restore");
     manifest["spec"]["backup"]["scratch"] = scratch;

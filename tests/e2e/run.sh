@@ -13,4 +13,4 @@ strip -o target/stripped/holdfast target/debug/holdfast
 tests/harness/images.sh stripped operator
 tests/cluster/cluster.sh old-mysql
 # The cases wait most of the time: more of them than there are processors.
-exec tests/cluster/cluster.sh run -- cargo test --locked --test e2e -- --test-threads 12 "$@"
+exec tests/cluster/s3-server.sh run -- tests/cluster/cluster.sh run -- cargo test --locked --test e2e -- --test-threads 12 "$@"

@@ -9,7 +9,10 @@ use super::harness::operator;
 /// Whatever could carry one. Events are read from both of their APIs.
 const KINDS: &str = "schemamigrations,migrationapprovals,jobs,pods,configmaps,events,events.events.k8s.io,podtemplates";
 
-/// Looks for the value of every key `password` of the namespace's Secrets, as it is and in base64.
+/// The keys whose values are secret.
+const KEYS: [&str; 2] = ["password", "secretAccessKey"];
+
+/// Looks for the value of each of these keys in the namespace's Secrets, as it is and in base64.
 pub(crate) fn check(kubectl: &Kubectl) -> Outcome<()> {
     let secrets = passwords(kubectl)?;
     assert!(!secrets.is_empty(), "no Secret has a password, so nothing would be found");
@@ -45,10 +48,11 @@ fn passwords(kubectl: &Kubectl) -> Outcome<Vec<(String, String, String)>> {
     let list: Value = serde_json::from_str(&text).map_err(|error| format!("reading the Secrets: {error}"))?;
     let mut found = Vec::new();
     for secret in list["items"].as_array().into_iter().flatten() {
-        let Some(encoded) = secret["data"]["password"].as_str() else { continue };
         let name = secret["metadata"]["name"].as_str().unwrap_or_default();
-        let plain = run("base64", &["--decode"], Some(encoded))?;
-        found.push((name.to_owned(), plain, encoded.trim_end_matches('=').to_owned()));
+        for encoded in KEYS.iter().filter_map(|key| secret["data"][key].as_str()) {
+            let plain = run("base64", &["--decode"], Some(encoded))?;
+            found.push((name.to_owned(), plain, encoded.trim_end_matches('=').to_owned()));
+        }
     }
     Ok(found)
 }

@@ -6,6 +6,7 @@ pub mod database;
 pub mod kubectl;
 pub mod migration;
 pub mod operator;
+pub mod s3;
 pub mod shop;
 pub mod wait;
 

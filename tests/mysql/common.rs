@@ -70,6 +70,7 @@ fn parse(url: &str) -> Target {
     Target {
         host: host.to_owned(),
         port: port.parse().expect("the port must be a number"),
+        socket: None,
         username: username.to_owned(),
         password: password.to_owned(),
         // Without TLS a server wants a password exchange by RSA, which is not built in, except of the oldest kind of password.

@@ -142,6 +142,7 @@ impl Database {
                 server_uuid: "test".to_owned(),
                 native_foreign_keys: false,
                 lower_case_table_names: 0,
+                settings: Default::default(),
             },
             schema: self.schema.clone(),
             tables,

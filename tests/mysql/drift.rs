@@ -114,6 +114,13 @@ async fn a_changed_password_stops_the_session_and_the_new_one_takes_the_migratio
     assert_eq!(error.cause, Cause::AccessDenied, "{error}");
     assert!(!error.message.contains("'first'"), "{error}");
     drop(session);
+    // An administrator who stops the migration so can let it go on later.
+    for (stopped, again) in [("ACCOUNT LOCK", "ACCOUNT UNLOCK"), ("PASSWORD EXPIRE", "IDENTIFIED BY 'second'")] {
+        database.run(&[&format!("ALTER USER {user} {stopped}")]).await;
+        let error = login("second").begin("shop/first", &plan).await.unwrap_err();
+        assert_eq!(error.cause, Cause::AccessDenied, "{stopped}: {error}");
+        database.run(&[&format!("ALTER USER {user} {again}")]).await;
+    }
     let session = login("second").begin("shop/first", &plan).await.unwrap();
     assert!(session.resumed());
     run_section(&session, Section::Stage(0)).await.unwrap();

@@ -3,10 +3,12 @@
 
 mod backfill;
 mod blast_radius;
+mod by_hand;
 mod catalogue;
 mod column_changes;
 mod common;
 mod database;
+mod drafts;
 mod drift;
 mod duplicates;
 mod fence;
@@ -21,6 +23,7 @@ mod planning;
 mod preflight;
 mod probes;
 mod purge;
+mod rehearsal;
 mod replica;
 mod replicas;
 mod restore;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use holdfast::mysql::error::Cause;
 use holdfast::mysql::preflight::{PreflightLimits, parse_minimum_version, preflight};
-use holdfast::mysql::{JournalLocation, KillBlockers, SessionLimits};
+use holdfast::mysql::{JournalLocation, KillBlockers, SessionLimits, Target};
+use holdfast::plan::TableName;
 use sqlx::Row;
 
 use crate::common::{Fresh, identifier, in_fresh_schema};
@@ -138,6 +139,63 @@ async fn a_mariadb_without_the_list_of_locks_is_refused_and_told_how_to_get_it()
         let error = outcome.unwrap_err();
         assert_eq!(error.cause, Cause::ServerUnsupported, "{error}");
         assert!(error.message.contains("INSTALL SONAME 'metadata_lock_info'"), "{error}");
+    })
+    .await;
+}
+
+/// The statements of a page's blocks of SQL that hold certain words.
+fn statements_of_the_guide(words: &str) -> Vec<String> {
+    let guide = include_str!("../../docs/guide.md");
+    let blocks = guide.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let lines = blocks.flat_map(str::lines).filter(|line| line.contains(words));
+    lines.map(|line| line.trim_end_matches(';').to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_grants_of_the_guide_suffice_and_none_of_them_is_too_much() {
+    in_fresh_schema(|fresh| async move {
+        if fresh.served.mariadb {
+            return;
+        }
+        let far = format!("{}_far", fresh.schema);
+        fresh.run(&format!("CREATE TABLE t (id INT PRIMARY KEY); CREATE SCHEMA {far}; CREATE TABLE {far}.counties (id INT PRIMARY KEY)")).await;
+        let user = format!("'{}'@'%'", fresh.schema);
+        let grants: Vec<String> = statements_of_the_guide("GRANT ")
+            .iter()
+            .map(|grant| {
+                grant
+                    .replace("'migrator'@'%'", &user)
+                    .replace("shop.", &format!("{}.", fresh.schema))
+                    .replace("geography.", &format!("{far}."))
+            })
+            .collect();
+        assert_eq!(grants.len(), 8, "{grants:?}");
+        let mut root = fresh.connect().await;
+        root.run(&format!("CREATE USER {user} IDENTIFIED BY 'x'")).await.unwrap();
+        for grant in &grants {
+            // SHOW_ROUTINE came with 8.0.20.
+            let answer = root.run(grant).await;
+            assert!(answer.is_ok() || grant.contains("SHOW_ROUTINE"), "{grant}: {answer:?}");
+        }
+        let target = Target { username: fresh.schema.to_string(), password: "x".to_owned(), ..fresh.target.clone() };
+        let wanted = PreflightLimits { kill_blockers: KillBlockers::IdleTransactions, ..limits(&fresh) };
+        let tables = [fresh.table("t"), TableName::new(identifier(&far), identifier("counties"))];
+        let mut account = target.connect(SessionLimits::default()).await.unwrap();
+        preflight(&mut account, &wanted, &tables).await.unwrap();
+
+        // What the backup needs, preflight does not look at.
+        for grant in grants.iter().filter(|grant| !grant.contains("SHOW")) {
+            let (names, place) = grant.trim_start_matches("GRANT ").split_once(" ON ").unwrap();
+            let place = place.split(" TO ").next().unwrap();
+            for name in names.split(", ") {
+                root.run(&format!("REVOKE {name} ON {place} FROM {user}")).await.unwrap();
+                let error = preflight(&mut account, &wanted, &tables).await.unwrap_err();
+                assert_eq!(error.cause, Cause::PrivilegeMissing, "without {name} on {place}: {error}");
+                assert!(error.message.contains(name), "without {name} on {place}: {error}");
+                root.run(&format!("GRANT {name} ON {place} TO {user}")).await.unwrap();
+            }
+        }
+        root.run(&format!("DROP USER {user}; DROP SCHEMA {far}")).await.unwrap();
     })
     .await;
 }

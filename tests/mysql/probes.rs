@@ -61,6 +61,29 @@ async fn probes_move_no_counter() {
 }
 
 #[tokio::test]
+async fn keys_of_tables_whose_ids_have_no_gap_are_probed() {
+    let numbers = |row: &str| {
+        format!(
+            "INSERT INTO {row} FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n) AS numbers"
+        )
+    };
+    let statements = [
+        "SET SESSION cte_max_recursion_depth = 20000",
+        "CREATE TABLE users (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(40) NOT NULL)",
+        "CREATE TABLE bookmarks (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, user_id BIGINT UNSIGNED NOT NULL, \
+         CONSTRAINT fk_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)",
+        &numbers("users SELECT i, 'name'"),
+        &numbers("bookmarks SELECT i, i"),
+    ];
+    let database = Database::fresh("probe_dense", &statements).await;
+    let keys = [key(&database, "fk_user", ("bookmarks", &["user_id"]), ("users", &["id"]))];
+    let report = probe(&target(), &database.schema, LIMIT, &keys).await.unwrap();
+    assert_eq!(report.unprobed, []);
+    database.run(&["INSERT INTO users (name) VALUES ('next')"]).await;
+    assert_eq!(database.number("SELECT CAST(MAX(id) AS SIGNED) FROM users").await, 20_001);
+}
+
+#[tokio::test]
 async fn a_key_that_acts_otherwise_than_it_should_fails_the_probe() {
     let database = Database::fresh("probe_wrong", KEYS).await;
     for (index, wrong) in [

@@ -50,6 +50,11 @@ impl Served {
         self.since(mysql(9, 7, 0))
     }
 
+    /// Its root filesystem has MySQL's own client programs.
+    pub(crate) fn comes_with_clients(self) -> bool {
+        self.since(mysql(9, 7, 0))
+    }
+
     /// How a column that was added is dropped again.
     pub(crate) fn drop_column(self) -> &'static str {
         if self.mariadb || self.counts_instant_changes() { "ALGORITHM=INSTANT" } else { "ALGORITHM=INPLACE, LOCK=NONE" }

@@ -35,6 +35,7 @@ fn target() -> Target {
     Target {
         host: host.to_owned(),
         port: port.parse().expect("a port"),
+        socket: None,
         username: username.to_owned(),
         password: password.to_owned(),
         tls: TlsMode::Required,

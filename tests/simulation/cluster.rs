@@ -1,11 +1,12 @@
 //! The API server: objects with versions and generations, Jobs, approvals, and what it does by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast::api::status::JobPurpose;
 use holdfast::api::{MigrationApproval, SchemaMigration, SchemaMigrationStatus};
-use holdfast::backup::{Outcome, Restored, Summary};
+use holdfast::backup::rehearsed::End;
+use holdfast::backup::{Outcome, Rehearsed, Removed, Restored, Summary};
 use holdfast::controller::observed::{JobView, Policies};
 use holdfast::plan::Plan;
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) ends: Timestamp,
     pub(crate) fate: Fate,
     pub(crate) over: bool,
+    /// The plan that it rehearses, and how that ends.
+    pub(crate) rehearsal: Option<(String, End)>,
 }
 
 /// Why a call did not do what it should.
@@ -57,6 +60,10 @@ pub(crate) struct Cluster {
     pub(crate) uids: u64,
     /// Whether the application's schema file is the one from before: changed by the Jobs as they run.
     pub(crate) schema_file_changed: BTreeMap<String, bool>,
+    /// The definition of the tables in each backup: by uid of the migration, and which of its backups.
+    pub(crate) backups: BTreeMap<(String, i32), String>,
+    /// Plans that were rehearsed to a good end, by uid of the migration.
+    pub(crate) rehearsed: BTreeSet<(String, String)>,
 }
 
 impl Cluster {
@@ -72,6 +79,8 @@ impl Cluster {
             version: 0,
             uids: 0,
             schema_file_changed: BTreeMap::new(),
+            backups: BTreeMap::new(),
+            rehearsed: BTreeSet::new(),
         }
     }
 
@@ -188,6 +197,9 @@ impl Cluster {
             }
             if job.ends <= now {
                 job.over = true;
+                if let (Some((plan, End::Passed { .. })), Fate::Succeeds) = (&job.rehearsal, job.fate) {
+                    self.rehearsed.insert((job.owner.clone(), plan.clone()));
+                }
                 ended.push(name.clone());
             }
         }
@@ -204,7 +216,11 @@ impl Cluster {
         if !job.over {
             let age = now.duration_since(job.made);
             let stuck = job.fate == Fate::NeverStarts && age >= SignedDuration::from_secs(60);
-            return JobView::Running { uid, problem: stuck.then(|| "the image cannot be pulled".to_owned()) };
+            return JobView::Running {
+                uid,
+                problem: stuck.then(|| "the image cannot be pulled".to_owned()),
+                progress: None,
+            };
         }
         if job.fate == Fate::Fails {
             return JobView::Failed {
@@ -225,7 +241,7 @@ impl Cluster {
                 names: String::new(),
                 rows: vec![1],
             })),
-            JobPurpose::VerifyBackup => Some(Outcome::Restored(Restored {
+            JobPurpose::VerifyBackup | JobPurpose::Rehearse => Some(Outcome::Restored(Restored {
                 server_version: "9.7.4".to_owned(),
                 tables: 1,
                 rows: 1,
@@ -235,9 +251,18 @@ impl Cluster {
                 lossy: Vec::new(),
                 started_at: job.made,
                 finished_at: job.ends,
+                rehearsal: job
+                    .rehearsal
+                    .clone()
+                    .map(|(plan, end)| Box::new(Rehearsed { end, ..Rehearsed::begun(&plan, job.made) })),
             })),
+            JobPurpose::RemoveBackups => Some(Outcome::Removed(Removed { backups: 1, bytes: 1, left: Vec::new() })),
             JobPurpose::SchemaUpdate | JobPurpose::UndoSchemaUpdate | JobPurpose::Test => None,
         };
-        JobView::Succeeded { uid, message: outcome.map(|outcome| serde_json::to_string(&outcome).unwrap()) }
+        let message = outcome.map(|outcome| serde_json::to_string(&outcome).unwrap());
+        match &job.rehearsal {
+            None | Some((_, End::Passed { .. })) => JobView::Succeeded { uid, message },
+            Some(_) => JobView::Failed { uid, reason: "BackoffLimitExceeded".to_owned(), message, log: None },
+        }
     }
 }

@@ -10,17 +10,20 @@ use holdfast::api::gates::GatedPhase;
 use holdfast::api::status::{JobPurpose, JobState};
 use holdfast::api::steering::{SteeringAction, next_request};
 use holdfast::api::{ConditionType, FINALIZER, Reason, SchemaMigration, SchemaMigrationStatus};
+use holdfast::backup::rehearsed::End;
 use holdfast::controller::decide::decide;
 use holdfast::controller::decision::{Effect, JobRequest};
+use holdfast::controller::evidence::OwnEvidence;
 use holdfast::controller::gates;
 use holdfast::controller::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskState, Trouble};
 use holdfast::controller::project::project;
+use holdfast::controller::retention;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::{Fate, Job, Refused};
 use crate::defects::{self, Defect};
 use crate::engine::Run;
-use crate::plans::NAMES;
+use crate::plans::{self, NAMES};
 use crate::world::{Memory, World};
 
 /// Why a pass came to no end.
@@ -170,9 +173,16 @@ impl World {
             approvals: Vec::new(),
             policies: Policies::NotRequired,
             required_gates: Vec::<GatedPhase>::new(),
+            evidence: Vec::new(),
+            own_evidence: OwnEvidence::NotAsked,
         };
         let purge = next_request(migration).is_some_and(|request| request.action == SteeringAction::Purge);
-        if (over && !purge) || migration.metadata.deletion_timestamp.is_some() {
+        let deleted = migration.metadata.deletion_timestamp.is_some();
+        if (over && !purge) || deleted {
+            for job in status.jobs.iter().filter(|job| !deleted && retention::is_removing(job)) {
+                let name = defects::job_name(self.defect, &job.name, life);
+                observed.jobs.insert(job.name.clone(), self.cluster.view(&name, &uid, now));
+            }
             return Ok(observed);
         }
         self.call()?;
@@ -183,6 +193,8 @@ impl World {
         if let Some(plan) = &status.plan {
             observed.plan = StoredPlan::Loaded(self.cluster.plans[&plan.digest].clone());
         }
+        observed.evidence = self.found_evidence(migration, status);
+        observed.own_evidence = self.own_evidence(migration, status, &observed.task);
         self.between(process, life)?;
         for job in &status.jobs {
             if job.finished.is_none() || job.uid.is_some() {
@@ -277,6 +289,11 @@ impl World {
                 self.cluster.jobs.remove(&name);
                 self.wake(which);
             }
+            Effect::WriteEvidence(document) => {
+                self.call()?;
+                self.write_evidence(migration, document)?;
+                self.call()?;
+            }
             Effect::Release => self.release(process, which, migration)?,
         }
         Ok(())
@@ -307,6 +324,8 @@ impl World {
         let (name, purpose) = match request {
             JobRequest::Backup { name, .. } => (name, JobPurpose::Backup),
             JobRequest::VerifyBackup { name, .. } => (name, JobPurpose::VerifyBackup),
+            JobRequest::Rehearse { name, .. } => (name, JobPurpose::Rehearse),
+            JobRequest::RemoveBackups { name, .. } => (name, JobPurpose::RemoveBackups),
             JobRequest::User { name, purpose, .. } => (name, *purpose),
         };
         self.call()?;
@@ -326,11 +345,37 @@ impl World {
             _ => Fate::Succeeds,
         };
         let ends = self.now + SignedDuration::from_secs(self.rng.i64(1..120));
-        let job = Job { uid: self.cluster.new_uid(), owner, purpose, made: self.now, ends, fate, over: false };
+        let rehearsal = self.rehearsal(&owner, request);
+        let uid = self.cluster.new_uid();
+        let job = Job { uid, owner, purpose, made: self.now, ends, fate, over: false, rehearsal };
         self.job_made(migration, name, &job);
         self.cluster.jobs.insert(stored, job);
         self.wake(which);
         Ok(self.call()?)
+    }
+
+    /// What a Job rehearses, and how that will end: a backup holds the tables as they were when it was made.
+    fn rehearsal(&mut self, owner: &str, request: &JobRequest) -> Option<(String, End)> {
+        let (plan, backup) = match request {
+            JobRequest::Backup { attempt, .. } => {
+                let tables = plans::definition(&self.database.objects);
+                self.cluster.backups.insert((owner.to_owned(), *attempt), tables);
+                return None;
+            }
+            JobRequest::VerifyBackup { plan, attempt, .. } => (plan.clone()?, *attempt),
+            JobRequest::Rehearse { plan, attempt, .. } => (plan.clone(), *attempt),
+            JobRequest::RemoveBackups { .. } | JobRequest::User { .. } => return None,
+        };
+        let planned = self.cluster.plans.get(&plan).and_then(|plan| plan.tables.values().next().cloned());
+        let end = match self.rng.u32(0..30) {
+            _ if planned.as_ref() != self.cluster.backups.get(&(owner.to_owned(), backup)) => {
+                End::OtherCatalogue("other tables".to_owned())
+            }
+            0 if self.faults => End::Interrupted,
+            1 if self.faults => End::Failed { step: None, operation: None, message: "a test failed".to_owned() },
+            _ => End::Passed { note: None },
+        };
+        Some((plan, end))
     }
 
     fn release(&mut self, process: usize, which: usize, migration: &SchemaMigration) -> Result<(), Broken> {

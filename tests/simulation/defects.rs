@@ -1,4 +1,4 @@
-//! Eleven ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
+//! Twelve ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
 //! what it is there to find: `property.rs` has a test for each.
 
 use std::borrow::Cow;
@@ -14,6 +14,8 @@ use jiff::Timestamp;
 pub(crate) enum Defect {
     /// `decide` does not look at the gates of the spec.
     GateSkipped,
+    /// `decide` does not look at the evidence that the spec asks for.
+    EvidenceSkipped,
     /// The status is written whatever version was read.
     ConflictIgnored,
     /// Names of Jobs hold something that a restart changes, so that what was begun before is begun again.
@@ -41,6 +43,11 @@ pub(crate) fn seen(defect: Option<Defect>, migration: &SchemaMigration) -> Cow<'
     let mut seen = Cow::Borrowed(migration);
     if defect == Some(Defect::GateSkipped) {
         seen.to_mut().spec.gates.clear();
+    }
+    if defect == Some(Defect::EvidenceSkipped)
+        && let Some(promotion) = &mut seen.to_mut().spec.promotion
+    {
+        promotion.requires.clear();
     }
     seen
 }

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 
 use crate::database::{Ending, Migration};
 use crate::defects::Defect;
+use crate::invariants::MOST_REMOVALS;
 use crate::plans::NAMES;
 use crate::world::World;
 
@@ -65,6 +66,7 @@ impl World {
             if self.chance(people) {
                 self.press();
             }
+            self.evidence_moves();
             self.something();
             self.check()?;
         }
@@ -121,7 +123,21 @@ impl World {
     }
 
     fn settled(&self, which: usize) -> bool {
-        self.gone(which) || (self.finished(which) && self.quiet(which)) || self.waits(which)
+        self.gone(which)
+            || (self.finished(which) && self.quiet(which) && !self.is_to_be_removed(which))
+            || self.waits(which)
+    }
+
+    /// Whether its backups are to be deleted by and by.
+    fn is_to_be_removed(&self, which: usize) -> bool {
+        let suspended = self.cluster.migrations.get(NAMES[which]).is_some_and(|migration| migration.spec.suspend);
+        self.removal_due(which).is_some()
+            && !suspended
+            && self
+                .status(which)
+                .backup
+                .and_then(|backup| backup.removal)
+                .is_none_or(|removal| removal.removed_at.is_none() && removal.failures < MOST_REMOVALS)
     }
 
     /// Whether it waits for a person, and nothing else happens.
@@ -138,6 +154,9 @@ impl World {
             Reason::DriftDetected,
             Reason::ServerChanged,
             Reason::InvalidSpec,
+            Reason::EvidencePending,
+            Reason::EvidenceRefused,
+            Reason::EvidenceNotWritten,
         ];
         let reason = self.reason(which);
         let for_ever = self.memories.for_ever

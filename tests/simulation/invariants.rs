@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast::api::approval::ApprovalDecision;
 use holdfast::api::backup::Verification;
 use holdfast::api::conditions::{ConditionType, find, is_true};
+use holdfast::api::duration::Retention;
 use holdfast::api::gates::{Before, Gate, GatedPhase, Window};
 use holdfast::api::state_diagram;
 use holdfast::api::status::{JobPurpose, JobState, JobStatus, Phase};
@@ -19,7 +20,10 @@ use jiff::tz::TimeZone;
 use crate::cluster::Job;
 use crate::database::{Ending, Migration, Standing};
 use crate::plans::{self, Kind, NAMES};
-use crate::world::World;
+use crate::world::{World, place};
+
+/// A deletion of backups that fails is tried so often.
+pub(crate) const MOST_REMOVALS: i32 = 5;
 
 /// What the judge remembers.
 #[derive(Debug, Default)]
@@ -102,10 +106,14 @@ impl World {
                 }
                 points
             }
+            Effect::CreateJob(JobRequest::VerifyBackup { plan: Some(_), .. }) => {
+                vec![GatedPhase::BackUp.into(), GatedPhase::Rehearse.into()]
+            }
             Effect::StartTask(Task::CountBeforeBackup(_), _)
             | Effect::CreateJob(JobRequest::Backup { .. } | JobRequest::VerifyBackup { .. }) => {
                 phase(GatedPhase::BackUp)
             }
+            Effect::CreateJob(JobRequest::Rehearse { .. }) => phase(GatedPhase::Rehearse),
             Effect::StartTask(Task::Validate, _) => phase(GatedPhase::Validate),
             Effect::StartTask(Task::Test, _) => phase(GatedPhase::Test),
             Effect::StartTask(Task::Prove, _) => phase(GatedPhase::Complete),
@@ -150,6 +158,16 @@ impl World {
         if starts && migration.metadata.deletion_timestamp.is_some() {
             self.violated(format!("{name} is being deleted and begins {effect:?}"));
         }
+        if matches!(effect, Effect::CreateJob(JobRequest::RemoveBackups { .. })) {
+            // By the policy that was read: a newer one may have come since.
+            let policy = &migration.spec.backup.retention;
+            if removal_due(policy, status).is_none_or(|due| now < due) {
+                self.violated(format!(
+                    "{name} deletes its backups, and {policy:?} does not say so: {:?}",
+                    self.status(place(&name))
+                ));
+            }
+        }
         let points = Self::gates_before(migration, effect);
         for before in &points {
             let gates = migration.spec.gates.iter();
@@ -171,6 +189,13 @@ impl World {
         if changes && status.started_at.is_none() {
             self.violated(format!("{name} begins {effect:?} before its start is in the status"));
         }
+        let uid = migration.metadata.uid.clone().unwrap_or_default();
+        // What was taken over is on its way already.
+        let begun = self.journal_of(&digest).is_some_and(|journal| !journal.entries.is_empty());
+        let rehearsed = begun || self.cluster.rehearsed.contains(&(uid, digest.clone()));
+        if changes && migration.spec.rehearsal.enabled && !rehearsed {
+            self.violated(format!("{name} begins {effect:?}, and its plan {digest} was not rehearsed"));
+        }
         if let Effect::StartTask(Task::Undo, _) = effect {
             let uid = migration.metadata.uid.clone().unwrap_or_default();
             let running = self.cluster.jobs.iter().find(|(_, job)| job.owner == uid && !job.over);
@@ -179,6 +204,12 @@ impl World {
                 self.violated(text);
             }
         }
+    }
+
+    /// When the backups of a migration may be deleted.
+    pub(crate) fn removal_due(&self, which: usize) -> Option<Timestamp> {
+        let migration = self.cluster.migrations.get(NAMES[which])?;
+        removal_due(&migration.spec.backup.retention, migration.status.as_ref()?)
     }
 
     /// Rows are taken: no more than anybody approved.
@@ -224,7 +255,13 @@ impl World {
         let uid = written.metadata.uid.clone().unwrap_or_default();
         self.requests(&uid, before, after);
         self.jobs_written_down(&uid, before, after);
+        if let Some(text) = outcome_moved(written, before, after) {
+            self.violated(format!("{}: {text}", NAMES[which]));
+        }
         if let Some(text) = self.contradicts(written, before, after) {
+            self.violated(format!("{}: {text}", NAMES[which]));
+        }
+        if let Some(text) = self.evidence_contradicts(which, written, (before, after), newly_ended(before, after)) {
             self.violated(format!("{}: {text}", NAMES[which]));
         }
         if let Err(text) = state_diagram::check(before, after) {
@@ -276,6 +313,11 @@ impl World {
             return Some("BackedUp is True, and nothing was restored".to_owned());
         }
         let digest = after.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default();
+        let uid = migration.metadata.uid.clone().unwrap_or_default();
+        let wanted = migration.spec.rehearsal.enabled && same && after.started_at.is_none();
+        if holds(ConditionType::Rehearsed) && wanted && !self.cluster.rehearsed.contains(&(uid, digest.clone())) {
+            return Some(format!("Rehearsed is True, and the plan {digest} was not rehearsed"));
+        }
         let plan = self.cluster.plans.get(&digest);
         let journal = self.journal_of(&digest);
         let done = |id: &str| {
@@ -299,12 +341,7 @@ impl World {
         if let Some(text) = failed_and_true(after) {
             return Some(text);
         }
-        let reason = find(&after.conditions, ConditionType::Finished).and_then(|each| Reason::from_name(&each.reason));
-        let was = is_true(&before.conditions, ConditionType::Finished);
-        if was || !holds(ConditionType::Finished) {
-            return None;
-        }
-        match reason? {
+        match newly_ended(before, after)? {
             Reason::Complete => {
                 if journal.is_none_or(|journal| journal.ending != Ending::Complete) {
                     return Some(format!("Complete, and the journal has no proof: {journal:?}"));
@@ -339,6 +376,45 @@ impl World {
     }
 }
 
+/// The deletion of backups is no part of the migration: it moves nothing that was told of its end.
+fn outcome_moved(
+    migration: &SchemaMigration,
+    before: &SchemaMigrationStatus,
+    after: &SchemaMigrationStatus,
+) -> Option<String> {
+    let removal = |status: &SchemaMigrationStatus| status.backup.as_ref().and_then(|backup| backup.removal.clone());
+    let removing = |status: &SchemaMigrationStatus| {
+        status.jobs.iter().filter(|job| job.purpose == JobPurpose::RemoveBackups).cloned().collect::<Vec<_>>()
+    };
+    let told = |status: &SchemaMigrationStatus| (status.conditions.clone(), status.phase, status.finished_at.clone());
+    let over = is_true(&before.conditions, ConditionType::Finished);
+    let deleting = removal(before) != removal(after) || removing(before) != removing(after);
+    let failures = removal(after).unwrap_or_default().failures;
+    if failures > MOST_REMOVALS {
+        return Some(format!("{failures} times the backups were tried to be deleted"));
+    }
+    // Begun anew it forgets what was told, and what was deleted; and what a person changed meanwhile is told in the same write.
+    let anew = before.attempt != after.attempt || before.observed_generation != after.observed_generation;
+    (over && deleting && !anew && told(before) != told(after))
+        .then(|| format!("the deletion of the backups of {:?} moved its outcome", migration.metadata.name))
+}
+
+/// When backups may be deleted, by reckoning of its own: not while changes stand that somebody has yet to decide about.
+fn removal_due(policy: &Retention, status: &SchemaMigrationStatus) -> Option<Timestamp> {
+    let Retention::For(time) = policy else { return None };
+    let finished = find(&status.conditions, ConditionType::Finished).filter(|each| each.status == "True")?;
+    let decided = !["Held", "RollbackFailed"].contains(&finished.reason.as_str());
+    let end = status.finished_at.as_ref().filter(|_| decided && status.backup.is_some())?;
+    Some(end.0 + time.get())
+}
+
+/// The reason of an end that was not there before.
+fn newly_ended(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) -> Option<Reason> {
+    let over = |status: &SchemaMigrationStatus| is_true(&status.conditions, ConditionType::Finished);
+    let finished = find(&after.conditions, ConditionType::Finished).filter(|_| over(after) && !over(before))?;
+    Reason::from_name(&finished.reason)
+}
+
 /// A step whose last Job failed is not done.
 fn failed_and_true(status: &SchemaMigrationStatus) -> Option<String> {
     let last = |purpose: JobPurpose| {
@@ -349,11 +425,15 @@ fn failed_and_true(status: &SchemaMigrationStatus) -> Option<String> {
     let places = [
         (JobPurpose::Backup, ConditionType::BackedUp),
         (JobPurpose::VerifyBackup, ConditionType::BackedUp),
+        (JobPurpose::Rehearse, ConditionType::Rehearsed),
         (JobPurpose::SchemaUpdate, ConditionType::SchemaUpdated),
         (JobPurpose::Test, ConditionType::Tested),
     ];
     for (purpose, condition) in places {
-        if let Some(job) = last(purpose).into_iter().find(|job| job.state == JobState::Failed)
+        // A Job that proved the backup and then failed in the rehearsal has proven it.
+        let restored = status.backup.iter().filter_map(|backup| backup.restore.as_ref());
+        let proved = |job: &JobStatus| restored.clone().any(|restore| restore.job == job.name);
+        if let Some(job) = last(purpose).into_iter().find(|job| job.state == JobState::Failed && !proved(job))
             && is_true(&status.conditions, condition)
         {
             return Some(format!("{condition} is True, and its Job {} failed", job.name));

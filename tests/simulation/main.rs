@@ -17,6 +17,7 @@ mod invariants;
 mod operations;
 mod people;
 mod plans;
+mod promotion;
 mod property;
 mod readings;
 mod state_diagram;

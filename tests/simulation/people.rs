@@ -197,6 +197,9 @@ impl World {
             }
             Reason::DriftDetected => self.ask(which, SteeringAction::Rollback),
             Reason::ServerChanged => self.ask(which, SteeringAction::Retry),
+            Reason::EvidencePending | Reason::EvidenceRefused | Reason::EvidenceNotWritten => {
+                self.answer_evidence(which, reason);
+            }
             Reason::InvalidSpec => {
                 self.tell(|| format!("somebody takes the windows of {} away", NAMES[which]));
                 self.cluster.edit(NAMES[which], |migration| migration.spec.gates.retain(|gate| gate.window.is_none()));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::defects::Defect;
 use crate::history::{self, Failure};
+use crate::promotion::Promotion;
 
 /// Seeds that once showed a defect, one a line, the defect after `#`.
 const REGRESSIONS: &str = include_str!("regressions.txt");
@@ -48,6 +49,7 @@ fn seeds_that_once_failed() {
     let seeds = REGRESSIONS.lines().filter_map(|line| line.split('#').next()).map(str::trim);
     for seed in seeds.filter(|seed| !seed.is_empty()) {
         let seed = seed.parse().unwrap();
+        assert!(!Promotion::new(seed).is_used(), "{seed} is no more the history that it was: choose another constant");
         if let Err(failure) = history::run(seed, None, false, None) {
             panic!("{}", told(seed, &failure));
         }
@@ -131,6 +133,11 @@ fn found(defect: Defect, words: &[&str]) {
 #[test]
 fn a_gate_that_is_skipped_is_found() {
     found(Defect::GateSkipped, &["before its gate", "outside"]);
+}
+
+#[test]
+fn evidence_that_is_not_looked_at_is_found() {
+    found(Defect::EvidenceSkipped, &["no evidence of"]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::defects::Defect;
 use crate::engine::{Run, Session};
 use crate::invariants::Memories;
 use crate::plans::{NAMES, Wish};
+use crate::promotion::Promotion;
 
 /// What a process knows of one migration; lost with the process.
 #[derive(Debug, Default)]
@@ -85,6 +86,7 @@ pub(crate) struct World {
     /// Passes without a change of the status, by migration.
     pub(crate) still: [u32; 2],
     pub(crate) passes: u64,
+    pub(crate) promotion: Promotion,
 }
 
 impl World {
@@ -111,6 +113,7 @@ impl World {
             depth: 0,
             still: [0; 2],
             passes: 0,
+            promotion: Promotion::new(seed),
         };
         world.processes[0].leads = true;
         world.create(0);
@@ -207,6 +210,7 @@ impl World {
             json!({"phase": "Test"}),
             json!({"phase": "Complete"}),
             json!({"phase": "BackUp"}),
+            json!({"phase": "Rehearse"}),
             json!({"phase": "Validate"}),
             json!({"phase": "Purge"}),
         ];
@@ -219,16 +223,21 @@ impl World {
         }
         let stages: Vec<Value> =
             crate::plans::stages(which).iter().map(|name| json!({"name": name, "foreignKeys": []})).collect();
-        let verification = ["Inspect", "None", "Restore"][self.rng.usize(0..3)];
+        let verification = ["Inspect", "None", "Restore", "Restore"][self.rng.usize(0..4)];
+        let rehearsal = verification == "Restore" && self.rng.u32(0..4) > 0;
         let mut spec = json!({
             "database": {"host": "mysql", "name": "shop", "credentialsSecretRef": {"name": "s"}},
             "backup": {"type": "Job", "verification": verification, "scratch": {"image": "mysql:9.7"},
                 "job": {"tool": "Mysqldump", "image": "mysql:9.7",
                     "destination": {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"claimName": "backups"}}}},
-            "rehearsal": {"enabled": false},
+            "rehearsal": {"enabled": rehearsal},
             "stages": stages,
             "gates": gates,
         });
+        if self.rng.u32(0..3) == 0 {
+            // A retention, once it is not refused any more.
+            let _ = self.rng.usize(0..3);
+        }
         if self.rng.u32(0..30) == 0 {
             spec["mode"] = json!("Plan");
         }
@@ -246,6 +255,9 @@ impl World {
             .iter()
             .map(|name| json!({"name": name, "podTemplateRef": {"name": name}}))
             .collect();
+        if let Some(promotion) = self.promotion.spec() {
+            spec["promotion"] = promotion;
+        }
         spec["tests"] = json!({"jobs": tests, "probes": if self.rng.bool() { "Derived" } else { "None" }});
         json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "SchemaMigration",
             "metadata": {"name": NAMES[which], "namespace": "shop"}, "spec": spec})

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::*;
-use crate::cli::example::{assert_golden, complete, held, migration, now, plan, rolled_back, waiting, working};
+use crate::cli::example::{
+    assert_golden, complete, held, migration, now, plan, rehearsed, rolled_back, waiting, working,
+};
 
 fn board(migration: &SchemaMigration, plan: Option<&Plan>, width: Option<usize>) -> String {
     Board { migration, plan, now: now(), style: Style::PLAIN, width }.lines().join("\n") + "\n"
@@ -13,6 +15,7 @@ fn board(migration: &SchemaMigration, plan: Option<&Plan>, width: Option<usize>)
 fn boards_read_as_the_golden_ones() {
     let plan = plan();
     assert_golden("waiting.txt", &board(&waiting(), Some(&plan), None));
+    assert_golden("rehearsed.txt", &board(&rehearsed(), Some(&plan), None));
     assert_golden("working.txt", &board(&working(), Some(&plan), None));
     assert_golden("complete.txt", &board(&complete(), Some(&plan), None));
     assert_golden("rolled-back.txt", &board(&rolled_back(), Some(&plan), None));

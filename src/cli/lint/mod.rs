@@ -56,7 +56,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+/// The text of a file, or of standard input for `-`.
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
     if file == Path::new("-") {
         let mut text = String::new();
         let read = std::io::stdin().lock().read_to_string(&mut text);
@@ -64,7 +65,7 @@ fn read(file: &Path) -> Result<String, Failure> {
         return Ok(text);
     }
     fs::read_to_string(file).map_err(|error| {
-        Failure::unavailable(format!("{} cannot be read: {error}; name a file with a manifest, or -", file.display()))
+        Failure::unavailable(format!("{} cannot be read: {error}; name a file that is there, or -", file.display()))
     })
 }
 

@@ -6,10 +6,11 @@ use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{JobPurpose, JobState, Phase, TestedStatus};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Allowance;
-use crate::mysql::report::OperationReport;
+use crate::mysql::report::{OperationReport, Proof};
 use crate::plan::model::Section;
 
-use super::super::decision::{Decision, Effect, End, Fact, Verdict};
+use super::super::decision::{Decision, Effect, End, Fact, LOOK_FOR_EVIDENCE, Verdict};
+use super::super::evidence::{self, OwnEvidence};
 use super::super::observed::{Task, TaskResult};
 use super::before::{passed, skipped};
 use super::case::{Case, JobEnd, JobPlace};
@@ -54,7 +55,7 @@ pub(super) fn update_schema(case: &Case<'_>) -> Decision {
             };
             decision.fact(seen(name, JobState::Succeeded, None))
         }
-        JobEnd::Failed { name, message, delete } => {
+        JobEnd::Failed { name, message, delete, .. } => {
             failed(case, Phase::UpdateSchema, Reason::JobFailed, name, message, delete)
         }
     })
@@ -113,7 +114,7 @@ pub(super) fn test(case: &Case<'_>) -> Decision {
                     .fact(seen(name, JobState::Succeeded, None))
                     .at_once()
             }
-            JobEnd::Failed { name, message, delete } => {
+            JobEnd::Failed { name, message, delete, .. } => {
                 let message = format!("the test {:?} failed: {message}", job.name);
                 failed(case, Phase::Test, Reason::TestsFailed, name, message, delete)
             }
@@ -159,10 +160,36 @@ pub(super) fn prove(case: &Case<'_>) -> Decision {
                 ));
             }
             message.extend(case.status.tested.as_ref().and_then(|tested| without_probe(tested, false)));
-            Decision::new(Verdict::Ended(End::Complete(message))).at_once()
+            show(case, proof, message)
         }
         other => unexpected(case, other),
     })
+}
+
+/// The end, once the evidence of it is written where it is asked for. For the want of it nothing is taken back: all is there and proven.
+fn show(case: &Case<'_>, proof: &Proof, mut message: String) -> Decision {
+    let waiting = |why: &str| {
+        let text = format!("{message}. The end waits for the evidence of it, which cannot be written: {why}");
+        Decision::new(Verdict::Waiting(Phase::Prove, Reason::EvidenceNotWritten, text)).after(LOOK_FOR_EVIDENCE)
+    };
+    match &case.observed.own_evidence {
+        OwnEvidence::Unusable(why) => waiting(why),
+        OwnEvidence::NotAsked if case.migration.spec.promotion.is_some() => waiting("it was not looked for yet"),
+        OwnEvidence::NotAsked => Decision::new(Verdict::Ended(End::Complete(message))).at_once(),
+        OwnEvidence::Missing { kubernetes } => {
+            let plan = case.observed.loaded_plan();
+            let document = plan.and_then(|plan| evidence::document(case.view(), plan, proof, kubernetes.as_deref()));
+            let Some(document) = document else { return waiting("the plan is not loaded") };
+            Decision::new(Verdict::Working(Phase::Prove, "writing the evidence".to_owned()))
+                .effect(Effect::WriteEvidence(Box::new(document)))
+                .at_once()
+        }
+        OwnEvidence::Written(written) => {
+            let unsigned = if written.signed_by.is_none() { ", unsigned" } else { "" };
+            message.push_str(&format!("; the evidence is in the ConfigMap {}{unsigned}", written.config_map));
+            Decision::new(Verdict::Ended(End::Complete(message))).fact(Fact::Evidence(written.clone())).at_once()
+        }
+    }
 }
 
 /// What probes and scenarios showed, for people.

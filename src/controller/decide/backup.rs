@@ -3,9 +3,9 @@
 
 use kube::ResourceExt as _;
 
-use crate::api::backup::{BackupType, Verification};
+use crate::api::backup::{BackupType, Destination, Verification};
 use crate::api::gates::{GatePoint, GatedPhase};
-use crate::api::status::{BackupStatus, JobPurpose, JobState, Phase, RestoreStatus};
+use crate::api::status::{BackupProgress, BackupStatus, JobPurpose, JobState, Phase, RestoreStatus};
 use crate::api::{ConditionType, Reason};
 use crate::backup::{Outcome, Restored, Summary};
 use crate::mysql::Allowance;
@@ -13,10 +13,11 @@ use crate::mysql::Allowance;
 use super::super::approvals;
 use super::super::decision::{Decision, Effect, Fact, JobRequest, Verdict};
 use super::super::external_backup;
-use super::super::observed::{Task, TaskResult, backup_status, restore_status};
+use super::super::observed::{JobView, Task, TaskResult, backup_status, restore_status};
 use super::before::passed;
 use super::case::{Case, JobEnd, JobPlace};
 use super::failure::unexpected;
+use super::rehearsal;
 
 pub(super) fn back_up(case: &Case<'_>) -> Decision {
     if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::BackUp)) {
@@ -41,12 +42,33 @@ pub(super) fn back_up(case: &Case<'_>) -> Decision {
             other => unexpected(case, other),
         })
     };
-    case.job(place, create, |end| match end {
+    let decision = case.job(place, create, |end| match end {
         JobEnd::Succeeded { name, message } => made(case, name, attempt, message),
-        JobEnd::Failed { name, message, delete } => {
+        JobEnd::Failed { name, message, delete, .. } => {
             job_failed(case, Reason::BackupFailed, name, message, delete, &described(case))
         }
-    })
+    });
+    let name = case.job_name(place);
+    match case.observed.job(&name) {
+        JobView::Running { problem: None, progress: Some(progress), .. } => {
+            going_on(case, attempt, &name, progress, decision)
+        }
+        _ => decision,
+    }
+}
+
+/// Tells how far the dump is.
+fn going_on(case: &Case<'_>, attempt: i32, name: &str, progress: &BackupProgress, decision: Decision) -> Decision {
+    let BackupProgress { bytes, bytes_per_second, tables, tables_in_all, rows, rows_in_all, seconds_left } = progress;
+    let left = seconds_left.map(|seconds| format!(", about {seconds} s left")).unwrap_or_default();
+    let message = format!(
+        "the Job {name} runs: {} MB at {:.1} MB/s, {tables} of {tables_in_all} tables, {rows} of {rows_in_all} rows{left}",
+        bytes / 1_000_000,
+        *bytes_per_second as f64 / 1e6
+    );
+    let known = case.status.backup.clone().unwrap_or_default();
+    let status = BackupStatus { attempt, progress: Some(progress.clone()), ..known };
+    Decision { verdict: Verdict::Working(Phase::BackUp, message), ..decision }.fact(Fact::Backup(Box::new(status)))
 }
 
 /// One that was made elsewhere: the gate has asked for it.
@@ -87,23 +109,35 @@ fn job_failed(case: &Case<'_>, reason: Reason, name: &str, message: String, dele
     if delete { decision.effect(Effect::DeleteJob(name.to_owned())) } else { decision }
 }
 
-/// The Job's container says why it failed in JSON; people read the sentence in it.
-fn failure_text(message: &str) -> String {
-    let Some(start) = message.find("{\"failed\":") else { return message.to_owned() };
-    match message.get(start..).map(serde_json::from_str::<Outcome>) {
-        Some(Ok(Outcome::Failed(text))) => format!("{}{text}", message.get(..start).unwrap_or_default()),
-        _ => message.to_owned(),
+/// The Job's container says in JSON what it came to; people read the sentence in it, or what ended it where that is none.
+pub(super) fn failure_text(message: &str) -> String {
+    let Some(start) = ["{\"failed\":", "{\"restored\":"].into_iter().find_map(|start| message.find(start)) else {
+        return message.to_owned();
+    };
+    let (before, left) = message.split_at(start);
+    let before = before.trim_end_matches([':', ' ']);
+    match serde_json::from_str::<Outcome>(left) {
+        Ok(Outcome::Failed(text)) => format!("{before}: {text}"),
+        Ok(_) => before.to_owned(),
+        Err(_) => message.to_owned(),
     }
 }
 
 /// Where the backup is described, and the two objects there that it most often fails for.
 fn described(case: &Case<'_>) -> String {
     let image = case.migration.spec.backup.job.as_ref().map(|job| job.image.as_str()).unwrap_or_default();
-    format!("spec.backup.job.image is {image:?}, the PersistentVolumeClaim is {:?}", claim(case))
+    let place = match destination(case) {
+        Some(Destination::PersistentVolumeClaim(claim)) => {
+            format!("the PersistentVolumeClaim is {:?}", claim.claim_name)
+        }
+        Some(Destination::S3(s3)) => format!("the bucket is {:?}", s3.bucket),
+        None => "the destination is not set".to_owned(),
+    };
+    format!("spec.backup.job.image is {image:?}, {place}")
 }
 
 /// The same for the scratch server.
-fn scratch_described(case: &Case<'_>) -> String {
+pub(super) fn scratch_described(case: &Case<'_>) -> String {
     let scratch = case.migration.spec.backup.scratch.as_ref();
     let image = scratch.map(|scratch| scratch.image.as_str()).unwrap_or_default();
     let storage = scratch.and_then(|scratch| scratch.storage.as_ref());
@@ -111,14 +145,12 @@ fn scratch_described(case: &Case<'_>) -> String {
     format!("spec.backup.scratch.image is {image:?}, spec.backup.scratch.storage is {storage}")
 }
 
-fn claim<'a>(case: &'a Case<'_>) -> &'a str {
-    let job = case.migration.spec.backup.job.as_ref();
-    let claim = job.and_then(|job| job.destination.persistent_volume_claim.as_ref());
-    claim.map(|claim| claim.claim_name.as_str()).unwrap_or_default()
+fn destination<'a>(case: &'a Case<'_>) -> Option<Destination<'a>> {
+    case.migration.spec.backup.job.as_ref()?.destination.destination().ok()
 }
 
 /// What a Job that succeeded left; why it is not known, where it left nothing that can be read.
-fn left(name: &str, message: Option<&str>) -> Result<Outcome, String> {
+pub(super) fn left(name: &str, message: Option<&str>) -> Result<Outcome, String> {
     match message.map(serde_json::from_str::<Outcome>) {
         Some(Ok(outcome)) => Ok(outcome),
         Some(Err(error)) => {
@@ -183,9 +215,10 @@ fn made(case: &Case<'_>, name: &str, attempt: i32, message: Option<&str>) -> Dec
 
 /// The dump as its Job described it, with the restore that proved an earlier one.
 fn dumped(case: &Case<'_>, name: &str, attempt: i32, summary: &Summary) -> BackupStatus {
-    let location = format!("persistentvolumeclaim/{}/{}", claim(case), summary.file);
-    let restore = case.status.backup.as_ref().and_then(|backup| backup.restore.clone());
-    BackupStatus { restore, ..backup_status(summary, name, attempt, location) }
+    let location = destination(case).map(|destination| destination.location(&summary.file)).unwrap_or_default();
+    let known = case.status.backup.clone().unwrap_or_default();
+    let (restore, removal) = (known.restore, known.removal);
+    BackupStatus { restore, removal, ..backup_status(summary, name, attempt, location) }
 }
 
 fn what(backup: &BackupStatus) -> String {
@@ -204,29 +237,37 @@ fn restore(case: &Case<'_>, backup: &BackupStatus) -> Decision {
     let place = JobPlace { phase: Phase::BackUp, purpose: JobPurpose::VerifyBackup, test: None, attempt };
     let create = |name: String| {
         let manifest = backup.manifest_sha256.clone().unwrap_or_default();
-        let message = format!("creating the Job {name}, which restores the backup");
-        let request = JobRequest::VerifyBackup { name, attempt, manifest };
+        let plan = rehearsal::with_the_restore(case);
+        let and = if plan.is_some() { " and rehearses the plan" } else { "" };
+        let message = format!("creating the Job {name}, which restores the backup{and}");
+        let request = JobRequest::VerifyBackup { name, attempt, manifest, plan };
         Decision::new(Verdict::Working(Phase::BackUp, message)).effect(Effect::CreateJob(request))
     };
     case.job(place, create, |end| match end {
         JobEnd::Succeeded { name, message } => match left(name, message) {
-            Ok(Outcome::Restored(restored)) => proven(name, backup, &restored),
+            Ok(Outcome::Restored(restored)) => proven(name, backup, &restored, None),
             Ok(other) => misplaced(case, name, other),
             Err(text) => case.fail(Phase::BackUp, Reason::BackupUnverified, &text),
         },
-        JobEnd::Failed { name, message, delete } => {
-            job_failed(case, Reason::BackupUnverified, name, message, delete, &scratch_described(case))
-        }
+        JobEnd::Failed { name, message, delete, left } => match left.map(serde_json::from_str::<Outcome>) {
+            // What it left it left once the backup was proven; what came to nothing is the rehearsal.
+            Some(Ok(Outcome::Restored(restored))) if restored.rehearsal.is_some() => {
+                proven(name, backup, &restored, Some(&message))
+            }
+            _ => job_failed(case, Reason::BackupUnverified, name, message, delete, &scratch_described(case)),
+        },
     })
 }
 
-fn proven(name: &str, backup: &BackupStatus, restored: &Restored) -> Decision {
+fn proven(name: &str, backup: &BackupStatus, restored: &Restored, failure: Option<&str>) -> Decision {
     let found = restore_status(restored, name, backup.attempt);
     let message = format!("{}; every table's rows agree with the database; {}", what(backup), told(&found));
     let status = BackupStatus { verified: Some(Verification::Restore), restore: Some(found), ..backup.clone() };
+    let state = if failure.is_some() { JobState::Failed } else { JobState::Succeeded };
+    let seen = Fact::JobSeen { name: name.to_owned(), uid: None, state, message: failure.map(failure_text) };
     passed(Phase::BackUp, ConditionType::BackedUp, message)
-        .fact(Fact::JobSeen { name: name.to_owned(), uid: None, state: JobState::Succeeded, message: None })
-        .fact(Fact::Backup(Box::new(status)))
+        .facts([seen, Fact::Backup(Box::new(status))])
+        .facts(rehearsal::recorded(restored, name, backup.attempt, failure))
 }
 
 /// What a restore showed, for people.

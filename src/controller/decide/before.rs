@@ -1,4 +1,4 @@
-//! The steps that change nothing: preflight, plan, validation. The backup has a file of its own.
+//! The steps that change nothing: preflight, plan, validation. Backup and rehearsal have files of their own.
 
 use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{Phase, ValidationCount};
@@ -33,6 +33,12 @@ pub(super) fn plan(case: &Case<'_>) -> Decision {
                     case.migration.spec.database.tls.mode
                 ));
             }
+            let promotion = case.migration.spec.promotion.as_ref();
+            if promotion.is_some_and(|promotion| promotion.signing_key_secret_ref.is_none()) {
+                message.push_str(
+                    ". Note: spec.promotion.signingKeySecretRef is not set, so the evidence will be unsigned and no other environment takes it",
+                );
+            }
             if let Some(left) = left {
                 message.push_str(&format!("; {left}"));
             }
@@ -57,13 +63,6 @@ pub(super) fn plan_only(case: &Case<'_>) -> Decision {
         "spec.mode is Plan: the plan {digest} is stored and nothing else was done; set mode Apply to carry it out"
     );
     Decision::new(Verdict::Ended(End::PlanOnly(message))).at_once()
-}
-
-pub(super) fn rehearse(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::Rehearse)) {
-        return decision;
-    }
-    skipped(Phase::Rehearse, ConditionType::Rehearsed, "spec.rehearsal.enabled is false")
 }
 
 pub(super) fn validate(case: &Case<'_>) -> Decision {

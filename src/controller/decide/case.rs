@@ -12,9 +12,9 @@ use crate::api::{FINALIZER, Reason, SchemaMigration};
 use crate::mysql::{Allowance, Cause, Reading};
 use crate::plan::model::{LockClass, Section};
 
-use super::super::decision::{Decision, Effect, End, Fact, JobRequest, Verdict};
+use super::super::decision::{Decision, Effect, End, Fact, JobRequest, LOOK_FOR_EVIDENCE, Verdict};
 use super::super::observed::{JobView, Observed, Task, TaskResult, TaskState};
-use super::super::{gates, names};
+use super::super::{evidence, gates, names};
 
 pub(super) struct Case<'a> {
     pub(super) migration: &'a SchemaMigration,
@@ -34,8 +34,17 @@ pub(super) struct JobPlace<'a> {
 
 /// How a Job ended.
 pub(super) enum JobEnd<'a> {
-    Succeeded { name: &'a str, message: Option<&'a str> },
-    Failed { name: &'a str, message: String, delete: bool },
+    Succeeded {
+        name: &'a str,
+        message: Option<&'a str>,
+    },
+    /// `left` is what its container left behind.
+    Failed {
+        name: &'a str,
+        message: String,
+        delete: bool,
+        left: Option<&'a str>,
+    },
 }
 
 /// Whether a task is begun behind the gate of a step.
@@ -90,6 +99,11 @@ impl Case<'_> {
         gates::Copies { somewhere, here }
     }
 
+    /// Whether anything stands before a step: an approval that is asked for, or a window.
+    pub(super) fn has_gate(&self, step: GatePoint<'_>) -> bool {
+        !matches!(gates::evaluate(self.view(), step, self.copies(step)), gates::Verdict::Open(gates) if gates.is_empty())
+    }
+
     /// What people and windows allow to a step.
     pub(super) fn allowance(&self, step: GatePoint<'_>) -> Allowance {
         gates::allowance(self.view(), step, self.copies(step))
@@ -133,6 +147,9 @@ impl Case<'_> {
             gates::Verdict::Closed(closed, reason, message) => {
                 let trouble = if reason == Reason::OutsideWindow { self.outside_hours() } else { Fact::TroubleOver };
                 let mut decision = Decision::new(Verdict::Waiting(self.phase(), reason, message)).fact(trouble);
+                if matches!(reason, Reason::EvidencePending | Reason::EvidenceRefused) {
+                    decision = decision.after(LOOK_FOR_EVIDENCE);
+                }
                 decision.gates = closed;
                 Some(decision)
             }
@@ -142,6 +159,12 @@ impl Case<'_> {
                 Some(decision)
             }
         }
+    }
+
+    /// Whether evidence that was there is missing, or does not count any more, just before the first change.
+    pub(super) fn shows_too_little(&self) -> bool {
+        let answer = evidence::ask(self.view(), GatePoint::Phase(GatedPhase::CleanUp));
+        matches!(answer, evidence::Answer::Waiting(..))
     }
 
     /// A window that closes, or is made shorter, while something runs.
@@ -253,7 +276,7 @@ impl Case<'_> {
                 })
                 .at_once();
         };
-        let failed = |message: String, delete| JobEnd::Failed { name: &entry.name, message, delete };
+        let failed = |message: String, delete| JobEnd::Failed { name: &entry.name, message, delete, left: None };
         match self.observed.job(&name) {
             JobView::Missing if entry.uid.is_none() => request(name),
             JobView::Missing => ended(failed(format!("the Job {name} was deleted before it ended"), false)),
@@ -261,7 +284,7 @@ impl Case<'_> {
                 ended(failed(format!("a Job named {name} exists that belongs to {owner}: delete or rename it"), false))
             }
             // With its uid it is looked at again, should its deletion be interrupted.
-            JobView::Running { uid, problem: Some(problem) } => {
+            JobView::Running { uid, problem: Some(problem), .. } => {
                 ended(failed(problem.clone(), true)).fact(Fact::JobSeen {
                     name: name.clone(),
                     uid: Some(uid.clone()),
@@ -269,7 +292,7 @@ impl Case<'_> {
                     message: Some(problem.clone()),
                 })
             }
-            JobView::Running { uid, problem: None } => {
+            JobView::Running { uid, problem: None, .. } => {
                 Decision::new(Verdict::Working(place.phase, format!("the Job {name} runs")))
                     .after(Duration::from_secs(5))
                     .fact(Fact::JobSeen {
@@ -287,10 +310,11 @@ impl Case<'_> {
             JobView::Succeeded { message, .. } => {
                 ended(JobEnd::Succeeded { name: &entry.name, message: message.as_deref() })
             }
-            JobView::Failed { reason, message, log, .. } => {
-                let said = message.clone().or_else(|| log.clone());
+            JobView::Failed { reason, message: said_itself, log, .. } => {
+                let said = said_itself.clone().or_else(|| log.clone());
                 let text = said.map_or_else(|| reason.clone(), |said| format!("{reason}: {said}"));
-                ended(failed(format!("the Job {name} failed: {text}"), false))
+                let message = format!("the Job {name} failed: {text}");
+                ended(JobEnd::Failed { name: &entry.name, message, delete: false, left: said_itself.as_deref() })
             }
         }
     }

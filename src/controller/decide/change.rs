@@ -35,6 +35,9 @@ fn start(case: &Case<'_>) -> Decision {
     case.task(Phase::Validate, Task::CheckBeforeStart, Allowance::default(), |result| {
         match result {
             // The backup's age is looked at last: while the fence is waited for, none is made in vain.
+            TaskResult::MayStart if case.shows_too_little() => {
+                Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(Task::CheckBeforeStart)).at_once()
+            }
             TaskResult::MayStart => backup_too_old(case).unwrap_or_else(|| Decision::new(Verdict::Starting).at_once()),
             TaskResult::Drifted(message) => Decision::new(Verdict::Replan(Reason::DriftDetected, message.clone()))
                 .effect(Effect::ForgetTask(Task::CheckBeforeStart))
@@ -61,22 +64,28 @@ fn backup_too_old(case: &Case<'_>) -> Option<Decision> {
         return Some(case.fail_with(Reason::BackupCannotBeFresh, &message));
     }
     (length(taken, case.now) > max_age.get()).then(|| {
-        let made = |job: &&JobStatus| job.purpose == JobPurpose::Backup && job.state == JobState::Succeeded;
-        let made = case.status.jobs.iter().filter(made).count();
-        if made >= MOST_BACKUPS {
-            let message = format!(
-                "{made} backups grew older than spec.backup.maxAge {max_age} before the first change could begin: allow more, or let what \
-                 stands between the two be shorter, such as the time between the windows before BackUp and CleanUp in spec.gates"
-            );
-            return case.fail_with(Reason::BackupCannotBeFresh, &message);
-        }
         let again = match case.migration.spec.backup.backup_type {
             BackupType::External => "another one has to be made and approved",
             BackupType::Job | BackupType::VolumeSnapshot => "it is made again",
         };
         let message = format!("the backup of {taken} is older than spec.backup.maxAge {max_age}; {again}");
-        Decision::new(Verdict::BackUpAgain(Reason::BackupTooOld, message)).at_once()
+        back_up_again(case, Reason::BackupTooOld, &message)
     })
+}
+
+/// Makes the backup anew, unless that has come to nothing too often.
+pub(super) fn back_up_again(case: &Case<'_>, reason: Reason, message: &str) -> Decision {
+    let made = |job: &&JobStatus| job.purpose == JobPurpose::Backup && job.state == JobState::Succeeded;
+    let made = case.status.jobs.iter().filter(made).count();
+    if made >= MOST_BACKUPS {
+        let max_age = &case.migration.spec.backup.max_age;
+        let message = format!(
+            "{made} backups grew older than spec.backup.maxAge {max_age} before the first change could begin: allow more, or let what \
+             stands between the two be shorter, such as the time between the windows before BackUp and CleanUp in spec.gates"
+        );
+        return case.fail_with(Reason::BackupCannotBeFresh, &message);
+    }
+    Decision::new(Verdict::BackUpAgain(reason, message.to_owned())).at_once()
 }
 
 pub(super) fn fix_types(case: &Case<'_>) -> Decision {

@@ -202,7 +202,7 @@ fn undo_job_ended(case: &Case<'_>, end: JobEnd<'_>) -> Decision {
     let message = "the application's schema file was put back".to_owned();
     let (name, state, message, remaining, delete) = match end {
         JobEnd::Succeeded { name, .. } => (name, JobState::Succeeded, message, None, false),
-        JobEnd::Failed { name, message, delete } => {
+        JobEnd::Failed { name, message, delete, .. } => {
             let left = format!("the application's schema file was not put back ({message}): do it by hand");
             (name, JobState::Failed, message, Some(left), delete)
         }

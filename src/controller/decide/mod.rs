@@ -8,6 +8,8 @@ mod case;
 mod change;
 mod failure;
 mod patience;
+mod rehearsal;
+mod removal;
 mod steering;
 #[cfg(test)]
 mod tests;
@@ -89,7 +91,7 @@ fn step(case: &Case<'_>) -> Decision {
         Phase::Preflight => before::preflight(case),
         Phase::Plan => before::plan(case),
         Phase::BackUp => backup::back_up(case),
-        Phase::Rehearse => before::rehearse(case),
+        Phase::Rehearse => rehearsal::rehearse(case),
         Phase::Validate => before::validate(case),
         Phase::CleanUp => change::clean_up(case),
         Phase::FixTypes => change::fix_types(case),
@@ -207,12 +209,16 @@ fn anew(case: &Case<'_>) -> Decision {
 }
 
 fn ended(case: &Case<'_>) -> Decision {
-    let busy = !matches!(case.observed.task, TaskState::Idle) || case.observed.session || case.has_finalizer();
-    let decision = Decision::new(Verdict::Unchanged);
+    let unchanged = || Decision::new(Verdict::Unchanged);
+    // The Job that deletes the backups needs the finalizer as every other one does, and nothing else is left then.
+    let left = case.observed.session || (case.has_finalizer() && !removal::is_going_on(case));
     match &case.observed.task {
-        TaskState::Running(..) => decision.effect(Effect::StopTask),
-        _ if busy => decision.effect(Effect::Release),
-        _ => decision.after(std::time::Duration::from_secs(3600)),
+        TaskState::Running(..) => unchanged().effect(Effect::StopTask),
+        TaskState::Ended(..) => unchanged().effect(Effect::Release),
+        TaskState::Idle if left => unchanged().effect(Effect::Release),
+        TaskState::Idle => {
+            removal::after_end(case).unwrap_or_else(|| unchanged().after(std::time::Duration::from_secs(3600)))
+        }
     }
 }
 

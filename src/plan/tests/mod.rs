@@ -17,7 +17,7 @@ use super::identifier::{Identifier, TableName};
 use super::model::Plan;
 use crate::api::{SchemaMigrationSpec, example};
 
-fn id(text: &str) -> Identifier {
+pub(crate) fn id(text: &str) -> Identifier {
     Identifier::new(text).unwrap()
 }
 
@@ -26,7 +26,7 @@ fn name(table: &str) -> TableName {
 }
 
 /// A column from `name type`, with `?` at the end if it takes NULL.
-fn column(text: &str) -> Column {
+pub(crate) fn column(text: &str) -> Column {
     let (column, column_type) = text.trim_end_matches('?').split_once(' ').unwrap();
     let is_text = column_type.starts_with("varchar") || column_type == "text";
     let length = column_type.split(['(', ')']).nth(1).and_then(|length| length.parse().ok()).filter(|_| is_text);
@@ -46,7 +46,7 @@ fn column(text: &str) -> Column {
     }
 }
 
-fn index(index: &str, unique: bool, columns: &[&str]) -> Index {
+pub(crate) fn index(index: &str, unique: bool, columns: &[&str]) -> Index {
     let part = |column: &&str| IndexPart { column: Some(id(column)), prefix: None, descending: false };
     Index {
         name: id(index),
@@ -58,7 +58,7 @@ fn index(index: &str, unique: bool, columns: &[&str]) -> Index {
     }
 }
 
-fn table(table: &str, columns: &[&str]) -> Table {
+pub(crate) fn table(table: &str, columns: &[&str]) -> Table {
     let columns: Vec<Column> = columns.iter().map(|text| column(text)).collect();
     let lines: Vec<_> = columns
         .iter()
@@ -89,7 +89,7 @@ fn table(table: &str, columns: &[&str]) -> Table {
     }
 }
 
-fn catalogue() -> Catalogue {
+pub(crate) fn catalogue() -> Catalogue {
     let tables = [
         table("users", &["id bigint unsigned", "email varchar(50)", "name varchar(20)?"]),
         table(
@@ -113,6 +113,7 @@ fn catalogue() -> Catalogue {
             server_uuid: "u".to_owned(),
             native_foreign_keys: false,
             lower_case_table_names: 0,
+            settings: Default::default(),
         },
         schema: id("shop"),
         tables: tables.into_iter().map(|table| (table.name.to_string(), table)).collect(),

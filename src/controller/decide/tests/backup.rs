@@ -3,27 +3,19 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::world::{DIGEST, World, gated};
+use super::super::super::observed::{JobView, backup_progress};
+use super::world::{DIGEST, World, gated, restoring};
 use crate::api::backup::Verification;
 use crate::api::conditions::{find, is_true};
 use crate::api::gates::GatedPhase;
 use crate::api::{ConditionType, Reason};
-
-fn restoring(manifest: &mut serde_json::Value) {
-    manifest["spec"]["backup"]["verification"] = json!("Restore");
-    manifest["spec"]["backup"]["scratch"] = json!({"image": "mysql:9.7", "storage": "2Gi"});
-}
-
-fn made(world: &World, kind: &str) -> usize {
-    world.created.iter().filter(|name| name.contains(kind)).count()
-}
 
 #[test]
 fn a_backup_counts_only_once_it_was_restored() {
     for restart in 0..40 {
         let mut world = World::new(restoring);
         assert_eq!(world.run(&[restart]), Reason::Complete, "restart after pass {restart}");
-        assert_eq!((made(&world, "-backup-"), made(&world, "-verify-")), (1, 1), "{:?}", world.created);
+        assert_eq!((world.made("-backup-"), world.made("-verify-")), (1, 1), "{:?}", world.created);
         let status = world.status();
         let backup = status.backup.unwrap();
         assert_eq!(backup.verified, Some(Verification::Restore));
@@ -39,7 +31,7 @@ fn a_backup_counts_only_once_it_was_restored() {
 #[test]
 fn the_condition_waits_for_the_restore() {
     let mut world = World::new(restoring);
-    while made(&world, "-verify-") == 0 {
+    while world.made("-verify-") == 0 {
         world.pass();
         assert!(!is_true(&world.status().conditions, ConditionType::BackedUp));
     }
@@ -70,7 +62,7 @@ fn one_that_is_repeated_because_it_grew_old_is_only_inspected() {
     world.now = world.now.checked_add(SignedDuration::from_hours(2)).unwrap();
     world.approve("CleanUp", DIGEST, "Approve", Some(3));
     assert_eq!(world.run(&[]), Reason::Complete);
-    assert_eq!((made(&world, "-backup-"), made(&world, "-verify-")), (2, 1), "{:?}", world.created);
+    assert_eq!((world.made("-backup-"), world.made("-verify-")), (2, 1), "{:?}", world.created);
     let status = world.status();
     let backup = status.backup.unwrap();
     assert_eq!((backup.attempt, backup.verified), (2, Some(Verification::Inspect)));
@@ -89,7 +81,7 @@ fn one_that_is_made_because_everything_begins_anew_is_restored_too() {
     world.migration.spec.contact = Some("someone else".to_owned());
     world.migration.metadata.generation = Some(2);
     world.settle();
-    assert_eq!((made(&world, "-backup-"), made(&world, "-verify-")), (2, 2), "{:?}", world.created);
+    assert_eq!((world.made("-backup-"), world.made("-verify-")), (2, 2), "{:?}", world.created);
 }
 
 fn elsewhere(manifest: &mut serde_json::Value) {
@@ -123,7 +115,7 @@ fn a_backup_that_is_made_elsewhere_is_asked_for_even_if_no_gate_is_listed() {
     name_one(&mut world, "rds:shop", SignedDuration::from_mins(10));
     let taken_at = world.approvals.last().unwrap().spec.snapshot.as_ref().unwrap().taken_at.clone();
     assert_eq!(world.run(&[]), Reason::Complete);
-    assert_eq!((made(&world, "-backup-"), made(&world, "-verify-")), (0, 0), "{:?}", world.created);
+    assert_eq!((world.made("-backup-"), world.made("-verify-")), (0, 0), "{:?}", world.created);
     let status = world.status();
     let backup = status.backup.unwrap();
     assert_eq!((backup.location.as_deref(), backup.taken_at), (Some("external/rds:shop"), Some(taken_at)));
@@ -170,4 +162,35 @@ fn a_denied_backup_ends_it_unchanged() {
     world.approve("BackUp", DIGEST, "Deny", None);
     assert_eq!(world.run(&[]), Reason::ApprovalDenied);
     assert!(!world.changed_anything());
+}
+
+#[test]
+fn how_far_the_dump_is_is_told_while_it_runs_and_no_longer() {
+    let mut world = World::new(|_| {});
+    while world.made("-backup-") == 0 {
+        world.pass();
+    }
+    let name = world.created.last().unwrap().clone();
+    let ended = world.jobs[&name].clone();
+    let told = crate::backup::Progress { bytes: 40_000_000, tables: 3, rows: 500, milliseconds: 20_000 };
+    let progress = Some(Box::new(backup_progress(&told, 12, 2000)));
+    world.jobs.insert(name.clone(), JobView::Running { uid: "job".to_owned(), problem: None, progress });
+    world.pass();
+    let status = world.status();
+    let message = find(&status.conditions, ConditionType::BackedUp).unwrap().message.clone();
+    for part in ["40 MB at 2.0 MB/s", "3 of 12 tables", "500 of 2000 rows", "about 60 s left"] {
+        assert!(message.contains(part), "{part} is not in {message}");
+    }
+    let backup = status.backup.unwrap();
+    assert_eq!((backup.attempt, backup.progress.unwrap().seconds_left), (1, Some(60)));
+    world.jobs.insert(name, ended);
+    assert_eq!(world.run(&[]), Reason::Complete);
+    assert_eq!(world.status().backup.unwrap().progress, None);
+}
+
+#[test]
+fn nothing_is_estimated_from_nothing() {
+    let told = crate::backup::Progress { bytes: 0, tables: 0, rows: 0, milliseconds: 0 };
+    let progress = backup_progress(&told, 0, 0);
+    assert_eq!((progress.bytes_per_second, progress.seconds_left), (0, None));
 }

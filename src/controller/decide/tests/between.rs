@@ -141,7 +141,7 @@ fn a_job_that_runs_is_stopped_before_everything_begins_anew() {
         world.pass();
     }
     let name = world.created[0].clone();
-    world.jobs.insert(name.clone(), JobView::Running { uid: "job".to_owned(), problem: None });
+    world.jobs.insert(name.clone(), JobView::Running { uid: "job".to_owned(), problem: None, progress: None });
     world.passes(2);
     world.migration.metadata.generation = Some(2);
     let effects: Vec<Effect> = (0..3).map(|_| world.pass()).collect();
@@ -178,7 +178,11 @@ fn a_job_that_would_not_start_is_gone_before_changes_are_taken_back() {
             break name.clone();
         }
     };
-    let stuck = JobView::Running { uid: "job".to_owned(), problem: Some("the image cannot be pulled".to_owned()) };
+    let stuck = JobView::Running {
+        uid: "job".to_owned(),
+        problem: Some("the image cannot be pulled".to_owned()),
+        progress: None,
+    };
     world.jobs.insert(name.clone(), stuck.clone());
     assert_eq!(world.pass(), Effect::DeleteJob(name.clone()));
     let entry = world.status().jobs.into_iter().find(|job| job.name == name).unwrap();

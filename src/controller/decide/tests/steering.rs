@@ -103,7 +103,7 @@ fn an_abort_stops_the_job_that_runs() {
             break name.clone();
         }
     };
-    world.jobs.insert(name.clone(), JobView::Running { uid: "job".to_owned(), problem: None });
+    world.jobs.insert(name.clone(), JobView::Running { uid: "job".to_owned(), problem: None, progress: None });
     world.passes(2);
     world.ask(SteeringAction::Abort, "1");
     assert_eq!(world.run(&[]), Reason::RollbackSucceeded);

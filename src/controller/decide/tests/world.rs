@@ -1,20 +1,24 @@
 //! A small simulated world in which whole histories of a migration run: decide, project, carry out, again and again until an end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::super::super::decision::{Effect, JobRequest};
+use super::super::super::evidence::{FoundEvidence, OwnEvidence};
 use super::super::super::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskResult, TaskState, Trouble};
 use super::super::super::project::project;
 use super::super::decide;
 use crate::api::conditions::{find, is_true};
-use crate::api::status::{PlanStatus, StageState, StageStatus, TestedStatus, ValidationCount};
+use crate::api::status::{EvidenceStatus, PlanStatus, StageState, StageStatus, TestedStatus, ValidationCount};
 use crate::api::steering::SteeringAction;
 use crate::api::{ConditionType, MigrationApproval, Reason, SchemaMigration};
-use crate::backup::{Outcome, Restored, Summary};
+use crate::backup::rehearsed::{End, Slow, StepTook};
+use crate::backup::{Outcome, Rehearsed, Removed, Restored, Summary};
+use crate::evidence::{Document, Signed};
+use crate::mysql::rehearsal::Step;
 use crate::mysql::report::{OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
 use crate::mysql::{Allowance, Cause, Error, Reading};
 use crate::plan::Plan;
@@ -81,6 +85,12 @@ pub(super) struct World {
     /// What the last of them was allowed.
     pub(super) allowance: Allowance,
     pub(super) created: Vec<String>,
+    /// What planning takes over.
+    pub(super) left: Option<String>,
+    /// Digests of the plans that were rehearsed.
+    pub(super) rehearsed: Vec<String>,
+    /// How rehearsals end; those after them pass.
+    pub(super) ends: VecDeque<End>,
     pub(super) finalizer: bool,
     /// What every section leaves in quarantine.
     pub(super) quarantined: QuarantineCounts,
@@ -88,6 +98,12 @@ pub(super) struct World {
     pub(super) reports: Vec<OperationReport>,
     /// What probes and scenarios show.
     pub(super) tested: TestedStatus,
+    /// What `spec.promotion.requires` names.
+    pub(super) evidence: Vec<FoundEvidence>,
+    /// The evidence that was written.
+    pub(super) written: Vec<Document>,
+    /// Why none can be written.
+    pub(super) unwritable: Option<&'static str>,
 }
 
 impl World {
@@ -124,10 +140,30 @@ impl World {
             begun: Vec::new(),
             allowance: Allowance::default(),
             created: Vec::new(),
+            left: None,
+            rehearsed: Vec::new(),
+            ends: VecDeque::new(),
             finalizer: false,
             quarantined: QuarantineCounts::default(),
             reports: Vec::new(),
             tested: TestedStatus { probes: 1, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() },
+            evidence: Vec::new(),
+            written: Vec::new(),
+            unwritable: None,
+        }
+    }
+
+    fn own_evidence(&self) -> OwnEvidence {
+        let proven = matches!(self.task, TaskState::Ended(Task::Prove, Ok(_)));
+        match (&self.unwritable, self.written.first()) {
+            _ if self.migration.spec.promotion.is_none() || !proven => OwnEvidence::NotAsked,
+            (Some(why), _) => OwnEvidence::Unusable((*why).to_owned()),
+            (None, None) => OwnEvidence::Missing { kubernetes: Some("v1.36.3".to_owned()) },
+            (None, Some(document)) => OwnEvidence::Written(EvidenceStatus {
+                config_map: "evidence".to_owned(),
+                digest: Signed::new(document, None).unwrap().digest(),
+                signed_by: None,
+            }),
         }
     }
 
@@ -146,6 +182,8 @@ impl World {
             approvals: self.approvals.clone(),
             policies: self.policies.clone(),
             required_gates: Vec::new(),
+            evidence: self.evidence.clone(),
+            own_evidence: self.own_evidence(),
         }
     }
 
@@ -196,17 +234,24 @@ impl World {
                 self.trouble = Some(Trouble { since: self.now, tries: 1, next });
             }
             Effect::EndTrouble => self.trouble = None,
-            Effect::CreateJob(
-                JobRequest::Backup { name, .. } | JobRequest::VerifyBackup { name, .. } | JobRequest::User { name, .. },
-            ) => {
+            Effect::CreateJob(request) => {
                 assert!(self.finalizer, "the finalizer comes before a Job");
-                let view = self.job_view(name);
+                let (name, plan) = match request {
+                    JobRequest::Backup { name, .. }
+                    | JobRequest::RemoveBackups { name, .. }
+                    | JobRequest::User { name, .. } => (name, None),
+                    JobRequest::VerifyBackup { name, plan, .. } => (name, plan.as_ref()),
+                    JobRequest::Rehearse { name, plan, .. } => (name, Some(plan)),
+                };
+                let view = self.job_view(name, plan);
                 self.created.push(name.clone());
+                self.rehearsed.extend(plan.cloned());
                 self.jobs.insert(name.clone(), view);
             }
             Effect::DeleteJob(name) => {
                 self.jobs.remove(name);
             }
+            Effect::WriteEvidence(document) => self.written.push((**document).clone()),
             Effect::Release => {
                 self.task = TaskState::Idle;
                 self.migration.metadata.finalizers = None;
@@ -217,7 +262,7 @@ impl World {
         decision.effect
     }
 
-    fn job_view(&self, name: &str) -> JobView {
+    fn job_view(&mut self, name: &str, plan: Option<&String>) -> JobView {
         let uid = "job".to_owned();
         if let Some(part) = self.job_failure
             && name.contains(part)
@@ -229,7 +274,29 @@ impl World {
                 log: Some("boom".to_owned()),
             };
         }
-        if name.contains("-verify-") {
+        if name.contains("-verify-") || name.contains("-rehearse-") {
+            let rehearsal = plan.map(|digest| {
+                Box::new(Rehearsed {
+                    end: self.ends.pop_front().unwrap_or(End::Passed { note: None }),
+                    orphans: 3,
+                    quarantined_rows: 4,
+                    foreign_keys: 1,
+                    probes: 1,
+                    steps: vec![
+                        StepTook { step: Step::Validate, milliseconds: 60_000 },
+                        StepTook { step: Step::CleanUp, milliseconds: 1_200 },
+                        StepTook { step: Step::AddForeignKeys, milliseconds: 800 },
+                        StepTook { step: Step::Undo, milliseconds: 5_000 },
+                    ],
+                    slowest: vec![Slow {
+                        operation: "1".to_owned(),
+                        table: "bookmarks".to_owned(),
+                        milliseconds: 1_200,
+                    }],
+                    ..Rehearsed::begun(digest, self.now)
+                })
+            });
+            let passed = rehearsal.as_ref().is_none_or(|rehearsal| rehearsal.failure().is_none());
             let restored = Restored {
                 server_version: "9.7.4".to_owned(),
                 tables: 1,
@@ -240,8 +307,18 @@ impl World {
                 lossy: vec!["logs.share".to_owned()],
                 started_at: self.now,
                 finished_at: self.now + SignedDuration::from_secs(7),
+                rehearsal,
             };
-            let outcome = serde_json::to_string(&Outcome::Restored(restored)).unwrap();
+            let message = Some(serde_json::to_string(&Outcome::Restored(restored)).unwrap());
+            if passed {
+                return JobView::Succeeded { uid, message };
+            }
+            let reason = "BackoffLimitExceeded: the container \"verify\" used more memory than its limit (OOMKilled)";
+            return JobView::Failed { uid, reason: reason.to_owned(), message, log: None };
+        }
+        if name.contains("-remove-backups-") {
+            let removed = Removed { backups: 2, bytes: 10, left: Vec::new() };
+            let outcome = serde_json::to_string(&Outcome::Removed(removed)).unwrap();
             return JobView::Succeeded { uid, message: Some(outcome) };
         }
         let summary = Summary {
@@ -268,9 +345,9 @@ impl World {
         Ok(match task {
             Task::Preflight => TaskResult::PreflightPassed { server: "MySQL 9.7".to_owned() },
             Task::Plan => TaskResult::Planned {
-                left: None,
+                left: self.left.clone(),
                 status: Box::new(PlanStatus {
-                    digest: DIGEST.to_owned(),
+                    digest: self.plan.digest.clone(),
                     config_maps: vec!["p".to_owned()],
                     generation: 1,
                     computed_at: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(self.now),
@@ -379,6 +456,11 @@ impl World {
         self.approvals.push(serde_json::from_value(approval).unwrap());
     }
 
+    /// How many Jobs of a kind were made.
+    pub(super) fn made(&self, kind: &str) -> usize {
+        self.created.iter().filter(|name| name.contains(kind)).count()
+    }
+
     /// Sets a steering annotation.
     pub(super) fn ask(&mut self, action: SteeringAction, token: &str) {
         let annotations = self.migration.metadata.annotations.get_or_insert_default();
@@ -423,4 +505,10 @@ impl World {
 /// With a gate before the first change.
 pub(super) fn gated(manifest: &mut serde_json::Value) {
     manifest["spec"]["gates"] = json!([{"before": {"phase": "CleanUp"}, "approval": "Required"}]);
+}
+
+/// With a backup that is restored for proof.
+pub(super) fn restoring(manifest: &mut serde_json::Value) {
+    manifest["spec"]["backup"]["verification"] = json!("Restore");
+    manifest["spec"]["backup"]["scratch"] = json!({"image": "mysql:9.7", "storage": "2Gi"});
 }
