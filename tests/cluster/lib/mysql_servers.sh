@@ -113,10 +113,10 @@ launch() {
 	(
 		server=$BASHPID
 		# What is committed survives the death of the server, not of the machine, which would cost time and protect nothing here;
-		# --option comes later and wins.
+		# --option comes later and wins. The statistics of statements have room for those of every test, which never meet again.
 		exec setsid "$BASH" "$CLUSTER_DIR/mysqld.sh" serve "$kind" "$folder" --bind-address=127.0.0.1 --port="$port" \
 			--socket="$INSIDE/mysqld.sock" --pid-file="$INSIDE/mysqld.$server.pid" --innodb-buffer-pool-size=512M \
-			--innodb-flush-log-at-trx-commit=2 --sync-binlog=0 "${tls[@]}" "$@"
+			--innodb-flush-log-at-trx-commit=2 --sync-binlog=0 --performance-schema-digests-size=50000 "${tls[@]}" "$@"
 	) >"$folder/mysqld.log" 2>&1 </dev/null &
 	server=$!
 	SERVERS+=("$server")
