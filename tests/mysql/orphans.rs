@@ -207,6 +207,41 @@ async fn a_parent_that_is_committed_while_a_batch_waits_keeps_its_child() {
 }
 
 #[tokio::test]
+async fn a_child_under_a_restricting_key_that_is_committed_while_a_batch_waits_is_named() {
+    let database = Database::fresh(
+        "restricted_meanwhile",
+        &[
+            "CREATE TABLE parent (id INT PRIMARY KEY)",
+            "CREATE TABLE child (id INT PRIMARY KEY, parent_id INT, KEY (parent_id))",
+            "CREATE TABLE pet (id INT PRIMARY KEY, child_id INT, CONSTRAINT fk_pet FOREIGN KEY (child_id) REFERENCES child (id))",
+            "INSERT INTO parent VALUES (1)",
+            "INSERT INTO child VALUES (1, 1), (2, 50)",
+        ],
+    )
+    .await;
+    let fk = key(&database, "fk_child", ("child", &["parent_id"]), ("parent", &["id"]));
+    let session = database.session(vec![remove_orphans(fk, OrphanPolicy::Delete)]).await;
+    let mut application = database.application().await;
+    application.run("START TRANSACTION").await.unwrap();
+    application.run("INSERT INTO pet VALUES (7, 2)").await.unwrap();
+    let work = tokio::spawn(async move {
+        let report = clean(&session, None).await;
+        (session, report)
+    });
+    eventually("the batch waits for the child that the new pet refers to", || async {
+        database.number(database.served.row_lock_waits()).await > 0
+    })
+    .await;
+    application.run("COMMIT").await.unwrap();
+    let (session, report) = work.await.unwrap();
+    let error = report.unwrap_err();
+    assert_eq!(error.cause, Cause::InvalidSpec, "{error}");
+    assert!(error.message.contains("fk_pet, which restricts"), "{error}");
+    assert_eq!(database.number("SELECT COUNT(*) FROM child").await, 2);
+    session.release().await.unwrap();
+}
+
+#[tokio::test]
 async fn triggers_that_nobody_acknowledged_are_not_fired() {
     let database = every_type("triggers").await;
     database.run(&["CREATE TRIGGER note_deletion BEFORE DELETE ON child FOR EACH ROW SET @noted = 1"]).await;
