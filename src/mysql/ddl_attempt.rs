@@ -62,12 +62,11 @@ pub(crate) async fn attempt(work: &Work<'_>, change: &Change<'_>, mut observer: 
     // With this lock held nobody can take the migration over, so what is ours now stays ours until the statement ends.
     within(SHORT_STATEMENT, "checking the epoch", work.journal.assert_epoch(&mut connection)).await?;
     let checks = if matches!(change.goal, Goal::Key(_)) { 0 } else { 1 };
-    within(
-        SHORT_STATEMENT,
-        "setting the session up",
-        connection.run(&format!("SET SESSION foreign_key_checks = {checks}")),
-    )
-    .await?;
+    let mut session = format!("SET SESSION foreign_key_checks = {checks}");
+    if let Some(alone) = connection.dialect.build_alone().filter(|_| change.lock == LockClass::OnlineBuild) {
+        session = format!("{session}; {alone}");
+    }
+    within(SHORT_STATEMENT, "setting the session up", connection.run(&session)).await?;
 
     let own = matches!(change.goal, Goal::OtherDefinition { .. });
     if own {

@@ -8,6 +8,8 @@ use crate::plan::catalogue::{Flavour, Version};
 
 /// CHECK constraints are enforced, and the catalogue shows them.
 const CHECK_CONSTRAINTS: Version = Version { major: 8, minor: 0, patch: 16 };
+/// `innodb_ddl_threads` is there: <https://dev.mysql.com/doc/relnotes/mysql/8.0/en/news-8-0-27.html>.
+const BUILD_THREADS: Version = Version { major: 8, minor: 0, patch: 27 };
 /// Prepared statements are in the statistics of statements: measured in this version, and that 8.0.15 lacks them; in between unknown.
 const PREPARED_COUNTED: Version = Version { major: 9, minor: 7, patch: 0 };
 /// Hash joins came in 8.0.18; hints that keep the optimizer from an index, which bring one about, here.
@@ -79,6 +81,13 @@ impl Dialect {
         } else {
             format!("SET SESSION max_execution_time = {}", limit.as_millis())
         }
+    }
+
+    /// Builds an index with one thread. The server takes up to four otherwise, for the scan and for the sorting, whatever the number of its
+    /// processors, and the application's statements wait for them.
+    pub(crate) fn build_alone(self) -> Option<&'static str> {
+        (!self.mariadb() && self.version >= BUILD_THREADS)
+            .then_some("SET SESSION innodb_ddl_threads = 1, innodb_parallel_read_threads = 1")
     }
 
     /// Makes statistics fresh, where the catalogue keeps a copy of them.
@@ -403,6 +412,9 @@ mod tests {
     #[test]
     fn what_a_version_lacks_is_not_asked_for() {
         let dialect = |version| Dialect::of(version, "").unwrap();
+        assert_eq!(dialect("8.0.26").build_alone(), None);
+        assert_eq!(dialect("10.11.6-MariaDB").build_alone(), None);
+        assert!(dialect("8.0.27").build_alone().is_some());
         assert_eq!(dialect("8.0.15").check_constraints(), None);
         assert!(dialect("8.0.16").check_constraints().is_some());
         assert!(dialect("10.11.18-MariaDB").check_constraints().is_some_and(|statement| !statement.contains("JOIN")));
