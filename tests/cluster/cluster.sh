@@ -22,7 +22,7 @@ usage() {
 		                                         it, however it ends (HOLDFAST_CLUSTER_ENDS=true tells COMMAND so)
 		  down                                   stop it and remove all it made; its logs stay
 		  status                                 say what runs; exit status 0 if the cluster is up
-		  env                                    print shell commands that set KUBECONFIG and PATH, for eval
+		  env                                    print shell commands that set KUBECONFIG, PATH and where requests are written down, for eval
 		  image NAME:TAG DOCKERFILE CONTEXT [--build-arg K=V]...
 		                                         build an image; a cluster that is up gets it at once
 		  old-mysql                              build an image of a MySQL that is too old: holdfast.test/mysql:5.7
@@ -223,6 +223,7 @@ status() {
 environment() {
 	is_up || die "no cluster is up ($STATE): start it with cluster.sh up"
 	printf 'export KUBECONFIG=%q\n' "$STATE/admin.kubeconfig"
+	printf 'export HOLDFAST_AUDIT_LOG=%q\n' "$AUDIT_LOG"
 	printf 'export KUBECACHEDIR=%q\n' "$STATE/kubectl-cache"
 	printf 'export PATH=%q:%q:"$PATH"\n' "$(module_bin kubernetes)" "$(module_bin helm)"
 }

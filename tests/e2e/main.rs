@@ -18,6 +18,7 @@ mod input;
 mod library;
 mod rehearsal;
 mod restore;
+mod rights;
 mod rollout;
 mod secrecy;
 mod surroundings;

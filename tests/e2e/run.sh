@@ -13,4 +13,10 @@ strip -o target/stripped/holdfast target/debug/holdfast
 tests/harness/images.sh stripped operator
 tests/cluster/cluster.sh old-mysql
 # The cases wait most of the time: more of them than there are processors.
-exec tests/cluster/s3-server.sh run -- tests/cluster/cluster.sh run -- cargo test --locked --test e2e -- --test-threads 12 "$@"
+cases() {
+	cargo test --locked --test e2e -- --test-threads 12 "$@"
+	# What all of them together have asked the API server for.
+	[[ $# -gt 0 ]] || cargo test --locked --test e2e -- --ignored --exact rights::the_operator_has_the_rights_that_it_uses_and_no_others
+}
+export -f cases
+exec tests/cluster/s3-server.sh run -- tests/cluster/cluster.sh run -- bash -euo pipefail -c 'cases "$@"' cases "$@"

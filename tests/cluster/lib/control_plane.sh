@@ -24,7 +24,8 @@ start_api_server() {
 		--service-account-signing-key-file="$STATE/pki/service-accounts.key" \
 		--service-account-issuer=https://kubernetes.default.svc.cluster.local --service-cluster-ip-range="$SERVICE_NETWORK" \
 		--kubelet-client-certificate="$STATE/pki/admin.crt" --kubelet-client-key="$STATE/pki/admin.key" \
-		--kubelet-certificate-authority="$STATE/pki/ca.crt" --kubelet-preferred-address-types=InternalIP
+		--kubelet-certificate-authority="$STATE/pki/ca.crt" --kubelet-preferred-address-types=InternalIP \
+		--audit-policy-file="$CLUSTER_DIR/manifests/audit-policy.yaml" --audit-log-path="$AUDIT_LOG" --audit-log-maxsize=1024
 }
 
 start_controllers() {
