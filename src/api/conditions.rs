@@ -67,8 +67,6 @@ names! {
     Reason {
         /// Work goes on.
         Progressing,
-        /// Work goes on after a failure that may pass.
-        ProgressingWithRetry,
         /// Done.
         Succeeded,
         /// Failed; the message says what and what to do.
@@ -87,8 +85,6 @@ names! {
         DependencyNotReady,
         /// The spec cannot be carried out; the message names the fields.
         InvalidSpec,
-        /// The spec asks for something that this version does not do yet.
-        NotImplemented,
         /// The server cannot be reached.
         DatabaseUnreachable,
         /// The server refuses the credentials.
@@ -103,8 +99,6 @@ names! {
         ReplicaNotReady,
         /// The server does not meet `spec.preflight`.
         PreflightFailed,
-        /// The plan cannot be made.
-        PlanFailed,
         /// The stored plan has a format that this version does not know.
         UnknownPlanFormat,
         /// The catalogue is not what plan and journal say.
@@ -151,8 +145,6 @@ names! {
         LockWaitTimeout,
         /// `spec.execution.maxRetries` is used up.
         RetriesExhausted,
-        /// A row that breaks a key appeared while it was added.
-        StragglersFound,
         /// A proof did not hold.
         ProofFailed,
         /// More rows stayed unmapped than `verify.maxUnmapped` allows.

@@ -46,6 +46,10 @@ pub fn of_json(value: &impl Serialize) -> Result<String, serde_json::Error> {
     Ok(sha256(canonical_json(&serde_json::to_value(value)?).as_bytes()))
 }
 
+/// The fields of spec that are content; the others are environment.
+pub const CONTENT_FIELDS: [&str; 6] =
+    ["acknowledge", "schemaUpdate", "stages", "tests", "typeFixes", "uniqueConstraints"];
+
 /// The digest of the content part of a spec, with the digests ([`of_json`] of the PodTemplate's `template`) of the pod
 /// templates that it names ([`SchemaMigrationSpec::pod_templates`]), by name.
 ///
@@ -55,9 +59,13 @@ pub fn content_digest(
     spec: &SchemaMigrationSpec,
     pod_templates: &BTreeMap<String, String>,
 ) -> Result<String, serde_json::Error> {
+    of_json(&content(spec, pod_templates))
+}
+
+fn content(spec: &SchemaMigrationSpec, pod_templates: &BTreeMap<String, String>) -> Value {
     let mut acknowledge = spec.acknowledge.clone();
     acknowledge.sort();
-    of_json(&json!({
+    json!({
         "acknowledge": acknowledge,
         "podTemplates": pod_templates,
         "schemaUpdate": spec.schema_update,
@@ -65,7 +73,7 @@ pub fn content_digest(
         "tests": spec.tests,
         "typeFixes": spec.type_fixes,
         "uniqueConstraints": spec.unique_constraints,
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -83,6 +91,14 @@ mod tests {
     #[test]
     fn sha256_is_the_published_one() {
         assert_eq!(sha256(b"abc"), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn the_digest_is_of_the_content_fields_and_of_what_they_name() {
+        let content = content(&example::spec(), &BTreeMap::new());
+        let fields: Vec<&str> = content.as_object().unwrap().keys().map(String::as_str).collect();
+        let named: Vec<&str> = fields.into_iter().filter(|field| *field != "podTemplates").collect();
+        assert_eq!(named, CONTENT_FIELDS);
     }
 
     #[test]

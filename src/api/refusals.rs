@@ -5,7 +5,6 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::{
     SchemaMigrationSpec,
     backup::{Backup, BackupTool, BackupType, Verification},
-    duration::Retention,
     execution::Hazard,
     gates::{GatedPhase, OnFailure},
     quantity,
@@ -56,11 +55,6 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
         "spec.rollback.onFailure",
         "RestoreBackup is not done in this version: use Undo or Hold",
     );
-    refuse(
-        spec.quarantine.retention != Retention::Keep,
-        "spec.quarantine.retention",
-        "quarantined rows are not removed by time in this version: use Keep",
-    );
     found
 }
 
@@ -97,11 +91,6 @@ fn backup(spec: &SchemaMigrationSpec, refuse: &mut impl FnMut(bool, &str, &'stat
         let unusable = quantity.is_some_and(|quantity| quantity::bytes(quantity).is_none());
         refuse(unusable, path, "is no number of bytes that is understood in this version: write it as 2Gi or 512Mi");
     }
-    refuse(
-        backup.retention != Retention::Keep,
-        "spec.backup.retention",
-        "backups are not removed by time in this version: use Keep",
-    );
 }
 
 #[cfg(test)]
@@ -146,12 +135,10 @@ mod tests {
             ("spec.backup.type", "/backup/type", json!("VolumeSnapshot")),
             ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
             ("spec.backup.scratch", "/backup/verification", json!("Inspect")),
-            ("spec.backup.retention", "/backup/retention", json!("72h")),
             ("spec.acknowledge[0].hazard", "/acknowledge", json!([{"hazard": "FlushTables"}])),
             ("spec.soak", "/soak", json!({"duration": "15m"})),
             ("spec.gates[0].before.phase", "/gates/0/before", json!({"phase": "RestoreBackup"})),
             ("spec.rollback.onFailure", "/rollback/onFailure", json!("RestoreBackup")),
-            ("spec.quarantine.retention", "/quarantine/retention", json!("72h")),
         ];
         for (path, pointer, value) in cases {
             let mut spec = serde_json::to_value(example::spec()).unwrap();

@@ -11,8 +11,8 @@ pub use super::{
     phase::Phase,
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
     status_work::{
-        BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, RehearsalStatus, RehearsedOperation,
-        RehearsedPhase, RemovalStatus, RestoreStatus, RetryStatus, TestedStatus, UnprobedKey,
+        BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, PurgeStatus, RehearsalStatus,
+        RehearsedOperation, RehearsedPhase, RemovalStatus, RestoreStatus, RetryStatus, TestedStatus, UnprobedKey,
     },
     steering::{LastHandled, SteeringAction, SteeringAnswer},
 };
@@ -275,6 +275,9 @@ pub struct QuarantineStatus {
     /// When it was purged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purged_at: Option<Time>,
+    /// With `spec.quarantine.retention`, after Complete: the purge that comes by time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purge: Option<PurgeStatus>,
 }
 
 /// One stage.

@@ -118,6 +118,23 @@ pub struct RemovalStatus {
     pub message: Option<String>,
 }
 
+/// The purge of the quarantine once its time is over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PurgeStatus {
+    /// When it may be purged: the migration's end and `spec.quarantine.retention`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Time>,
+    /// How often it failed. After the fifth failure it is left to a person.
+    pub failures: i32,
+    /// When it failed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Time>,
+    /// Why it failed, or what was purged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
 /// A backup that was restored and compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

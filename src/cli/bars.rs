@@ -1,6 +1,6 @@
 //! Bars, and text that fits the width it is given.
 
-use crate::plan::render::grouped;
+pub use crate::plan::render::counted;
 
 /// Cells of a bar.
 const CELLS: usize = 20;
@@ -43,17 +43,6 @@ pub fn cut(text: &str, width: usize) -> String {
         Some(_) => format!("{}…", text.chars().take(width.saturating_sub(1)).collect::<String>().trim_end()),
         None => text,
     }
-}
-
-/// `1 file`, `2 files`, `1,234 files`.
-#[must_use]
-pub fn counted(number: u64, noun: &str) -> String {
-    let ending = match number {
-        1 => "",
-        _ if noun.ends_with('x') => "es",
-        _ => "s",
-    };
-    format!("{} {noun}{ending}", grouped(number))
 }
 
 #[cfg(test)]

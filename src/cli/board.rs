@@ -395,6 +395,12 @@ fn remark(status: &SchemaMigrationStatus, phase: Phase, state: State) -> String 
     let said =
         || phase.condition().and_then(|condition| find(&status.conditions, condition)).map(|each| each.message.clone());
     match state {
+        // What failed and what became of it stands above, in the same words.
+        State::Done if phase == Phase::RollBack => {
+            let back = status.rollback.as_ref().map(|back| (back.undone, back.tables_identical)).unwrap_or_default();
+            format!("{} taken back, {} as before", counted(back.0, "operation"), counted(back.1, "table"))
+        }
+        State::Failed if phase == Phase::RollBack => "did not finish; what is left is said above".to_owned(),
         State::Done | State::Failed | State::TakenBack => said().unwrap_or_default(),
         State::Skipped => format!("skipped: {}", said().unwrap_or_default()),
         State::Waiting => "waits".to_owned(),

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::api::gates::OnFailure;
 use crate::api::status::{
-    BackupStatus, EvidenceStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, RehearsalStatus, RemovalStatus,
-    StageState, StageStatus, TestedStatus, ValidationCount,
+    BackupStatus, EvidenceStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, PurgeStatus, RehearsalStatus,
+    RemovalStatus, StageState, StageStatus, TestedStatus, ValidationCount,
 };
 use crate::api::steering::Request;
 use crate::api::{ConditionType, Reason};
@@ -176,6 +176,8 @@ pub enum Fact {
     Evidence(EvidenceStatus),
     /// The quarantine was purged.
     Purged,
+    /// How far the purge is that comes by time.
+    PurgeInTime(Box<PurgeStatus>),
     /// How far the deletion of the backups is.
     Removal(Box<RemovalStatus>),
     /// Something failed for a reason that may pass, and is tried again.

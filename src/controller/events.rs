@@ -5,6 +5,7 @@ use crate::api::names::names;
 use crate::api::status::{GateState, Phase, SchemaMigrationStatus};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Notice;
+use crate::plan::render;
 
 use super::approvals::counted;
 
@@ -35,6 +36,10 @@ names! {
         BackupsRemoved,
         /// They could not be deleted.
         BackupRemovalFailed,
+        /// The quarantine was purged after its time.
+        QuarantinePurged,
+        /// It could not be purged.
+        PurgeFailed,
         /// A step is done.
         PhaseSucceeded,
         /// A step failed.
@@ -88,7 +93,7 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         events.push(told(
             false,
             EventReason::PlanComputed.as_str(),
-            format!("{}: {} operations", plan.digest, plan.counts.operations),
+            format!("{}: {}", plan.digest, render::counted(plan.counts.operations, "operation")),
         ));
     }
     for gate in &after.gates {
@@ -184,6 +189,7 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         }
     }
     events.extend(removal(before, after));
+    events.extend(purge(before, after));
     let phase = after.phase.map_or_else(|| "Reconcile".to_owned(), |phase| phase.to_string());
     for event in events.iter_mut().filter(|event| event.action.is_empty()) {
         event.action.clone_from(&phase);
@@ -199,12 +205,29 @@ fn removal(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) -> Opt
     if was.removed_at.is_none() && is.removed_at.is_some() {
         let left = is.message.map(|left| format!("; {left}")).unwrap_or_default();
         let (backups, bytes) = (is.backups.unwrap_or_default(), is.bytes.unwrap_or_default());
-        let note = format!("{backups} backups of {bytes} bytes were deleted, as spec.backup.retention says{left}");
+        let (backups, bytes) = (render::counted(backups, "backup"), render::counted(bytes, "byte"));
+        let note = format!("deleted, as spec.backup.retention says: {backups} of {bytes}{left}");
         return Some(Told { action, ..told(false, EventReason::BackupsRemoved.as_str(), note) });
     }
     (is.failures > was.failures).then(|| {
         let note = format!("the backups could not be deleted: {}", is.message.unwrap_or_default());
         Told { action: format!("{action}{}", is.tries), ..told(true, EventReason::BackupRemovalFailed.as_str(), note) }
+    })
+}
+
+/// What became of the quarantine once its time was over.
+fn purge(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) -> Option<Told> {
+    let of = |status: &SchemaMigrationStatus| status.quarantine.clone().unwrap_or_default();
+    let (was, is) = (of(before), of(after));
+    let (failures, purge) = (was.purge.unwrap_or_default().failures, is.purge?);
+    let (action, message) = ("Purge".to_owned(), purge.message.unwrap_or_default());
+    if was.purged_at.is_none() && is.purged_at.is_some() && !message.is_empty() {
+        let note = format!("as spec.quarantine.retention says: {message}");
+        return Some(Told { action, ..told(false, EventReason::QuarantinePurged.as_str(), note) });
+    }
+    (purge.failures > failures).then(|| {
+        let note = format!("the quarantine could not be purged: {message}");
+        Told { action: format!("{action}{}", purge.failures), ..told(true, EventReason::PurgeFailed.as_str(), note) }
     })
 }
 

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use crate::api::Reason;
 use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::promotion::{EvidenceSource, RequiredEvidence};
-use crate::api::status::{AcceptedEvidence, EvidenceStatus, GateState, JobPurpose, JobState};
+use crate::api::status::{AcceptedEvidence, EvidenceStatus, GateState, JobPurpose, JobState, SchemaMigrationStatus};
 use crate::evidence::document::{
     COMPLETE, Document, FORMAT, Found, KeyInShort, MAX_KEYS, MigrationName, PhaseTime, ProofInShort, Quarantined, TYPE,
     Tests, Versions,
@@ -58,14 +58,21 @@ pub(super) enum Answer {
     Waiting(Reason, String),
 }
 
+/// The gate that evidence is a part of.
+const HERE: GatePoint<'static> = GatePoint::Phase(GatedPhase::CleanUp);
+
+/// Whether evidence still opens or closes the gate. One that was taken over was begun by another resource, and its own gate has not asked yet.
+#[must_use]
+pub fn is_asked(status: &SchemaMigrationStatus) -> bool {
+    let opened = || approvals::of(status, HERE).is_some_and(|gate| gate.state == GateState::Open);
+    status.started_at.is_none() || !opened()
+}
+
 /// Asks for the gate before a point.
 pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
     let required = view.migration.spec.promotion.iter().flat_map(|promotion| &promotion.requires);
     let mut required = required.enumerate().peekable();
-    // One that was taken over was begun by another resource, and its own gate has not asked yet.
-    let asked = || approvals::of(view.status, point).is_some_and(|gate| gate.state == GateState::Open);
-    let begun = view.status.started_at.is_some() && asked();
-    let here = point == GatePoint::Phase(GatedPhase::CleanUp) && !begun;
+    let here = point == HERE && is_asked(view.status);
     if !here || required.peek().is_none() {
         return Answer::NotAsked;
     }

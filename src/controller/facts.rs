@@ -109,6 +109,7 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
         Fact::Removal(removal) => status.backup.get_or_insert_default().removal = Some((**removal).clone()),
         Fact::Evidence(evidence) => status.evidence = Some(evidence.clone()),
         Fact::Purged => status.quarantine.get_or_insert_default().purged_at = Some(Time(now)),
+        Fact::PurgeInTime(purge) => status.quarantine.get_or_insert_default().purge = Some((**purge).clone()),
         Fact::Retrying { reason, since, until } => {
             status.retrying =
                 Some(RetryStatus { reason: reason.as_str().to_owned(), since: Time(*since), until: Time(*until) });

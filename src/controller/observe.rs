@@ -11,13 +11,12 @@ use kube::{Api, ResourceExt as _};
 
 use crate::api::conditions::is_true;
 use crate::api::status::{BackupProgress, JobPurpose, SchemaMigrationStatus};
-use crate::api::steering::{SteeringAction, next_request};
 use crate::api::{ConditionType, MigrationApproval, SchemaMigration, admission, digest, refusals, unknown_fields};
 use crate::backup::Progress;
 use crate::mysql::row_counters::Baseline;
 
 use super::context::{Context, PassError, asking};
-use super::evidence::OwnEvidence;
+use super::evidence::{self, OwnEvidence};
 use super::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskState, backup_progress};
 use super::{evidence_store, gates, job_view, jobs, plan_store, retention, target};
 
@@ -53,7 +52,7 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
         own_evidence: OwnEvidence::NotAsked,
     };
     // After the end only a purge still needs anything, and the deletion of the backups its Job.
-    let purge = next_request(migration).is_some_and(|request| request.action == SteeringAction::Purge);
+    let purge = retention::purges(migration, now);
     let deleted = migration.metadata.deletion_timestamp.is_some();
     if (over && !purge) || deleted {
         context.tasks.rest(&uid);
@@ -69,7 +68,7 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
     }
     observed.plan = stored_plan(context, &status, &uid, &namespace).await?;
     if let Some(promotion) = &migration.spec.promotion {
-        if status.started_at.is_none() {
+        if evidence::is_asked(&status) {
             observed.evidence = evidence_store::required(&context.client, &namespace, promotion).await?;
         }
         if let (TaskState::Ended(Task::Prove, Ok(_)), Some(plan)) = (&observed.task, &status.plan) {

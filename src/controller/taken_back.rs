@@ -1,6 +1,7 @@
 //! What the conditions of steps say while a rollback takes back what they did, and after it.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::conditions::{ConditionStatus, ConditionWriter, find};
 use crate::api::status::{SchemaMigrationStatus, StageState};
@@ -46,7 +47,12 @@ pub(super) fn taking_back(status: &mut SchemaMigrationStatus, generation: i64, n
 pub(super) fn taken_back(status: &mut SchemaMigrationStatus, whole: bool, generation: i64, now: Timestamp) {
     if !whole {
         let message = "the rollback could not finish, so this step may stand, as a whole or in part: the condition RolledBack says what does";
-        return take_back(status, ConditionStatus::Unknown, Reason::RollbackFailed, message, generation, now);
+        take_back(status, ConditionStatus::Unknown, Reason::RollbackFailed, message, generation, now);
+        // What was interrupted in the middle does not go on.
+        for stage in status.stages.iter_mut().filter(|stage| stage.state == StageState::Running) {
+            (stage.state, stage.finished) = (StageState::Failed, Some(Time(now)));
+        }
+        return;
     }
     let message = "what this step did was taken back";
     take_back(status, ConditionStatus::False, Reason::RollbackSucceeded, message, generation, now);

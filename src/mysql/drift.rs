@@ -148,7 +148,7 @@ fn changed_columns<'a>(now: &str, records: impl Iterator<Item = &'a Record>) -> 
     for (start, made) in made {
         // Whether it is there at all the operation's goal says.
         if let Some(line) = line_of(&start, now).filter(|line| *line != made) {
-            found.push(format!("`{line}` was made as `{made}`"));
+            found.push(format!("it was made as: {made}; it is: {line}"));
         }
     }
     found
@@ -169,7 +169,7 @@ fn line_of<'a>(start: &str, definition: &'a str) -> Option<&'a str> {
 }
 
 /// A line of a definition; the comma belongs to the list, not to the line.
-fn bare(line: &str) -> &str {
+pub(crate) fn bare(line: &str) -> &str {
     line.trim().trim_end_matches(',')
 }
 
@@ -194,8 +194,8 @@ fn changed_lines(before: &str, now: &str, own: &[String]) -> Vec<String> {
         lines.filter(|line| !own.iter().any(|start| line.starts_with(start.as_str()))).map(str::to_owned).collect()
     };
     let (before, now) = (lines(before), lines(now));
-    let missing = before.iter().filter(|line| !now.contains(line)).map(|line| format!("missing is `{line}`"));
-    let new = now.iter().filter(|line| !before.contains(line)).map(|line| format!("new is `{line}`"));
+    let missing = before.iter().filter(|line| !now.contains(line)).map(|line| format!("missing is: {line}"));
+    let new = now.iter().filter(|line| !before.contains(line)).map(|line| format!("new is: {line}"));
     missing.chain(new).collect()
 }
 
@@ -210,8 +210,8 @@ mod tests {
     fn only_lines_of_operations_may_change() {
         let now = "CREATE TABLE `t` (\n  `id` int NOT NULL,\n  `a` int DEFAULT NULL,\n  PRIMARY KEY (`id`),\n  KEY `by_a` (`a`)\n) ENGINE=InnoDB";
         assert_eq!(changed_lines(BEFORE, now, &["KEY `by_a` ".to_owned()]), Vec::<String>::new());
-        assert_eq!(changed_lines(BEFORE, now, &[]), ["new is `KEY `by_a` (`a`)`"]);
-        assert_eq!(changed_lines(now, BEFORE, &["KEY `by` ".to_owned()]), ["missing is `KEY `by_a` (`a`)`"]);
+        assert_eq!(changed_lines(BEFORE, now, &[]), ["new is: KEY `by_a` (`a`)"]);
+        assert_eq!(changed_lines(now, BEFORE, &["KEY `by` ".to_owned()]), ["missing is: KEY `by_a` (`a`)"]);
         let wider = BEFORE.replace("`a` int", "`a` bigint");
         assert_eq!(changed_lines(BEFORE, &wider, &["`a` ".to_owned()]), Vec::<String>::new());
         assert_eq!(changed_lines(BEFORE, &wider, &["`id` ".to_owned()]).len(), 2);

@@ -3,6 +3,7 @@
 
 use tracing::Instrument as _;
 
+use super::drift::bare;
 use super::error::{Cause, Error};
 use super::goal::{Goal, Standing};
 use super::held::Held;
@@ -224,13 +225,14 @@ fn table_name(work: &Work<'_>, name: &str) -> Option<TableName> {
 
 /// The first lines that only one of two definitions has.
 pub(crate) fn difference(before: &str, now: &str) -> String {
-    let missing = before.lines().find(|line| !now.lines().any(|other| other == *line));
-    let added = now.lines().find(|line| !before.lines().any(|other| other == *line));
-    match (missing, added) {
+    fn only_in<'a>(one: &'a str, other: &str) -> Option<&'a str> {
+        one.lines().map(bare).find(|line| !other.lines().map(bare).any(|each| each == *line))
+    }
+    match (only_in(before, now), only_in(now, before)) {
         (None, None) => "the same lines in another order".to_owned(),
-        (Some(missing), None) => format!("missing is `{}`", missing.trim()),
-        (None, Some(added)) => format!("new is `{}`", added.trim()),
-        (Some(missing), Some(added)) => format!("`{}` was `{}`", added.trim(), missing.trim()),
+        (Some(missing), None) => format!("missing is: {missing}"),
+        (None, Some(added)) => format!("new is: {added}"),
+        (Some(missing), Some(added)) => format!("it was: {missing}; it is: {added}"),
     }
 }
 
@@ -240,9 +242,9 @@ mod tests {
 
     #[test]
     fn a_difference_names_the_line() {
-        assert_eq!(difference("a\nb", "a\nb\nc"), "new is `c`");
-        assert_eq!(difference("a\nb", "a"), "missing is `b`");
-        assert_eq!(difference("a\nb", "a\nc"), "`c` was `b`");
+        assert_eq!(difference("a\nb", "a\nb\nc"), "new is: c");
+        assert_eq!(difference("a,\n  KEY `b` (`b`)", "a"), "missing is: KEY `b` (`b`)");
+        assert_eq!(difference("a,\n`b` int,", "a,\n`b` bigint,"), "it was: `b` int; it is: `b` bigint");
         assert_eq!(difference("a\nb", "b\na"), "the same lines in another order");
     }
 }

@@ -23,11 +23,12 @@ pub fn text(plan: &Plan) -> String {
     line(
         &mut page,
         &format!(
-            "{keys} foreign keys to add in {} stages, {} there already; {} operations on {} tables; about {} in all",
-            plan.stages.len(),
+            "{} to add in {}, {} there already; {} on {}; about {} in all",
+            counted(keys, "foreign key"),
+            counted(plan.stages.len(), "stage"),
             plan.adopted.len(),
-            plan.operations.len(),
-            plan.changed().len(),
+            counted(plan.operations.len(), "operation"),
+            counted(plan.changed().len(), "table"),
             duration(plan.operations.iter().map(|operation| operation.estimate.milliseconds).sum())
         ),
     );
@@ -231,6 +232,18 @@ fn key_text(key: &ForeignKey) -> String {
 
 fn place(table: &TableName, columns: &[Identifier]) -> String {
     format!("{} ({})", table.table, columns.iter().map(Identifier::as_str).collect::<Vec<_>>().join(", "))
+}
+
+/// `1 file`, `2 files`, `1,234 files`. What is negative counts as none.
+#[must_use]
+pub fn counted(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(0);
+    let ending = match number {
+        1 => "",
+        _ if noun.ends_with('x') => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{ending}", grouped(number))
 }
 
 /// `1,234,567`

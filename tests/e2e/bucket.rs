@@ -8,7 +8,7 @@ use serde_json::json;
 use super::harness::Outcome;
 use super::harness::kubectl::run;
 use super::harness::s3::{OWNER, S3Server, files};
-use super::rollout::{END, Rollout, message};
+use super::rollout::{END, Rollout, SOON, message};
 use super::secrecy;
 
 const BUCKET: &str = "dumps";
@@ -26,7 +26,7 @@ fn objects(bucket: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_backup_in_a_bucket_is_restored_from_there() -> Outcome<()> {
+fn a_backup_in_a_bucket_is_restored_from_there_and_deleted_when_its_time_is_over() -> Outcome<()> {
     let case = Rollout::on_own_schema("bucket")?;
     let service = service()?;
     let bucket = service.bucket(BUCKET);
@@ -55,5 +55,13 @@ fn a_backup_in_a_bucket_is_restored_from_there() -> Outcome<()> {
     let backup = &end["status"]["backup"];
     assert_eq!(backup["location"], format!("s3://{BUCKET}/shop/{uid}-1.sql"), "{backup}");
     assert_eq!(objects(&bucket), [format!("shop/{uid}-1.manifest.json"), format!("shop/{uid}-1.sql")]);
+
+    fs::write(bucket.join("shop/of-somebody-else.sql"), "kept").map_err(|error| error.to_string())?;
+    let retention = r#"{"spec": {"backup": {"retention": "0ms"}}}"#;
+    kubectl.run(&["patch", "smig", &case.migration.name, "--type=merge", "--patch", retention])?;
+    let after = case.wait_for_field("backup.removal.removedAt", SOON)?;
+    assert_eq!(objects(&bucket), ["shop/of-somebody-else.sql"]);
+    assert_eq!(after["status"]["backup"]["removal"]["backups"], 1, "{after}");
+    case.expect_condition(&after, "Succeeded", "True", "Complete");
     secrecy::check(kubectl)
 }

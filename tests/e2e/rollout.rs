@@ -62,6 +62,11 @@ impl Rollout {
         )
     }
 
+    /// Waits with kubectl until a field of the status is there, and returns the object.
+    pub(crate) fn wait_for_field(&self, path: &str, limit: Duration) -> Outcome<Value> {
+        self.kubectl_wait(&format!("jsonpath={{.status.{path}}}"), limit)
+    }
+
     fn kubectl_wait(&self, what: &str, limit: Duration) -> Outcome<Value> {
         let name = format!("smig/{}", self.migration.name);
         let arguments = ["wait", &format!("--for={what}"), &name, &format!("--timeout={}s", limit.as_secs())];

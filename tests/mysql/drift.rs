@@ -48,7 +48,7 @@ async fn each_change_of_somebody_else_is_named_and_ends_when_it_is_put_right() {
         (
             "ALTER TABLE child MODIFY extra INT NULL DEFAULT 3",
             "ALTER TABLE child MODIFY extra INT NULL",
-            "was made as ``extra` int DEFAULT NULL`",
+            "it was made as: `extra` int DEFAULT NULL",
         ),
         ("ALTER TABLE child DROP COLUMN extra", "ALTER TABLE child ADD COLUMN extra INT NULL", "somebody took it back"),
         ("ALTER TABLE child ADD INDEX by_note (note)", "ALTER TABLE child DROP INDEX by_note", "did not make it"),

@@ -8,7 +8,6 @@ use std::time::Duration;
 use holdfast::api::conditions::{find, is_true};
 use holdfast::api::gates::GatedPhase;
 use holdfast::api::status::{JobPurpose, JobState};
-use holdfast::api::steering::{SteeringAction, next_request};
 use holdfast::api::{ConditionType, FINALIZER, Reason, SchemaMigration, SchemaMigrationStatus};
 use holdfast::backup::rehearsed::End;
 use holdfast::controller::decide::decide;
@@ -176,7 +175,7 @@ impl World {
             evidence: Vec::new(),
             own_evidence: OwnEvidence::NotAsked,
         };
-        let purge = next_request(migration).is_some_and(|request| request.action == SteeringAction::Purge);
+        let purge = retention::purges(migration, now);
         let deleted = migration.metadata.deletion_timestamp.is_some();
         if (over && !purge) || deleted {
             for job in status.jobs.iter().filter(|job| !deleted && retention::is_removing(job)) {

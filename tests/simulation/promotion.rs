@@ -5,7 +5,7 @@ use fastrand::Rng;
 use holdfast::api::conditions::is_true;
 use holdfast::api::status::{EvidenceStatus, Phase};
 use holdfast::api::{ConditionType, Reason, SchemaMigration, SchemaMigrationStatus};
-use holdfast::controller::evidence::{FoundEvidence, OwnEvidence};
+use holdfast::controller::evidence::{self, FoundEvidence, OwnEvidence};
 use holdfast::controller::observed::{Task, TaskState};
 use holdfast::evidence::{Document, PrivateKey, Signed};
 use serde_json::{Value, json};
@@ -143,7 +143,7 @@ impl World {
         migration: &SchemaMigration,
         status: &SchemaMigrationStatus,
     ) -> Vec<FoundEvidence> {
-        if status.started_at.is_some() || !requires(migration) {
+        if !evidence::is_asked(status) || !requires(migration) {
             return Vec::new();
         }
         let which = crate::world::place(migration.metadata.name.as_deref().unwrap_or_default());

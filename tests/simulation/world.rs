@@ -235,8 +235,9 @@ impl World {
             "gates": gates,
         });
         if self.rng.u32(0..3) == 0 {
-            // A retention, once it is not refused any more.
-            let _ = self.rng.usize(0..3);
+            let time = ["0ms", "90s", "2h"][self.rng.usize(0..3)];
+            spec["backup"]["retention"] = json!(time);
+            spec["quarantine"] = json!({"retention": time});
         }
         if self.rng.u32(0..30) == 0 {
             spec["mode"] = json!("Plan");

@@ -4,6 +4,7 @@ use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{Phase, ValidationCount};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Allowance;
+use crate::plan::render::counted;
 
 use super::super::decision::{Decision, End, Fact, Verdict};
 use super::super::observed::{Task, TaskResult};
@@ -24,8 +25,10 @@ pub(super) fn plan(case: &Case<'_>) -> Decision {
     case.task(Phase::Plan, Task::Plan, Allowance::default(), |result| match result {
         TaskResult::Planned { status, server_uuid, content_digest, stages, operations, left } => {
             let mut message = format!(
-                "{operations} operations, {} foreign keys, digest {}",
-                status.counts.foreign_keys, status.digest
+                "{}, {}, digest {}",
+                counted(*operations, "operation"),
+                counted(status.counts.foreign_keys, "foreign key"),
+                status.digest
             );
             if case.migration.spec.database.tls.mode != crate::api::database::TlsMode::VerifyIdentity {
                 message.push_str(&format!(

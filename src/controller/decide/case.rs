@@ -365,7 +365,7 @@ impl Case<'_> {
             return Decision::new(Verdict::Ended(End::Failed(phase, reason, message))).at_once();
         }
         if self.status.rollback.is_some() {
-            let message = format!("{message}. {}", self.command("go on with the rollback", SteeringAction::Retry));
+            let message = format!("{message}. {}", self.command("Go on with the rollback", SteeringAction::Retry));
             return Decision::new(Verdict::Ended(End::Failed(Phase::RollBack, Reason::RollbackFailed, message)))
                 .at_once();
         }

@@ -10,6 +10,7 @@ use crate::mysql::Allowance;
 use crate::mysql::report::SectionReport;
 use crate::plan::Plan;
 use crate::plan::model::Section;
+use crate::plan::render::counted;
 
 use super::super::decision::{Decision, Effect, End, Fact, Verdict};
 use super::super::observed::{Task, TaskResult};
@@ -110,11 +111,8 @@ fn section(case: &Case<'_>, section: Section, gated: GatedPhase, phase: Phase, c
     let allowance = case.allowance(GatePoint::Phase(gated));
     case.task(phase, Task::Section(section), allowance, |result| match result {
         TaskResult::Section(report) => {
-            let message = format!(
-                "{} operations done, {} rows or values changed",
-                report.operations.len(),
-                report.rows_touched()
-            );
+            let operations = counted(report.operations.len(), "operation");
+            let message = format!("{operations} done, {} rows or values changed", report.rows_touched());
             passed(phase, condition, message).facts(section_facts(case, plan, report))
         }
         other => unexpected(case, other),

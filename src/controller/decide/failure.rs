@@ -9,6 +9,7 @@ use crate::api::gates::{Before, GatedPhase};
 use crate::api::status::{GateState, JobPurpose, JobState, JobStatus, Phase};
 use crate::api::steering::SteeringAction;
 use crate::mysql::{Allowance, Cause, Error};
+use crate::plan::render::counted;
 
 use super::super::decision::{Decision, Effect, End, Fact, Verdict};
 use super::super::observed::{JobView, Task, TaskResult, TaskState, signed};
@@ -156,9 +157,9 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
         };
         let failed = case.status.rollback.as_ref().map(|rollback| rollback.message.clone()).unwrap_or_default();
         let message = format!(
-            "{} operations were taken back and {} tables compared with their definition before. What had failed: {failed}",
-            report.undone.len(),
-            report.tables_compared.len()
+            "took back {} and compared {} with their definition before. What had failed: {failed}",
+            counted(report.undone.len(), "operation"),
+            counted(report.tables_compared.len(), "table")
         );
         let end = if remaining.is_empty() {
             End::RolledBack(message)

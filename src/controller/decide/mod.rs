@@ -8,6 +8,7 @@ mod case;
 mod change;
 mod failure;
 mod patience;
+mod purge;
 mod rehearsal;
 mod removal;
 mod steering;
@@ -213,12 +214,28 @@ fn ended(case: &Case<'_>) -> Decision {
     // The Job that deletes the backups needs the finalizer as every other one does, and nothing else is left then.
     let left = case.observed.session || (case.has_finalizer() && !removal::is_going_on(case));
     match &case.observed.task {
+        TaskState::Running(Task::Purge, _) | TaskState::Ended(Task::Purge, _) if purge::is_due(case) => {
+            purge::in_time(case).unwrap_or_else(unchanged)
+        }
         TaskState::Running(..) => unchanged().effect(Effect::StopTask),
         TaskState::Ended(..) => unchanged().effect(Effect::Release),
         TaskState::Idle if left => unchanged().effect(Effect::Release),
-        TaskState::Idle => {
-            removal::after_end(case).unwrap_or_else(|| unchanged().after(std::time::Duration::from_secs(3600)))
-        }
+        TaskState::Idle => sooner(removal::after_end(case), || purge::in_time(case))
+            .unwrap_or_else(|| unchanged().after(std::time::Duration::from_secs(3600))),
+    }
+}
+
+/// Of two things that come in time, the one that has something to do, or comes first.
+fn sooner(one: Option<Decision>, other: impl FnOnce() -> Option<Decision>) -> Option<Decision> {
+    let waits =
+        |decision: &Decision| decision.effect == Effect::None && decision.facts.is_empty() && decision.gates.is_empty();
+    let Some(one) = one else { return other() };
+    if !waits(&one) {
+        return Some(one);
+    }
+    match other() {
+        Some(other) if !waits(&other) || other.again < one.again => Some(other),
+        _ => Some(one),
     }
 }
 

@@ -64,7 +64,12 @@ fn remove(case: &Case<'_>, removal: &RemovalStatus) -> Decision {
     let tries = removal.tries.saturating_add(1);
     let place = JobPlace { phase: Phase::Complete, purpose: JobPurpose::RemoveBackups, test: None, attempt: tries };
     let create = |name: String| {
-        Decision::new(Verdict::Unchanged).effect(Effect::CreateJob(JobRequest::RemoveBackups { name, attempts }))
+        let unchanged = Decision::new(Verdict::Unchanged);
+        // Suspended since it was announced: the end stays the end, and nothing is begun.
+        if case.migration.spec.suspend {
+            return unchanged.after(LOOK);
+        }
+        unchanged.effect(Effect::CreateJob(JobRequest::RemoveBackups { name, attempts }))
     };
     let ended = |end: JobEnd<'_>| match end {
         JobEnd::Succeeded { name, message } => match left(name, message) {

@@ -1,14 +1,14 @@
 //! What a person asks for by an annotation: each request is answered once, in the same write of the status that acts on it.
 
-use crate::api::gates::{GatePoint, GatedPhase, OnFailure};
-use crate::api::status::{JobState, Phase};
+use crate::api::gates::OnFailure;
+use crate::api::status::Phase;
 use crate::api::steering::{Request, SteeringAction, next_request};
 use crate::api::{ConditionType, Reason, conditions};
 
 use super::super::decision::{Decision, Effect, Fact, Verdict};
-use super::super::gates::{self, Copies};
-use super::super::observed::{Task, TaskResult, TaskState};
+use super::super::observed::TaskState;
 use super::case::Case;
+use super::purge;
 
 /// The decision about the first request that was not answered yet; `None`: there is none.
 pub(super) fn steer(case: &Case<'_>, position: Option<Phase>) -> Option<Decision> {
@@ -24,22 +24,22 @@ pub(super) fn steer(case: &Case<'_>, position: Option<Phase>) -> Option<Decision
         SteeringAction::Rollback => roll_back(case, position, request),
         SteeringAction::Replan => replan(case, position, request),
         SteeringAction::Retry => retry(case, position, request),
-        SteeringAction::Purge => purge(case, position, request),
+        SteeringAction::Purge => purge::requested(case, position, request),
     })
 }
 
-fn refused(request: Request, message: impl Into<String>) -> Decision {
+pub(super) fn refused(request: Request, message: impl Into<String>) -> Decision {
     Decision::new(Verdict::Unchanged)
         .fact(Fact::Answered { request, accepted: false, message: message.into() })
         .at_once()
 }
 
-fn accepted(decision: Decision, request: Request, message: impl Into<String>) -> Decision {
+pub(super) fn accepted(decision: Decision, request: Request, message: impl Into<String>) -> Decision {
     decision.fact(Fact::Answered { request, accepted: true, message: message.into() }).at_once()
 }
 
 /// The reason of an end.
-fn end_reason(case: &Case<'_>) -> Option<Reason> {
+pub(super) fn end_reason(case: &Case<'_>) -> Option<Reason> {
     conditions::find(&case.status.conditions, ConditionType::Finished).and_then(|each| Reason::from_name(&each.reason))
 }
 
@@ -166,70 +166,4 @@ fn retry_now(case: &Case<'_>, request: Request) -> Decision {
         return accepted(decision, request, "tried again at once");
     }
     refused(request, "nothing has failed; status.message says what is done or waited for")
-}
-
-fn purge(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision {
-    if position.is_some() {
-        return refused(request, "the migration has not ended, and its quarantined rows may have to be put back");
-    }
-    match end_reason(case) {
-        Some(Reason::Complete | Reason::RollbackSucceeded) => {}
-        Some(Reason::Held | Reason::RollbackFailed) => {
-            return refused(
-                request,
-                "quarantined rows may still have to be put back: let the migration end as Complete or RolledBack first",
-            );
-        }
-        _ => return refused(request, "nothing was moved to quarantine"),
-    }
-    let unchanged = || Decision::new(Verdict::Unchanged);
-    match &case.observed.task {
-        TaskState::Running(Task::Purge, _) => unchanged(),
-        TaskState::Running(..) => unchanged().effect(Effect::StopTask),
-        TaskState::Ended(Task::Purge, Ok(TaskResult::Purged { entries, tables })) => {
-            let message = format!("{entries} rows and values were deleted from {tables} quarantine tables for good");
-            let purged = unchanged().fact(Fact::Purged).fact(Fact::TroubleOver);
-            accepted(purged.effect(Effect::ForgetTask(Task::Purge)), request, message)
-        }
-        TaskState::Ended(Task::Purge, Err(error)) => match case.bears(error) {
-            Some(fact) => unchanged().fact(fact).effect(Effect::NoteTrouble),
-            None => refused(request, format!("not purged: {}", error.message))
-                .fact(Fact::TroubleOver)
-                .effect(Effect::ForgetTask(Task::Purge)),
-        },
-        TaskState::Ended(task, _) => unchanged().effect(Effect::ForgetTask(*task)).at_once(),
-        TaskState::Idle => begin_purge(case, request),
-    }
-}
-
-/// Passes the gate before Purge. The end of the migration stays what it is meanwhile.
-fn begin_purge(case: &Case<'_>, request: Request) -> Decision {
-    if case.migration.spec.suspend {
-        return refused(request, "not purged: spec.suspend is true, so nothing is begun");
-    }
-    if let Some(missing) = &case.observed.missing {
-        return refused(request, format!("not purged: {missing}"));
-    }
-    if case.status.jobs.iter().any(|job| job.state == JobState::Running) || case.observed.session {
-        return Decision::new(Verdict::Unchanged).effect(Effect::Release);
-    }
-    if let Some(wait) = case.pause() {
-        return Decision::new(Verdict::Unchanged).after(wait);
-    }
-    let mut decision = Decision::new(Verdict::Unchanged);
-    match gates::evaluate(case.view(), GatePoint::Phase(GatedPhase::Purge), Copies::default()) {
-        gates::Verdict::Open(open) if open.iter().all(|gate| case.status.gates.contains(gate)) => {
-            decision = decision.effect(Effect::StartTask(Task::Purge, Default::default()));
-        }
-        gates::Verdict::Open(open) => {
-            decision.gates = open;
-            decision = decision.at_once();
-        }
-        gates::Verdict::Closed(closed, ..) => decision.gates = closed,
-        gates::Verdict::Denied(denied, message) => {
-            decision = refused(request, message);
-            decision.gates = denied;
-        }
-    }
-    decision
 }

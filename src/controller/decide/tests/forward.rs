@@ -68,7 +68,7 @@ fn a_gate_says_since_when_it_is_closed_and_since_when_open() {
     world.approve("CleanUp", DIGEST, "Approve", Some(3));
     let approved = world.now;
     world.pass();
-    assert_eq!(since(&world), approved);
+    assert_eq!(since(&world).as_second(), approved.as_second());
 }
 
 #[test]

@@ -1,14 +1,17 @@
-//! Backups after the end: when they are deleted, and that nothing of it moves the outcome.
+//! Backups and quarantine after the end: when they are deleted, and that nothing of it moves the outcome.
 
 use jiff::SignedDuration;
 use serde_json::json;
 
 use super::super::super::decision::Effect;
-use super::world::World;
+use super::super::super::observed::Task;
+use super::world::{DIGEST, World};
 use crate::api::duration::Retention;
-use crate::api::status::RemovalStatus;
+use crate::api::status::{JobPurpose, RemovalStatus};
 use crate::api::steering::SteeringAction;
 use crate::api::{ConditionType, Reason};
+use crate::mysql::Cause;
+use crate::mysql::report::QuarantineCounts;
 
 fn kept_for(time: &'static str) -> impl FnOnce(&mut serde_json::Value) {
     move |manifest| manifest["spec"]["backup"]["retention"] = json!(time)
@@ -52,6 +55,32 @@ fn backups_are_deleted_once_their_time_is_over_and_the_outcome_stays() {
         world.passes(20);
         assert_eq!(removals(&world), 1, "and no more");
     }
+}
+
+#[test]
+fn a_retention_with_a_fraction_of_a_second_ends_too() {
+    let mut world = World::new(kept_for("1500ms"));
+    world.run(&[]);
+    world.passes(20);
+    let removal = removal(&world);
+    assert!(removal.removed_at.is_some(), "{removal:?}");
+    assert_eq!(removal.due_at.unwrap().0, world.status().finished_at.unwrap().0 + SignedDuration::from_secs(2));
+}
+
+#[test]
+fn what_is_suspended_between_the_announcement_of_the_job_and_its_creation_waits_and_stays_ended() {
+    let mut world = World::new(kept_for("0ms"));
+    world.run(&[]);
+    while world.status().jobs.iter().all(|job| job.purpose != JobPurpose::RemoveBackups) {
+        world.pass();
+    }
+    assert_eq!(removals(&world), 0);
+    world.migration.spec.suspend = true;
+    world.passes(20);
+    assert_eq!((removals(&world), world.reason(ConditionType::Ready), world.finished()), (0, Reason::Complete, true));
+    world.migration.spec.suspend = false;
+    world.passes(20);
+    assert!(removal(&world).removed_at.is_some(), "{:?}", removal(&world));
 }
 
 #[test]
@@ -175,4 +204,87 @@ fn a_retry_after_the_deletion_begins_with_new_names() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), world.created.len(), "{:?}", world.created);
+}
+
+fn quarantined_for(time: &'static str) -> World {
+    let mut world = World::new(move |manifest| manifest["spec"]["quarantine"] = json!({"retention": time}));
+    world.quarantined = QuarantineCounts { orphans: 3, ..QuarantineCounts::default() };
+    world
+}
+
+fn purged(world: &World) -> bool {
+    world.status().quarantine.is_some_and(|kept| kept.purged_at.is_some())
+}
+
+#[test]
+fn the_quarantine_is_purged_once_its_time_is_over_and_not_before() {
+    for restart in 0..8 {
+        let mut world = quarantined_for("1500ms");
+        assert_eq!(world.run(&[]), Reason::Complete);
+        let (conditions, phase) = (world.status().conditions, world.status().phase);
+        world.now = world.status().finished_at.unwrap().0;
+        world.pass();
+        assert_eq!((purged(&world), world.times(Task::Purge)), (false, 0), "not before");
+        for pass in 0..20 {
+            world.pass();
+            if pass == restart {
+                world.restart();
+            }
+        }
+        assert!(purged(&world), "{:?}", world.status().quarantine);
+        assert_eq!((world.status().conditions, world.status().phase), (conditions, phase));
+        let times = world.times(Task::Purge);
+        later(&mut world, 1_000_000);
+        world.passes(20);
+        assert_eq!(world.times(Task::Purge), times, "and no more");
+    }
+}
+
+#[test]
+fn the_quarantine_of_what_was_taken_back_or_is_held_stays() {
+    for on_failure in ["Undo", "Hold"] {
+        let mut world = quarantined_for("0ms");
+        world.migration.spec.rollback.on_failure = serde_json::from_value(json!(on_failure)).unwrap();
+        world.failures = vec![(Task::Test, Cause::TestFailed, true)];
+        assert_ne!(world.run(&[]), Reason::Complete);
+        later(&mut world, 1_000_000);
+        world.passes(20);
+        assert_eq!((purged(&world), world.times(Task::Purge)), (false, 0), "{on_failure}");
+    }
+}
+
+#[test]
+fn a_purge_in_time_waits_for_its_gate_and_for_what_is_suspended() {
+    let mut world = quarantined_for("0ms");
+    world.migration.spec.gates =
+        serde_json::from_value(json!([{"before": {"phase": "Purge"}, "approval": "Required"}])).unwrap();
+    assert_eq!(world.run(&[]), Reason::Complete);
+    world.passes(20);
+    assert_eq!((purged(&world), world.times(Task::Purge)), (false, 0), "nobody approved it");
+    world.migration.spec.suspend = true;
+    world.approve("Purge", DIGEST, "Approve", None);
+    world.passes(20);
+    assert_eq!((purged(&world), world.times(Task::Purge), world.finished()), (false, 0, true), "suspended");
+    world.migration.spec.suspend = false;
+    later(&mut world, 3600);
+    world.passes(20);
+    assert_eq!((purged(&world), world.times(Task::Purge)), (true, 1));
+}
+
+#[test]
+fn a_purge_in_time_that_fails_is_tried_again_and_then_left_to_a_person() {
+    let mut world = quarantined_for("0ms");
+    world.failures = vec![(Task::Purge, Cause::Drifted, false); 9];
+    assert_eq!(world.run(&[]), Reason::Complete);
+    for _ in 0..400 {
+        world.pass();
+        later(&mut world, 60);
+    }
+    let purge = world.status().quarantine.unwrap().purge.unwrap();
+    assert_eq!((purge.failures, world.times(Task::Purge), purged(&world)), (5, 5, false), "{purge:?}");
+    assert!(purge.message.unwrap().contains("holdfast.dev/purge-at"));
+    world.failures.clear();
+    world.ask(SteeringAction::Purge, "1");
+    world.passes(20);
+    assert!(purged(&world));
 }

@@ -132,7 +132,8 @@ impl World {
             approvals: Vec::new(),
             policies: Policies::Installed,
             missing: None,
-            now: Timestamp::from_second(1_000_000).unwrap(),
+            // Clocks show fractions of a second, and the status keeps none.
+            now: Timestamp::new(1_000_000, 700_000_000).unwrap(),
             failures: Vec::new(),
             job_failure: None,
             lasting: Vec::new(),
@@ -192,7 +193,8 @@ impl World {
         let observed = self.observed();
         let decision = decide(&self.migration, &observed, self.now);
         let status = project(&self.migration, &observed, &decision, self.now);
-        self.migration.status = Some(status);
+        // As the API server gives it back: whatever JSON cannot hold is gone.
+        self.migration.status = Some(serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap());
         if let TaskState::Running(task, _) = self.task {
             if !self.lasting.contains(&task) {
                 self.task = TaskState::Ended(task, self.result(task));
