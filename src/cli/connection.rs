@@ -47,6 +47,19 @@ impl Connection {
         self.namespace.as_deref()
     }
 
+    /// As the command line says, but for another context or namespace. A namespace that is named for this one says nothing of another context.
+    #[must_use]
+    pub fn other(&self, context: Option<&str>, namespace: Option<&str>) -> Self {
+        let here = self.namespace.clone().filter(|_| context.is_none());
+        Self {
+            kubeconfig: self.kubeconfig.clone(),
+            context: context.map(str::to_owned).or_else(|| self.context.clone()),
+            namespace: namespace.map(str::to_owned).or(here),
+            as_user: self.as_user.clone(),
+            as_groups: self.as_groups.clone(),
+        }
+    }
+
     /// Finds the cluster. Nothing is asked of it yet.
     ///
     /// # Errors

@@ -8,12 +8,14 @@ pub mod board;
 pub mod chronicle;
 pub mod connection;
 pub mod database;
+pub mod diff;
 pub mod discover;
 pub mod evidence;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod failure;
 pub mod import;
+pub mod init;
 pub mod keygen;
 pub mod lint;
 pub mod manifest;
@@ -48,6 +50,8 @@ enum Command {
     Status(status::Arguments),
     /// Show the plan that an approval names: the page to read, the statements, or the whole of it.
     Plan(plan::Arguments),
+    /// Compare a migration with that of another environment, or with a file: content, environment, statements.
+    Diff(diff::Arguments),
     /// Show what waits for an approval, ask, and approve it.
     Approve(approve::Approve),
     /// Deny what waits for an approval: the migration ends before its first change, or changes are taken back.
@@ -70,6 +74,8 @@ enum Command {
     Evidence(evidence::Arguments),
     /// Check manifests without a cluster.
     Lint(lint::Arguments),
+    /// Print a manifest to begin with, which stops after the plan.
+    Init(init::Arguments),
     /// Propose foreign keys for a schema that has none: by names, types and data, as a manifest to edit.
     Discover(discover::Arguments),
     /// Write a manifest that does what SQL migration files would do, or that brings one schema to where another is, and list what it cannot do.
@@ -108,6 +114,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Lint(arguments) => return lint::run(arguments),
+        Command::Init(arguments) => return init::run(arguments, cli.connection.namespace()),
         Command::Completion { shell } => {
             return terminal::print(&completion(*shell));
         }
@@ -144,6 +151,9 @@ async fn ask(cli: Cli) -> Result<(), Failure> {
     if let Command::Evidence(arguments) = &cli.command {
         return evidence::run(cli.connection, arguments).await;
     }
+    if let Command::Diff(arguments) = &cli.command {
+        return diff::run(cli.connection, arguments).await;
+    }
     let cluster = cli.connection.connect().await?;
     match cli.command {
         Command::Status(arguments) => status::run(&cluster, &arguments).await,
@@ -159,7 +169,9 @@ async fn ask(cli: Cli) -> Result<(), Failure> {
         Command::Purge(arguments) => steer::confirmed(&cluster, &arguments, SteeringAction::Purge).await,
         // These were run before.
         Command::Evidence(_)
+        | Command::Diff(_)
         | Command::Lint(_)
+        | Command::Init(_)
         | Command::Discover(_)
         | Command::Import(_)
         | Command::Completion { .. } => Ok(()),

@@ -45,6 +45,14 @@ pub fn look(text: &str, now: Timestamp) -> Report {
     report
 }
 
+/// The documents of a file as kubectl reads them.
+///
+/// # Errors
+/// What of it is no YAML.
+pub fn documents(text: &str) -> Result<Vec<Value>, serde_yaml::Error> {
+    serde_yaml::Deserializer::from_str(text).map(read).collect()
+}
+
 /// A document as kubectl reads it: merge keys followed. A key that is there twice, of which JSON would keep the last, is an error.
 fn read(document: serde_yaml::Deserializer<'_>) -> Result<Value, serde_yaml::Error> {
     let mut value = serde_yaml::Value::deserialize(document)?;
@@ -99,8 +107,18 @@ fn findings(value: &Value, version: &str, kind: &str, now: Timestamp) -> Vec<Fin
         Err(error) => return vec![Finding::new("", error, "This is a defect of the plugin: report it.")],
     };
     let mut found = Vec::new();
-    if value["metadata"]["name"].as_str().is_none() && value["metadata"]["generateName"].as_str().is_none() {
-        found.push(Finding::new("metadata.name", "is required and missing", "Give the object a name."));
+    match value["metadata"]["name"].as_str() {
+        Some(name) if !is_object_name(name) => {
+            let way_out = "Use lower-case letters, digits, - and ., beginning and ending with a letter or digit, at most 253 of them.";
+            found.push(
+                Finding::new("metadata.name", "is no name of an object", way_out)
+                    .with_value(&value["metadata"]["name"]),
+            );
+        }
+        None if value["metadata"]["generateName"].as_str().is_none() => {
+            found.push(Finding::new("metadata.name", "is required and missing", "Give the object a name."));
+        }
+        _ => {}
     }
     // What every object has is not in the definition's schema.
     let mut own = value.clone();
@@ -114,6 +132,18 @@ fn findings(value: &Value, version: &str, kind: &str, now: Timestamp) -> Vec<Fin
         found.extend(if broken.is_empty() { meaning(value, kind, now) } else { broken });
     }
     found
+}
+
+/// Whether the API server takes it: an RFC 1123 subdomain.
+fn is_object_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        bytes.first().copied().is_some_and(plain)
+            && bytes.last().copied().is_some_and(plain)
+            && bytes.iter().all(|byte| plain(*byte) || *byte == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 fn schema(definition: &CustomResourceDefinition) -> Result<Value, String> {
