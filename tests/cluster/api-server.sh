@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Runs a command beside a throw-away Kubernetes API server on loopback (etcd and kube-apiserver, no nodes), and leaves nothing behind.
 #
-#   api-server.sh run [--oldest] -- COMMAND...
+#   api-server.sh run [--oldest | --gitops] -- COMMAND...
+#   api-server.sh build                          only builds what it needs
 #
-# COMMAND finds an administrator's kubeconfig in KUBECONFIG and HOLDFAST_TEST_KUBECONFIG, and kubectl, helm, kstatus, promtool,
-# monitoring-check and argo-lua on its PATH.
+# COMMAND finds an administrator's kubeconfig in KUBECONFIG and HOLDFAST_TEST_KUBECONFIG, and kubectl, helm, kstatus, promtool and
+# monitoring-check on its PATH.
 # --oldest: the API server of the oldest Kubernetes that the chart states, instead of the one that the local cluster runs.
+# --gitops: argo-lua and flux-apply on the PATH, too, which take minutes to build.
 set -euo pipefail
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$CLUSTER_DIR/lib/common.sh"
@@ -15,23 +17,30 @@ CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 START_LIMIT=60
 
-USAGE="usage: api-server.sh run [--oldest] -- COMMAND..."
-[[ ${1:-} == run ]] || die "$USAGE"
+USAGE="usage: api-server.sh run [--oldest | --gitops] -- COMMAND..., or api-server.sh build"
+action=${1:-}
+[[ $action == run || ($action == build && $# == 1) ]] || die "$USAGE"
 shift
-modules=(kubernetes helm kstatus prometheus argo-cd)
+modules=(kubernetes helm kstatus prometheus)
 if [[ ${1:-} == --oldest ]]; then
 	# Before the others on the PATH: of this one only the API server is built.
 	modules=(kubernetes-oldest "${modules[@]}")
 	export HOLDFAST_TEST_OLDEST=yes
 	shift
+elif [[ ${1:-} == --gitops ]]; then
+	modules+=(flux argo-cd)
+	shift
 fi
-[[ ${1:-} == -- && $# -ge 2 ]] || die "$USAGE"
-shift
+[[ $action == build || (${1:-} == -- && $# -ge 2) ]] || die "$USAGE"
 
+trap 'stop_step; exit 130' INT
+trap 'stop_step; exit 143' TERM HUP
 lock_cache
 need_packages /usr/bin/openssl=openssl
 build_binaries "${modules[@]}"
 unlock_cache
+[[ $action == run ]] || exit 0
+shift
 for ((i = ${#modules[@]} - 1; i >= 0; i--)); do
 	PATH=$(module_bin "${modules[i]}"):$PATH
 done

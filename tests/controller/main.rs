@@ -10,6 +10,7 @@ mod at_rest;
 #[allow(dead_code)]
 mod common;
 mod fixture;
+mod flux;
 mod health;
 mod kstatus;
 mod node;
