@@ -19,9 +19,8 @@ demo: ## Show a rollout and a rollback on a local cluster that it starts and sto
 SAME_SEEDS := HOLDFAST_SIMULATION_FIRST=1 HOLDFAST_SIMULATION_CASES=3000 HOLDFAST_ROLLOUT_SECONDS=100 HOLDFAST_CRASH_SEED=1
 
 .PHONY: test
-test: lint ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, all started and stopped by itself (needs root, Rust, Go, Debian)
-	cargo test --locked --no-run
-	cargo test $(CRASH) --no-run
+test: ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, all started and stopped by itself (needs root, Rust, Go, Debian)
+	tests/prepare.sh -- $(MAKE) --no-print-directory lint test-programs
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- tests/cluster/s3-server.sh run -- cargo test --locked --no-fail-fast
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica
@@ -30,6 +29,13 @@ test: lint ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a repli
 	tests/cluster/mysqld.sh run --server mariadb-10.11 -- cargo test --locked --test mysql -- $(SERVER_TESTS)
 	tests/cluster/mysqld.sh run --server mariadb-10.11 --option --metadata-lock-info=OFF -- cargo test --locked --test mysql -- list_of_locks
 	tests/e2e/run.sh
+
+.PHONY: test-programs
+test-programs:
+	cargo test --locked --no-run
+	cargo test $(CRASH) --no-run
+	cargo build --locked --bin holdfast
+	cargo test --locked --test e2e --no-run
 
 # What `make test` runs on every server that enforces keys in its own way: where one is added, proven, probed and cleaned for.
 SERVER_TESTS := catalogue:: planning:: preflight:: names:: probes:: orphans:: online_ddl::
@@ -41,7 +47,7 @@ test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 i
 		tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test mysql; done
 
 .PHONY: test-all
-test-all: test test-matrix test-oldest test-discovery ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
+test-all: test test-gitops test-matrix test-oldest test-discovery ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
 	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
 	HOLDFAST_CRASH_ALL=1 tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
@@ -57,6 +63,11 @@ test-simulation: ## Run simulated histories of migrations for two minutes
 .PHONY: test-crash
 test-crash: ## Kill the engine or its MySQL at points drawn by chance, for two minutes, and judge what comes of it
 	tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
+
+.PHONY: test-gitops
+test-gitops: ## Run the tests that need what Argo CD and Flux are made of: its Lua engine for health and actions, its library for applying
+	tests/cluster/api-server.sh run --gitops -- cargo test --locked --test api -- --ignored argocd::
+	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run --gitops -- cargo test --locked --test controller -- --ignored flux::
 
 .PHONY: test-discovery
 test-discovery: ## Measure `kubectl holdfast discover` on public schemas whose keys are taken away first, fetched now (needs root, Maven, Debian)

@@ -14,7 +14,9 @@ done
 usage() {
 	cat <<-END
 		usage: mysqld.sh run [--server KIND] [--port-file FILE] [--option --NAME=VALUE]... [--restartable] -- COMMAND [ARGUMENT]...
+		       mysqld.sh build KIND...
 
+		build only makes what servers of these kinds need. run:
 		Starts a server with an empty data folder on a free port of 127.0.0.1, runs COMMAND with
 		HOLDFAST_TEST_MYSQL=mysql://USER[:PASSWORD]@127.0.0.1:PORT[?ssl-mode=DISABLED], HOLDFAST_TEST_SERVER=KIND and
 		HOLDFAST_TEST_ROOT=FOLDER (the root filesystem with its programs), stops the server, deletes the data and ends with
@@ -94,6 +96,19 @@ clean() {
 	exit "$status"
 }
 
+# build KIND...: what servers of these kinds need.
+build() {
+	local kind
+	need_root "mysqld.sh"
+	trap 'stop_step; exit 130' INT
+	trap 'stop_step; exit 143' TERM HUP
+	lock_cache
+	for kind in "$@"; do
+		need_server "$kind"
+	done
+	unlock_cache
+}
+
 run() {
 	local kind=${SERVER_KINDS[0]} port_file='' restartable='' status=0 options=() port
 	while (($# > 0)); do
@@ -108,10 +123,7 @@ run() {
 	done
 	(($# > 0)) || die "no command is given (mysqld.sh help)"
 	[[ " ${SERVER_KINDS[*]} " == *" $kind "* ]] || die "there is no kind of server $kind, only: ${SERVER_KINDS[*]}"
-	need_root "mysqld.sh"
-	lock_cache
-	need_server "$kind"
-	unlock_cache
+	build "$kind"
 	trap clean EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
@@ -147,7 +159,7 @@ run() {
 command=${1:-}
 shift || true
 case $command in
-run | serve | restart) "$command" "$@" ;;
+build | run | serve | restart) "$command" "$@" ;;
 help | --help | -h) usage ;;
 *)
 	usage >&2
