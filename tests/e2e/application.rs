@@ -66,7 +66,7 @@ fn a_failing_application_test_takes_everything_back() -> Outcome<()> {
     case.expect_unchanged()?;
     assert_eq!(case.database.foreign_keys()?, Vec::<String>::new());
     case.expect_event("PhaseFailed", "TestsFailed")?;
-    case.expect_event("RollbackSucceeded", "taken back")?;
+    case.expect_event("RollbackSucceeded", "took back")?;
     secrecy::check(&case.migration.kubectl)?;
 
     // Without that test the same migration goes through.
