@@ -1,8 +1,9 @@
 //! Foreign keys for a live MySQL: staged, proven and reversible, from one Kubernetes resource.
 //!
 //! `api` holds the resources, `plan` turns a specification and the catalogue into operations, `mysql` carries them out, and
-//! `controller` joins them; `cli` is the kubectl plugin, `draft` writes the manifests that it proposes, and `evidence` is what one environment
-//! shows another. `api`, `plan`, `draft` and `evidence` do no I/O; `mysql` knows nothing of Kubernetes.
+//! `controller` joins them; `cli` is the kubectl plugin, `draft` writes the manifests that it proposes, `report` the pages that it
+//! shows, and `evidence` is what one environment shows another. `api`, `plan`, `draft`, `report` and `evidence` do no I/O; `mysql`
+//! knows nothing of Kubernetes.
 
 pub mod api;
 pub mod backup;
@@ -13,4 +14,5 @@ pub mod draft;
 pub mod evidence;
 pub mod mysql;
 pub mod plan;
+pub mod report;
 pub mod telemetry;

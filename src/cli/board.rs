@@ -333,19 +333,28 @@ impl Board<'_> {
 }
 
 /// How far a phase is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum State {
+    /// Its turn has not come.
     Pending,
+    /// It is worked on.
     Working,
+    /// It waits.
     Waiting,
+    /// It is done.
     Done,
+    /// There was nothing to do.
     Skipped,
+    /// It failed.
     Failed,
+    /// What it did is taken back, or is being so.
     TakenBack,
 }
 
 impl State {
-    fn of(status: &SchemaMigrationStatus, phase: Phase, entry: Option<&PhaseStatus>) -> Self {
+    /// How far a phase is, by its condition and its times.
+    #[must_use]
+    pub fn of(status: &SchemaMigrationStatus, phase: Phase, entry: Option<&PhaseStatus>) -> Self {
         let condition = phase.condition().and_then(|condition| find(&status.conditions, condition));
         if let Some(condition) = condition {
             if condition.status == ConditionStatus::True.as_str() {
@@ -377,7 +386,9 @@ impl State {
         if waits { Self::Waiting } else { Self::Working }
     }
 
-    const fn mark(self) -> &'static str {
+    /// A character that stands for it where there are no colours.
+    #[must_use]
+    pub const fn mark(self) -> &'static str {
         match self {
             Self::Pending => "·",
             Self::Working => "▸",
@@ -391,7 +402,8 @@ impl State {
 }
 
 /// How a phase ended, as its condition says. What it does just now stands above.
-fn remark(status: &SchemaMigrationStatus, phase: Phase, state: State) -> String {
+#[must_use]
+pub fn remark(status: &SchemaMigrationStatus, phase: Phase, state: State) -> String {
     let said =
         || phase.condition().and_then(|condition| find(&status.conditions, condition)).map(|each| each.message.clone());
     match state {

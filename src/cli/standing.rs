@@ -13,7 +13,7 @@ use crate::api::{ConditionType, Reason, SchemaMigration};
 use crate::plan::render::duration;
 
 /// How something is to be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum Tone {
     /// It went well.
     Good,

@@ -3,6 +3,7 @@
 //! checks the epoch, so that a controller that lost the fence can write nothing more.
 
 mod complete;
+pub(super) mod history;
 pub(super) mod left;
 mod opening;
 pub(super) mod unfinished;

@@ -77,5 +77,6 @@ mod work_table;
 
 pub use connection::{Connection, SessionLimits, Target, TlsMode};
 pub use error::{Cause, Error};
+pub use journal::history::{JournalEntry, history};
 pub use journal::left::LeftUnfinished;
 pub use work::{Allowance, JournalLocation, KillBlockers, Notice, Progress, Reading, Settings, Stop};

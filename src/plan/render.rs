@@ -133,7 +133,7 @@ pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-pub(super) fn title(plan: &Plan, section: Section) -> String {
+pub(crate) fn title(plan: &Plan, section: Section) -> String {
     let title = match section {
         Section::CleanUp => "Clean up: orphans and duplicates go to quarantine".to_owned(),
         Section::FixTypes => "Fix types".to_owned(),
@@ -157,7 +157,7 @@ fn lock(class: LockClass) -> &'static str {
 }
 
 /// What an operation does, in one line.
-pub(super) fn describe(operation: &Operation) -> String {
+pub(crate) fn describe(operation: &Operation) -> String {
     let text = match &operation.action {
         Action::RemoveOrphans { key, policy } => format!(
             "orphans of {}: {} -> {}, {}",
@@ -272,7 +272,7 @@ pub fn duration(milliseconds: u64) -> String {
 }
 
 /// `1.5 GiB`
-pub(super) fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if number < 1024 {
         return format!("{number} bytes");

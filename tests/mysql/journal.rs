@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use holdfast::mysql::report::MigrationOutcome;
-use holdfast::mysql::{Allowance, Cause, JournalLocation, Progress, Stop};
+use holdfast::mysql::{Allowance, Cause, JournalLocation, Progress, Stop, history};
 use holdfast::plan::Section;
 use holdfast::plan::model::OrphanPolicy;
 
@@ -354,4 +354,31 @@ async fn what_was_left_unfinished_is_found_by_its_content_with_its_plan() {
     session.undo(&Progress::new().0, &Stop::default()).await.unwrap();
     session.finish(MigrationOutcome::RolledBack).await.unwrap();
     assert_eq!(left(&plan.content_digest).await, None, "everything is taken back");
+}
+
+#[tokio::test]
+async fn what_operations_took_is_read_by_somebody_who_changes_nothing() {
+    let database = Database::fresh("history", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let plan = database
+        .plan(vec![database.add_column("child", "extra"), database.add_index("child", "by_note", "note")])
+        .await;
+    let read =
+        async |digest: &str| history(&engine.target, &engine.settings.journal, &database.schema, digest).await.unwrap();
+    assert_eq!(read(&plan.digest).await, None, "there is no journal of it yet");
+    let session = engine.begin("shop/first", &plan).await.unwrap();
+    assert_eq!(read(&plan.digest).await, Some(Vec::new()));
+    run_section(&session, Section::FixTypes).await.unwrap();
+    let entries = read(&plan.digest).await.unwrap();
+    assert_eq!(entries.len(), 1);
+    let entry = &entries[0];
+    assert_eq!((entry.operation.as_str(), entry.stands, entry.undone_at), ("add-column-extra", true, None));
+    assert!(entry.completed_at.is_some_and(|ended| ended >= entry.intended_at), "{entry:?}");
+    assert_eq!(entry.report.as_ref().map(|report| report.tries), Some(1), "{entry:?}");
+    let (progress, _reading) = Progress::new();
+    session.undo(&progress, &Stop::default()).await.unwrap();
+    let entries = read(&plan.digest).await.unwrap();
+    assert!(!entries[0].stands && entries[0].undone_at.is_some(), "{entries:?}");
+    assert_eq!(read("sha256:another").await, None);
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
 }
