@@ -7,6 +7,7 @@ pub mod bars;
 pub mod board;
 pub mod chronicle;
 pub mod connection;
+pub mod dashboard;
 pub mod database;
 pub mod diff;
 pub mod discover;
@@ -20,6 +21,7 @@ pub mod keygen;
 pub mod lint;
 pub mod manifest;
 pub mod plan;
+pub mod report;
 pub mod standing;
 pub mod status;
 pub mod steer;
@@ -70,6 +72,10 @@ enum Command {
     Replan(steer::Plain),
     /// Delete what an ended migration has in quarantine, for good.
     Purge(steer::Confirmed),
+    /// Write a report about a whole migration: schema before and after, timeline, what was found, approvals, evidence.
+    Report(report::Arguments),
+    /// Serve the same page on this machine, read-only, where it updates itself.
+    Dashboard(dashboard::Arguments),
     /// Take the evidence of a complete migration to another environment, check it, or make the keys that sign it.
     Evidence(evidence::Arguments),
     /// Check manifests without a cluster.
@@ -158,6 +164,8 @@ async fn ask(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Status(arguments) => status::run(&cluster, &arguments).await,
         Command::Plan(arguments) => plan::run(&cluster, &arguments).await,
+        Command::Report(arguments) => report::run(&cluster, &arguments).await,
+        Command::Dashboard(arguments) => dashboard::run(cluster, &arguments).await,
         Command::Approve(arguments) => approve::approve(&cluster, &arguments).await,
         Command::Deny(arguments) => approve::deny(&cluster, &arguments).await,
         Command::Suspend(arguments) => steer::suspend(&cluster, &arguments, true).await,

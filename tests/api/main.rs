@@ -18,6 +18,7 @@ mod oldest;
 mod operator;
 mod plugin;
 mod plugin_evidence;
+mod plugin_report;
 mod plugin_steering;
 mod queries;
 mod schema;

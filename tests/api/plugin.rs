@@ -81,7 +81,7 @@ impl Scene {
         self.migrations().replace_status("minimal", &PostParams::default(), &migration).await.unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-holdfast"));
         command.args(arguments).arg("--kubeconfig").arg(&self.kubeconfig).stdin(Stdio::null()).kill_on_drop(true);
         command

@@ -22,7 +22,7 @@ pub(super) fn list(html: &mut Markup, report: &Report) {
         html.element("span", &[], &format!("→ {}", refers.len()));
         html.element("span", &[], &format!("← {}", referred.len()));
         if let Some(rows) = table.takes_along.filter(|rows| *rows > 0) {
-            html.element("span", &[("class", "reach")], &format!("up to {} rows", grouped(rows)));
+            html.element("span", &[("class", "reach")], &format!("takes {}", grouped(rows)));
         }
         html.constant("</span></summary>");
         if !table.changes.is_empty() {
