@@ -180,7 +180,7 @@ fn whatever_a_cluster_holds_stays_text() {
     for (html, scripts) in [
         (page(&report, Kind::File).0, 1),
         (page(&report, live).0, 2),
-        (list(MARKUP, &[objects.migration.clone()], live).0, 2),
+        (list(MARKUP, std::slice::from_ref(&objects.migration), live).0, 2),
     ] {
         let seen = elements(&html);
         let of = |name: &str| seen.iter().filter(|element| *element == name).count();
