@@ -10,6 +10,7 @@ use super::gates::Before;
 pub use super::{
     phase::Phase,
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
+    status_soak::{SoakBaseline, SoakStatus, SoakWatch, StatementBaseline, StatementKind, Watched},
     status_work::{
         BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, PurgeStatus, RehearsalStatus,
         RehearsedOperation, RehearsedPhase, RemovalStatus, RestoreStatus, RetryStatus, TestedStatus, UnprobedKey,

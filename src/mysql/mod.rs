@@ -65,6 +65,7 @@ pub mod scratch_statements;
 mod section;
 pub mod server;
 pub mod session;
+pub mod soak;
 mod sql_steps;
 mod statement;
 pub mod statements;

@@ -107,6 +107,23 @@ pub async fn validate(connection: &mut Connection, plan: &Plan) -> Result<Valida
     Ok(ValidationReport { findings })
 }
 
+/// Counts the children without a parent of every key that the plan adds or found there, once the keys are in.
+///
+/// # Errors
+/// What the server answers, with what was being counted.
+pub async fn orphans_of_keys(connection: &mut Connection, plan: &Plan) -> Result<ValidationReport, Error> {
+    let added = plan.operations.iter().filter_map(|operation| match &operation.action {
+        Action::AddForeignKey { key, .. } => Some(key),
+        _ => None,
+    });
+    let mut findings = Vec::new();
+    for key in added.chain(&plan.adopted) {
+        let query = OrphanQuery::read(connection, key).await?;
+        findings.push(orphans(connection, plan, &query, OrphanPolicy::Fail).await?);
+    }
+    Ok(ValidationReport { findings })
+}
+
 async fn orphans(
     connection: &mut Connection,
     plan: &Plan,

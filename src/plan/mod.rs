@@ -7,6 +7,7 @@ pub mod catalogue;
 mod column_change;
 pub(crate) mod column_type;
 pub mod digest;
+pub mod digest_text;
 mod estimate;
 mod fixes;
 pub mod identifier;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Plan;
 use super::catalogue::{ForeignKey, ReferentialAction};
+use super::digest_text::{Tables, after_words};
 use super::identifier::TableName;
 use super::model::Action;
 use super::problem::Problem;
@@ -27,33 +28,16 @@ pub struct StatementUse {
 impl StatementUse {
     /// Takes in a statement's digest text, as the server writes it, and the default schema of its session.
     pub fn see(&mut self, digest: &str, schema: &str, tables: &[TableName], lower_case_table_names: u8) {
-        let equal = |one: &str, other: &str| match lower_case_table_names {
-            0 => one == other,
-            _ => one.to_lowercase() == other.to_lowercase(),
-        };
+        let tables = Tables { names: tables, lower_case_table_names };
         // So begins a statement that the client had prepared.
         let digest = ["PREPARE ", "EXECUTE "].iter().find_map(|word| digest.strip_prefix(word)).unwrap_or(digest);
         if digest.starts_with("SET ") {
-            let here = tables.iter().any(|table| equal(table.schema.as_str(), schema));
+            let here = tables.names.iter().any(|table| tables.equal(table.schema.as_str(), schema));
             self.sets_checks |= here && digest.to_lowercase().contains("foreign_key_checks");
             return;
         }
         let Some((kind, rest)) = subject(digest) else { return };
-        let named = |table: &&TableName| {
-            let starts = |name: String| {
-                rest.get(..name.len()).is_some_and(|start| equal(start, &name))
-                    && rest
-                        .get(name.len()..)
-                        .is_some_and(|after| after.is_empty() || after.starts_with([' ', '(', ';']))
-            };
-            // The statistics quote a name, but do not double a quote in it.
-            let plain = |name: &super::Identifier| format!("`{}`", name.as_str());
-            let (schema_name, table_name) = (plain(&table.schema), plain(&table.table));
-            let qualified = [format!("{schema_name} . {table_name}"), format!("{schema_name}.{table_name}")];
-            let alone = equal(table.schema.as_str(), schema) && starts(table_name) && !rest_is_qualified(rest);
-            alone || qualified.into_iter().any(starts)
-        };
-        let found = tables.iter().filter(named).cloned();
+        let found = tables.at(rest, schema).cloned();
         match kind {
             Kind::Replace => self.replaced.extend(found),
             Kind::Truncate => self.truncated.extend(found),
@@ -105,31 +89,18 @@ enum Kind {
 }
 
 /// What a statement does, and its text from the table's name on.
-fn subject<'a>(digest: &'a str) -> Option<(Kind, &'a str)> {
-    // Words that may be left out, in order.
-    let skip = |text: &'a str, words: &[&str]| {
-        words
-            .iter()
-            .fold(text, |rest, word| rest.strip_prefix(word).and_then(|rest| rest.strip_prefix(' ')).unwrap_or(rest))
-    };
+fn subject(digest: &str) -> Option<(Kind, &str)> {
     if let Some(rest) = digest.strip_prefix("REPLACE ") {
-        return Some((Kind::Replace, skip(rest, &["LOW_PRIORITY", "DELAYED", "INTO"])));
+        return Some((Kind::Replace, after_words(rest, &["LOW_PRIORITY", "DELAYED", "INTO"])));
     }
     if let Some(rest) = digest.strip_prefix("TRUNCATE ") {
-        return Some((Kind::Truncate, skip(rest, &["TABLE"])));
+        return Some((Kind::Truncate, after_words(rest, &["TABLE"])));
     }
     if digest.starts_with("LOAD ") {
         let (_, rest) = digest.split_once(" REPLACE INTO TABLE ")?;
         return Some((Kind::Replace, rest));
     }
     None
-}
-
-/// Whether a schema stands before the table's name.
-fn rest_is_qualified(rest: &str) -> bool {
-    let name_ends = rest.get(1..).and_then(|inner| inner.find('`')).map(|end| end + 2);
-    let after = name_ends.and_then(|end| rest.get(end..)).unwrap_or_default();
-    after.trim_start().starts_with('.')
 }
 
 /// The keys that a plan adds, each with its path.

@@ -29,6 +29,7 @@ mod replicas;
 mod restore;
 mod rows;
 mod served;
+mod soak;
 mod sql_steps;
 mod statements;
 mod undo;
