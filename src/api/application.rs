@@ -96,18 +96,18 @@ pub struct TestJob {
     pub pod_template_ref: LocalReference,
 }
 
-/// A watch over the application after the last change.
+/// A watch over the application on the database after the last change. What is measured before the first change is what it is held against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Soak {
-    /// How long the application is watched.
+    /// How long the application is watched, from the first sample on; time in which the migration is suspended is part of it.
     #[schemars(extend("x-kubernetes-validations" = [{"rule": "!self.matches('^([0-9]{1,9}(ms|s|m|h)){1,4}$') || duration(self) >= duration('10s') && duration(self) <= duration('168h')", "message": "must be between 10s and 168h"}]))]
     pub duration: Duration,
-    /// Most foreign-key errors that the server may count in a minute. Default 5.
+    /// Most errors of foreign keys (1216, 1217, 1451, 1452) that all accounts but the migration's own may meet in a minute, in the whole server. Lock wait timeouts and deadlocks (1205, 1213) may be so many more in a minute than before the first change. Default 5.
     #[serde(default = "default_max_foreign_key_errors")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_foreign_key_errors_per_minute: i32,
-    /// How much slower statements on the touched tables may be than before.
+    /// How much slower statements on the plan's tables may be, on the average, than the same statements were before the first change. A quarter of what they took then, and half a millisecond at least, is allowed beside it: two readings of the same load differ by as much.
     #[serde(default)]
     pub max_added_latency: AddedLatency,
     /// What the application's log may say. Left out: logs are not read.
@@ -121,7 +121,7 @@ pub struct Soak {
 pub struct AddedLatency {
     /// SELECT. Default 0ms: not measurably slower.
     pub read: Duration,
-    /// INSERT and UPDATE. Default 5ms.
+    /// INSERT, UPDATE and REPLACE. Default 5ms.
     pub write: Duration,
     /// DELETE. Default 10ms.
     pub delete: Duration,
@@ -137,20 +137,34 @@ impl Default for AddedLatency {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SoakLogs {
-    /// Labels of the application's pods.
+    /// Labels of the application's pods, which are looked for in the migration's namespace.
     #[schemars(extend(
         "minProperties" = 1,
         "maxProperties" = 16,
         "additionalProperties" = {"type": "string", "maxLength": 63}
     ))]
     pub selector: BTreeMap<String, String>,
-    /// Regular expression that a line of trouble matches.
+    /// Regular expression that a line of trouble matches somewhere, in the syntax of the Rust crate regex (without backreferences and look-around). No line is ever shown.
     #[schemars(length(min = 1, max = 512))]
     pub pattern: String,
-    /// Most lines that may match. Default 0.
+    /// Most lines that may match in the whole soak. Default 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_matches: i32,
+}
+
+/// Memory that a pattern may take once it is compiled, in bytes.
+const MOST_OF_A_PATTERN: usize = 1 << 20;
+
+impl SoakLogs {
+    /// The pattern, ready to use. Matching takes time in proportion to the line, whatever the pattern is.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line.
+    pub fn regex(&self) -> Result<regex::bytes::Regex, String> {
+        let compiled = regex::bytes::RegexBuilder::new(&self.pattern).size_limit(MOST_OF_A_PATTERN).build();
+        compiled.map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())
+    }
 }
 
 fn default_max_foreign_key_errors() -> i32 {

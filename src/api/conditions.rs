@@ -155,6 +155,8 @@ names! {
         TestsFailed,
         /// A threshold of the soak was passed.
         SoakBreached,
+        /// Nothing of what the soak watches can be watched.
+        SoakNotWatched,
         /// A person asked to abort.
         Aborted,
         /// A person asked to roll back.

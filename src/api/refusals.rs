@@ -38,11 +38,6 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
         );
     }
     backup(spec, &mut refuse);
-    refuse(
-        spec.soak.is_some(),
-        "spec.soak",
-        "the application is not watched after the last change in this version: remove soak, and put a gate before phase Complete to watch it yourself",
-    );
     for (index, gate) in spec.gates.iter().enumerate() {
         refuse(
             gate.before.phase == Some(GatedPhase::RestoreBackup),
@@ -136,7 +131,6 @@ mod tests {
             ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
             ("spec.backup.scratch", "/backup/verification", json!("Inspect")),
             ("spec.acknowledge[0].hazard", "/acknowledge", json!([{"hazard": "FlushTables"}])),
-            ("spec.soak", "/soak", json!({"duration": "15m"})),
             ("spec.gates[0].before.phase", "/gates/0/before", json!({"phase": "RestoreBackup"})),
             ("spec.rollback.onFailure", "/rollback/onFailure", json!("RestoreBackup")),
         ];

@@ -91,6 +91,9 @@ pub struct SchemaMigrationStatus {
     /// What probes and scenarios showed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tested: Option<TestedStatus>,
+    /// The watch over the application, and what it is held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soak: Option<SoakStatus>,
     /// The rollback, once one was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackStatus>,
@@ -133,6 +136,7 @@ impl Default for SchemaMigrationStatus {
             stages: Vec::new(),
             jobs: Vec::new(),
             tested: None,
+            soak: None,
             rollback: None,
             last_handled: LastHandled::default(),
             steering: Vec::new(),

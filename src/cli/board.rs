@@ -50,6 +50,7 @@ impl Board<'_> {
         let parts = [
             self.stages(&status),
             self.rehearsed(&status),
+            self.watched(&status),
             self.found(&status),
             self.kept(&status),
             self.gates(&status),
@@ -147,12 +148,15 @@ impl Board<'_> {
         let entry = status.phases.iter().find(|entry| entry.name == phase);
         let state = State::of(status, phase, entry);
         let (done, total) = self.share(status, phase);
+        let soak = soak::share(status, self.now).filter(|_| phase == Phase::Soak);
         let took = entry
             .map(|entry| duration(elapsed(entry.started.0, entry.finished.as_ref().map_or(self.now, |ended| ended.0))));
         let bar = match state {
             State::Skipped => String::new(),
             State::Done => bar(1, 1),
-            State::Working | State::Waiting if total == 0 => unknown(),
+            State::Working | State::Waiting if total == 0 => {
+                soak.map_or_else(unknown, |(over, in_all)| bar(over, in_all))
+            }
             State::TakenBack => bar(0, 1),
             _ => bar(done, total),
         };
@@ -168,7 +172,9 @@ impl Board<'_> {
             &bar,
             &count,
             took,
-            self.estimate(status, phase).filter(|_| state != State::Skipped),
+            soak.map(|(_, in_all)| duration(in_all))
+                .or_else(|| self.estimate(status, phase))
+                .filter(|_| state != State::Skipped),
         );
         let length = text.chars().count();
         let text = match state {
@@ -436,5 +442,6 @@ fn u(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
+mod soak;
 #[cfg(test)]
 mod tests;

@@ -238,6 +238,37 @@ pub(crate) fn working() -> SchemaMigration {
     )
 }
 
+/// One whose application is watched.
+pub(crate) fn soaking() -> SchemaMigration {
+    let said = "watching the application until 2026-11-24T10:21:00Z";
+    let mut status = serde_json::to_value(complete().status).unwrap();
+    let phases = status["phases"].as_array_mut().unwrap();
+    phases.truncate(11);
+    phases.push(phase("Soak", "06:00", None));
+    let watch = |name: &str, beyond: i32, measured: Value, unseen: Value| json!({"name": name, "judged": 4, "beyond": beyond, "measured": measured, "notWatched": unseen});
+    status["soak"] = json!({
+        "startedAt": "2026-11-24T10:06:00Z", "until": "2026-11-24T10:21:00Z", "sampledAt": "2026-11-24T10:10:00Z", "samples": 5,
+        "uptimeSeconds": 86_400, "resets": 0,
+        "watches": [
+            watch("ForeignKeyErrors", 0, json!("0 in 60 s; allowed are 5 a minute"), Value::Null),
+            watch("ReadLatency", 1, json!("2.6 ms on the average of 812 statements, 2.0 ms before; allowed are 0.0 ms more (and 0.5 ms for what two readings differ by)"), Value::Null),
+            watch("DeleteLatency", 0, Value::Null, json!("no such statement was measured before the first change")),
+        ],
+    });
+    status["finishedAt"] = Value::Null;
+    let conditions = vec![
+        condition("Ready", "Unknown", "Progressing", said),
+        condition("CleanedUp", "True", "Succeeded", "1,234 orphans and 3 duplicates are in quarantine"),
+        condition("TypesFixed", "True", "Succeeded", "1 column changed"),
+        condition("UniquesAdded", "True", "Succeeded", "1 unique constraint added"),
+        condition("ForeignKeysAdded", "True", "Succeeded", "3 keys proven"),
+        condition("SchemaUpdated", "True", "Skipped", "spec.schemaUpdate is left out"),
+        condition("Tested", "True", "Succeeded", "3 keys probed"),
+        condition("Soaked", "Unknown", "Progressing", said),
+    ];
+    with(status, conditions, json!({"phase": "Soak", "message": said, "current": said, "steering": []}))
+}
+
 /// One that ended well.
 pub(crate) fn complete() -> SchemaMigration {
     let said =

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::api::gates::OnFailure;
 use crate::api::status::{
     BackupStatus, EvidenceStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, PurgeStatus, RehearsalStatus,
-    RemovalStatus, StageState, StageStatus, TestedStatus, ValidationCount,
+    RemovalStatus, SoakBaseline, SoakStatus, StageState, StageStatus, TestedStatus, ValidationCount,
 };
 use crate::api::steering::Request;
 use crate::api::{ConditionType, Reason};
@@ -172,6 +172,10 @@ pub enum Fact {
     Server(Option<String>),
     /// What probes and scenarios showed.
     Tested(TestedStatus),
+    /// What the application did before the first change; `None`: it is not asked for.
+    Baseline(Option<Box<SoakBaseline>>),
+    /// What it did since the last one.
+    Soak(Box<SoakStatus>),
     /// The migration's own evidence is written.
     Evidence(EvidenceStatus),
     /// The quarantine was purged.

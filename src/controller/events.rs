@@ -166,6 +166,7 @@ pub fn between(before: &SchemaMigrationStatus, after: &SchemaMigrationStatus) ->
         Reason::DriftDetected,
         Reason::ServerChanged,
         Reason::EvidenceNotWritten,
+        Reason::SoakNotWatched,
     ];
     let now = reason(after, ConditionType::Reconciling);
     if now != reason(before, ConditionType::Reconciling)

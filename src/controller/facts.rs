@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::conditions::shortened;
 use crate::api::status::{
-    JobState, JobStatus, RetryStatus, SchemaMigrationStatus, StageState, SteeringAnswer, StepCount,
+    JobState, JobStatus, RetryStatus, SchemaMigrationStatus, SoakStatus, StageState, SteeringAnswer, StepCount,
 };
 
 use super::decision::Fact;
@@ -105,6 +105,12 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
             });
         }
         Fact::Server(server) => status.server_uuid.clone_from(server),
+        Fact::Baseline(baseline) => {
+            status.soak = baseline
+                .as_ref()
+                .map(|baseline| SoakStatus { baseline: Some((**baseline).clone()), ..SoakStatus::default() });
+        }
+        Fact::Soak(soak) => status.soak = Some((**soak).clone()),
         Fact::Tested(tested) => status.tested = Some(tested.clone()),
         Fact::Removal(removal) => status.backup.get_or_insert_default().removal = Some((**removal).clone()),
         Fact::Evidence(evidence) => status.evidence = Some(evidence.clone()),

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::status::{
     BackupProgress, BackupStatus, Phase, PlanStatus, RehearsalStatus, RehearsedOperation, RehearsedPhase,
-    RestoreStatus, StageStatus, TestedStatus, ValidationCount,
+    RestoreStatus, SoakBaseline, StageStatus, TestedStatus, ValidationCount,
 };
 use crate::api::{MigrationApproval, Reason};
 use crate::backup::Rehearsed;
@@ -20,6 +20,7 @@ use crate::plan::Plan;
 use crate::plan::model::Section;
 
 use super::evidence::{FoundEvidence, OwnEvidence};
+use super::soak::Look;
 
 /// Long work, run beside the passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +41,10 @@ pub enum Task {
     Section(Section),
     /// Run probes and scenarios.
     Test,
+    /// Look at the application during the soak.
+    Look,
+    /// Look for orphans after it.
+    Scan,
     /// Prove the result and close the journal.
     Prove,
     /// Take everything back and close the journal.
@@ -65,6 +70,8 @@ impl Task {
             Self::Section(Section::Stage(_)) => "adding foreign keys",
             Self::Section(Section::FillAgain) => "filling columns again",
             Self::Test => "running probes and scenarios",
+            Self::Look => "looking at the application",
+            Self::Scan => "looking for orphans after the soak",
             Self::Prove => "proving the result",
             Self::Undo => "taking every change back",
             Self::Purge => "deleting the quarantined rows",
@@ -94,6 +101,8 @@ pub enum TaskResult {
         operations: i64,
         /// What is gone on with, where the plan is that of a migration which was left unfinished.
         left: Option<String>,
+        /// The begin of what is measured before the first change, where a soak is asked for.
+        baseline: Option<SoakBaseline>,
     },
     /// Every problem found while planning: path and message.
     PlanProblems(Vec<(String, String)>),
@@ -114,13 +123,27 @@ pub enum TaskResult {
         stops: Option<Arc<Error>>,
     },
     /// Nothing stands in the way of the first change.
-    MayStart,
+    MayStart {
+        /// What the application did before it, where a soak is asked for.
+        baseline: Option<Box<SoakBaseline>>,
+    },
     /// The catalogue is not what was planned for.
     Drifted(String),
     /// A section is done.
     Section(SectionReport),
     /// Probes and scenarios passed.
     Tested(TestedStatus),
+    /// The application was looked at.
+    Looked(Box<Look>),
+    /// Children without a parent were looked for.
+    Scanned {
+        /// Keys that were looked at.
+        keys: i64,
+        /// Those with some, with their number.
+        orphans: Vec<String>,
+        /// Digests of statements that are new since the soak began and slow; or why that is not known.
+        slow: Result<Vec<String>, String>,
+    },
     /// The result is proven.
     Proven(Box<Proof>),
     /// Everything is back.

@@ -7,7 +7,7 @@ use crate::api::conditions::{ConditionStatus, ConditionWriter, find, is_true, sh
 use crate::api::gates::OnFailure;
 use crate::api::status::{
     BackupStatus, GateState, JobPurpose, Phase, PhaseStatus, RemovalStatus, RollbackStatus, SchemaMigrationStatus,
-    StageState,
+    SoakStatus, StageState,
 };
 use crate::api::{ConditionType, Reason, SchemaMigration};
 use crate::plan::Plan;
@@ -189,6 +189,11 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
             }
             if phase == Phase::BackUp {
                 another_backup(status);
+            }
+            if phase == Phase::Soak {
+                // Watched once more from its beginning; what was measured before the first change stays.
+                status.soak =
+                    status.soak.take().map(|soak| SoakStatus { baseline: soak.baseline, ..Default::default() });
             }
             begin_again(status, phase);
             active(status, phase, Reason::Progressing, message, generation, now);

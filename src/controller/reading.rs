@@ -10,7 +10,9 @@ use crate::api::SchemaMigrationSpec;
 use crate::api::conditions::shortened;
 use crate::api::digest;
 use crate::api::spec::Mode;
-use crate::api::status::{PlanCounts, PlanEstimates, PlanStatus, StageState, StageStatus, ValidationCount};
+use crate::api::status::{
+    PlanCounts, PlanEstimates, PlanStatus, SoakBaseline, StageState, StageStatus, ValidationCount,
+};
 use crate::mysql::blast_radius;
 use crate::mysql::catalogue::{read_catalogue, read_for_planning};
 use crate::mysql::preflight::{self, PreflightLimits, Reader, parse_minimum_version};
@@ -26,7 +28,7 @@ use super::left_unfinished::plan_left;
 use super::observe::templates;
 use super::observed::TaskResult;
 use super::work::Work;
-use super::{plan_store, verify_job};
+use super::{plan_store, soak_reading, verify_job};
 
 /// Longest description of a cascade path in the status, in bytes.
 const MAX_CASCADE: usize = 512;
@@ -156,7 +158,7 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
     if spec.mode == Mode::Apply {
         let content = digest::content_digest(spec, &templates).map_err(|error| not_ready(error.to_string()))?;
         if let Some((plan, left)) = plan_left(work, &content).await? {
-            return planned(work, &plan, Some(left)).await;
+            return planned(work, &plan, Some(left), None).await;
         }
     }
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
@@ -175,12 +177,18 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
     let warnings = seen.warnings(&plan);
     plan.warnings.extend(warnings);
     blast_radius::measure(&mut connection, &catalogue, &mut plan, blast_radius::EXACT_LIMIT).await?;
+    let baseline = soak_reading::begin(work, &mut connection, &plan, &touched).await?;
     connection.close().await?;
-    planned(work, &plan, None).await
+    planned(work, &plan, None, baseline).await
 }
 
 /// Stores the plan.
-async fn planned(work: &Work, plan: &Plan, left: Option<String>) -> Result<TaskResult, Error> {
+async fn planned(
+    work: &Work,
+    plan: &Plan,
+    left: Option<String>,
+    baseline: Option<SoakBaseline>,
+) -> Result<TaskResult, Error> {
     let stored = plan_store::store(&work.context.client, &work.migration, plan).await;
     let config_maps = stored.map_err(|message| Error::new(Cause::NotReady, message))?;
     let status = PlanStatus {
@@ -199,6 +207,7 @@ async fn planned(work: &Work, plan: &Plan, left: Option<String>) -> Result<TaskR
         stages: stages(plan),
         operations: signed(plan.operations.len() as u64),
         left,
+        baseline,
     })
 }
 

@@ -31,7 +31,7 @@ use super::context::{Context, PassError};
 use super::events::of_notice;
 use super::observed::{JobView, Task, TaskResult, signed};
 use super::telling::publish;
-use super::{job_view, jobs, plan_store, reading, target};
+use super::{job_view, jobs, plan_store, reading, soak_reading, target};
 
 /// Longest time that one of the tasks that only read may take.
 const READING_DEADLINE: Duration = Duration::from_secs(24 * 3600);
@@ -72,6 +72,8 @@ pub fn run(
             Task::CheckBeforeStart => work.check_before_start().await,
             Task::Section(_) | Task::Prove | Task::Undo => work.in_session(task).await,
             Task::Test => work.test().await,
+            Task::Look => soak_reading::look(&work).await,
+            Task::Scan => soak_reading::scan(&work).await,
             Task::Purge => work.purge().await,
         }
     });
@@ -242,7 +244,7 @@ impl Work {
         if let Some(drift) = reading::drift(self, &plan).await? {
             return Ok(TaskResult::Drifted(drift));
         }
-        Ok(TaskResult::MayStart)
+        Ok(TaskResult::MayStart { baseline: soak_reading::end(self, &plan).await? })
     }
 
     /// Does something with the session of this migration, which is begun if there is none.
@@ -276,7 +278,11 @@ impl Work {
         result
     }
 
-    fn same_server(&self, found: &str) -> Result<(), Error> {
+    /// Refuses another server than the one that the work belongs to.
+    ///
+    /// # Errors
+    /// [`Cause::ServerChanged`].
+    pub(super) fn same_server(&self, found: &str) -> Result<(), Error> {
         let known = self.migration.status.as_ref().and_then(|status| status.server_uuid.as_deref());
         same_server(&self.engine.target.host, known, found)
     }

@@ -166,6 +166,7 @@ pub(crate) fn convert(
         .map_err(|error| vec![Problem::new("spec", format!("has no JSON form: {error}"))])?;
     let mut names = Names { schema, problems: Vec::new() };
     names.problems.extend(refusals(spec).into_iter().map(|refusal| Problem::new(refusal.path, refusal.message)));
+    names.problems.extend(pattern_of_logs(spec));
     let mut triggers = BTreeSet::new();
     let mut offline_inverse = BTreeSet::new();
     for (place, acknowledgement) in spec.acknowledge.iter().enumerate() {
@@ -187,6 +188,14 @@ pub(crate) fn convert(
     } else {
         Err(names.problems)
     }
+}
+
+/// A pattern that no line could be held against would be found only once everything is changed.
+fn pattern_of_logs(spec: &SchemaMigrationSpec) -> Option<Problem> {
+    let logs = spec.soak.as_ref()?.logs.as_ref()?;
+    let problem = logs.regex().err()?;
+    let message = format!("{:?} is no regular expression that can be used ({problem}): correct it", logs.pattern);
+    Some(Problem::new("spec.soak.logs.pattern", message))
 }
 
 fn fixes(spec: &SchemaMigrationSpec, names: &mut Names) -> Vec<TypeFix> {

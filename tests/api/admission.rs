@@ -124,6 +124,25 @@ async fn an_author_must_be_allowed_to_get_every_secret_that_the_migration_names(
 }
 
 #[tokio::test]
+async fn an_author_who_has_the_operator_look_into_logs_must_be_allowed_to_read_them() {
+    let cluster = Cluster::new(Policies::Always).await;
+    cluster.grant(ALICE, &AUTHOR).await;
+    let mut migration = object(&manifest("good/minimal.yaml"));
+    migration.data["spec"]["soak"] = json!({"duration": "1m"});
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let api = cluster.api_as(ALICE, "SchemaMigration").await;
+    api.create(&dry_run, &migration).await.unwrap();
+    migration.data["spec"]["soak"]["logs"] = json!({"selector": {"app": "shop"}, "pattern": "secret=[0-9]+"});
+    let status = refusal(create(&api, &migration).await);
+    let message = format!("{ALICE} may not get pods/log in namespace {}", cluster.namespace);
+    assert!(status.message.contains(&message), "{}", status.message);
+    let bob = "bob@example.com";
+    let logs = Right { group: "", resource: "pods/log", verbs: &["get"], names: &[] };
+    cluster.grant(bob, &[WRITE_MIGRATIONS, CREATE_JOBS, GET_SECRET, logs]).await;
+    create(&cluster.api_as(bob, "SchemaMigration").await, &migration).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_author_who_may_get_every_secret_may_name_as_many_as_the_schema_allows() {
     let cluster = Cluster::new(Policies::Always).await;
     let all_secrets = Right { names: &[], ..GET_SECRET };

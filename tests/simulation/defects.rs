@@ -1,10 +1,10 @@
-//! Twelve ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
+//! Fourteen ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
 //! what it is there to find: `property.rs` has a test for each.
 
 use std::borrow::Cow;
 
-use holdfast::api::SchemaMigration;
-use holdfast::api::SchemaMigrationStatus;
+use holdfast::api::application::Soak;
+use holdfast::api::{Duration, SchemaMigration, SchemaMigrationStatus};
 use holdfast::controller::decision::{Decision, Effect, End, Fact, Verdict};
 use holdfast::controller::observed::Task;
 use jiff::Timestamp;
@@ -36,6 +36,10 @@ pub(crate) enum Defect {
     NoDeadline,
     /// Whether this process still leads is not looked at just before an effect.
     LeaseTrusted,
+    /// The errors that the application meets during the soak are held against nothing.
+    ErrorsOverlooked,
+    /// The soak ends before its time.
+    SoakCutShort,
 }
 
 /// The resource as a broken `decide` sees it.
@@ -48,6 +52,14 @@ pub(crate) fn seen(defect: Option<Defect>, migration: &SchemaMigration) -> Cow<'
         && let Some(promotion) = &mut seen.to_mut().spec.promotion
     {
         promotion.requires.clear();
+    }
+    let soak = defect.is_some_and(|defect| matches!(defect, Defect::ErrorsOverlooked | Defect::SoakCutShort));
+    if let Some(soak) = seen.spec.soak.as_ref().filter(|_| soak).cloned() {
+        let changed = match defect {
+            Some(Defect::SoakCutShort) => Soak { duration: Duration::from_millis(10_000), ..soak },
+            _ => Soak { max_foreign_key_errors_per_minute: i32::MAX, ..soak },
+        };
+        seen.to_mut().spec.soak = Some(changed);
     }
     seen
 }

@@ -65,6 +65,7 @@ impl World {
     /// The server ends every session; statements go on or are gone.
     fn restart_server(&mut self) {
         self.database.statement = None;
+        self.soak.forget(self.now);
         let open: Vec<u64> = self.database.connections.keys().copied().collect();
         for connection in open {
             self.database.disconnect(connection);

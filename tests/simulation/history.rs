@@ -168,6 +168,7 @@ impl World {
 
     /// What is next: a pass that is due, a step of a task, or time.
     pub(crate) fn something(&mut self) {
+        self.application_moves();
         let mut due = [(0, 0); 4];
         let mut number = 0;
         for process in 0..2 {

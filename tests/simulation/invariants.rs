@@ -56,6 +56,12 @@ fn section_of(condition: ConditionType, section: Section) -> bool {
     }
 }
 
+/// Whether the application is being watched already.
+fn soaks(migration: &SchemaMigration) -> bool {
+    let soak = migration.status.as_ref().and_then(|status| status.soak.as_ref());
+    soak.is_some_and(|soak| soak.started_at.is_some())
+}
+
 /// Whether a daily window is open, by reckoning of its own.
 fn open(window: &Window, now: Timestamp) -> bool {
     let hour: i64 = window.start[..2].parse().unwrap();
@@ -116,6 +122,8 @@ impl World {
             Effect::CreateJob(JobRequest::Rehearse { .. }) => phase(GatedPhase::Rehearse),
             Effect::StartTask(Task::Validate, _) => phase(GatedPhase::Validate),
             Effect::StartTask(Task::Test, _) => phase(GatedPhase::Test),
+            // Once it has begun, no window closes over it.
+            Effect::StartTask(Task::Look, _) if !soaks(migration) => phase(GatedPhase::Soak),
             Effect::StartTask(Task::Prove, _) => phase(GatedPhase::Complete),
             Effect::StartTask(Task::Purge, _) => phase(GatedPhase::Purge),
             Effect::CreateJob(JobRequest::User { purpose: JobPurpose::SchemaUpdate, .. }) => {
@@ -259,6 +267,9 @@ impl World {
             self.violated(format!("{}: {text}", NAMES[which]));
         }
         if let Some(text) = self.contradicts(written, before, after) {
+            self.violated(format!("{}: {text}", NAMES[which]));
+        }
+        if let Some(text) = self.soak_contradicts(written, before, after) {
             self.violated(format!("{}: {text}", NAMES[which]));
         }
         if let Some(text) = self.evidence_contradicts(which, written, (before, after), newly_ended(before, after)) {

@@ -20,5 +20,6 @@ mod plans;
 mod promotion;
 mod property;
 mod readings;
+mod soak;
 mod state_diagram;
 mod world;

@@ -8,9 +8,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::defects::Defect;
 use crate::history::{self, Failure};
 use crate::promotion::Promotion;
+use crate::soak::Soak;
 
 /// Seeds that once showed a defect, one a line, the defect after `#`.
 const REGRESSIONS: &str = include_str!("regressions.txt");
@@ -49,7 +52,8 @@ fn seeds_that_once_failed() {
     let seeds = REGRESSIONS.lines().filter_map(|line| line.split('#').next()).map(str::trim);
     for seed in seeds.filter(|seed| !seed.is_empty()) {
         let seed = seed.parse().unwrap();
-        assert!(!Promotion::new(seed).is_used(), "{seed} is no more the history that it was: choose another constant");
+        let used = Promotion::new(seed).is_used() || Soak::new(seed, Timestamp::UNIX_EPOCH).is_used();
+        assert!(!used, "{seed} is no more the history that it was: choose another constant");
         if let Err(failure) = history::run(seed, None, false, None) {
             panic!("{}", told(seed, &failure));
         }
@@ -183,6 +187,16 @@ fn a_stale_observation_that_is_trusted_is_found() {
 #[test]
 fn a_deadline_that_is_never_reached_is_found() {
     found(Defect::NoDeadline, &["no end"]);
+}
+
+#[test]
+fn errors_of_the_application_that_are_overlooked_are_found() {
+    found(Defect::ErrorsOverlooked, &["Soaked, and the application met errors"]);
+}
+
+#[test]
+fn a_soak_that_is_cut_short_is_found() {
+    found(Defect::SoakCutShort, &["Soaked before its time"]);
 }
 
 #[test]

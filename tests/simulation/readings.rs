@@ -55,7 +55,7 @@ impl World {
                 if plan.tables.values().any(|before| *before != plans::definition(&self.database.objects)) {
                     return Ok(TaskResult::Drifted("the catalogue is not what the plan says".to_owned()));
                 }
-                Ok(TaskResult::MayStart)
+                Ok(TaskResult::MayStart { baseline: self.end_baseline(&run.migration) })
             }
             Task::Test => {
                 if self.faults && self.rng.u32(0..25) == 0 {
@@ -63,6 +63,14 @@ impl World {
                 }
                 Ok(TaskResult::Tested(TestedStatus { probes: 1, scenarios: 0, unprobed: 0, unprobed_keys: Vec::new() }))
             }
+            Task::Look => {
+                let known = run.migration.status.as_ref().and_then(|status| status.server_uuid.clone());
+                if known.is_some_and(|known| known != self.database.server) {
+                    return error(Cause::ServerChanged, format!("the server {} answers", self.database.server));
+                }
+                Ok(self.look_at_application())
+            }
+            Task::Scan => Ok(self.scan_after_soak(run)),
             Task::Purge => {
                 if let Some(holder) = self.database.fence {
                     return error(Cause::LockHeld, format!("the fence of shop is held by connection {holder}"));
@@ -100,8 +108,9 @@ impl World {
         let server_uuid = plan.server.server_uuid.clone();
         self.cluster.plans.insert(plan.digest.clone(), plan);
         let left = taken_over.then(|| "taken over".to_owned());
+        let baseline = if taken_over { None } else { self.begin_baseline(&run.migration) };
         let status = Box::new(status);
-        Ok(TaskResult::Planned { status, server_uuid, content_digest: content, stages, operations, left })
+        Ok(TaskResult::Planned { status, server_uuid, content_digest: content, stages, operations, left, baseline })
     }
 
     /// The plan of an unfinished migration of the same content whose resource is gone and that nobody is at work on.

@@ -19,6 +19,7 @@ use crate::engine::{Run, Session};
 use crate::invariants::Memories;
 use crate::plans::{NAMES, Wish};
 use crate::promotion::Promotion;
+use crate::soak::Soak;
 
 /// What a process knows of one migration; lost with the process.
 #[derive(Debug, Default)]
@@ -87,6 +88,7 @@ pub(crate) struct World {
     pub(crate) still: [u32; 2],
     pub(crate) passes: u64,
     pub(crate) promotion: Promotion,
+    pub(crate) soak: Soak,
 }
 
 impl World {
@@ -95,8 +97,9 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let wish = |which, rng: &mut Rng| Wish { which, fix: rng.bool(), unique: rng.bool(), copy: rng.u32(0..8) == 0 };
         let wishes = [wish(0, &mut rng), wish(1, &mut rng)];
+        let now = Timestamp::from_second(1_800_000_000 + rng.i64(0..86_400)).unwrap();
         let mut world = Self {
-            now: Timestamp::from_second(1_800_000_000 + rng.i64(0..86_400)).unwrap(),
+            now,
             rng,
             moment: 0,
             cluster: Cluster::new(),
@@ -114,6 +117,7 @@ impl World {
             still: [0; 2],
             passes: 0,
             promotion: Promotion::new(seed),
+            soak: Soak::new(seed, now),
         };
         world.processes[0].leads = true;
         world.create(0);
@@ -256,6 +260,14 @@ impl World {
             .iter()
             .map(|name| json!({"name": name, "podTemplateRef": {"name": name}}))
             .collect();
+        if let Some(soak) = self.soak.spec() {
+            spec["soak"] = soak;
+            if self.soak.is_gated()
+                && let Some(gates) = spec["gates"].as_array_mut()
+            {
+                gates.push(json!({"before": {"phase": "Soak"}, "approval": "Required"}));
+            }
+        }
         if let Some(promotion) = self.promotion.spec() {
             spec["promotion"] = promotion;
         }

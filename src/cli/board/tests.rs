@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::cli::example::{
-    assert_golden, complete, held, migration, now, plan, rehearsed, rolled_back, waiting, working,
+    assert_golden, complete, held, migration, now, plan, rehearsed, rolled_back, soaking, waiting, working,
 };
 
 fn board(migration: &SchemaMigration, plan: Option<&Plan>, width: Option<usize>) -> String {
@@ -17,6 +17,7 @@ fn boards_read_as_the_golden_ones() {
     assert_golden("waiting.txt", &board(&waiting(), Some(&plan), None));
     assert_golden("rehearsed.txt", &board(&rehearsed(), Some(&plan), None));
     assert_golden("working.txt", &board(&working(), Some(&plan), None));
+    assert_golden("soaking.txt", &board(&soaking(), Some(&plan), None));
     assert_golden("complete.txt", &board(&complete(), Some(&plan), None));
     assert_golden("rolled-back.txt", &board(&rolled_back(), Some(&plan), None));
     assert_golden("held.txt", &board(&held(), Some(&plan), None));

@@ -111,10 +111,15 @@ fn what_the_operator_would_refuse_is_found_with_line_and_value() {
     let found = findings(&MINIMAL.replace("gates: []", window));
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("timeZone \"Mars/Base\" is no name of the IANA time zone database"), "{found:?}");
-    let found = findings(
-        &MINIMAL.replace("rehearsal: {enabled: false}", "rehearsal: {enabled: false}\n  soak: {duration: 15m}"),
-    );
-    assert!(found[0].contains("spec.soak: the application is not watched"), "{found:?}");
+    let found =
+        findings(&MINIMAL.replace(
+            "rehearsal: {enabled: false}",
+            "rehearsal: {enabled: false}\n  acknowledge: [{hazard: FlushTables}]",
+        ));
+    assert!(found[0].contains("spec.acknowledge[0].hazard: ") && found[0].contains("remove FlushTables"), "{found:?}");
+    let pattern = "rehearsal: {enabled: false}\n  soak: {duration: 15m, logs: {selector: {app: shop}, pattern: '('}}";
+    let found = findings(&MINIMAL.replace("rehearsal: {enabled: false}", pattern));
+    assert!(found[0].contains("spec.soak.logs.pattern") && found[0].contains("no regular expression"), "{found:?}");
     let found = findings(&MINIMAL.replace("table: bookmarks", "table: 'book\u{0}marks'"));
     assert_eq!(found.len(), 1, "{found:?}");
 }

@@ -132,13 +132,6 @@ pub(super) fn test(case: &Case<'_>) -> Decision {
     })
 }
 
-pub(super) fn soak(case: &Case<'_>) -> Decision {
-    if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::Soak)) {
-        return decision;
-    }
-    skipped(Phase::Soak, ConditionType::Soaked, "spec.soak is not set")
-}
-
 pub(super) fn prove(case: &Case<'_>) -> Decision {
     if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::Complete)) {
         return decision;

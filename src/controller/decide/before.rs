@@ -23,7 +23,7 @@ pub(super) fn preflight(case: &Case<'_>) -> Decision {
 
 pub(super) fn plan(case: &Case<'_>) -> Decision {
     case.task(Phase::Plan, Task::Plan, Allowance::default(), |result| match result {
-        TaskResult::Planned { status, server_uuid, content_digest, stages, operations, left } => {
+        TaskResult::Planned { status, server_uuid, content_digest, stages, operations, left, baseline } => {
             let mut message = format!(
                 "{}, {}, digest {}",
                 counted(*operations, "operation"),
@@ -53,7 +53,8 @@ pub(super) fn plan(case: &Case<'_>) -> Decision {
                 operations: *operations,
             };
             let begun = left.is_some().then_some(Fact::BegunBefore);
-            passed(Phase::Plan, ConditionType::Planned, message).fact(planned).facts(begun)
+            let measured = Fact::Baseline(baseline.clone().map(Box::new));
+            passed(Phase::Plan, ConditionType::Planned, message).fact(planned).fact(measured).facts(begun)
         }
         TaskResult::PlanProblems(problems) => case.fail(Phase::Plan, Reason::InvalidSpec, &list(problems)),
         other => unexpected(case, other),

@@ -58,6 +58,7 @@ fn belongs(task: Task, step: GatePoint<'_>) -> bool {
         Task::Section(Section::Stage(_)) => matches!(step, GatePoint::Stage(_)),
         Task::Section(Section::FillAgain) => step == GatePoint::Phase(GatedPhase::UpdateSchema),
         Task::Test => step == GatePoint::Phase(GatedPhase::Test),
+        Task::Look | Task::Scan => step == GatePoint::Phase(GatedPhase::Soak),
         Task::Prove => step == GatePoint::Phase(GatedPhase::Complete),
         Task::Purge => step == GatePoint::Phase(GatedPhase::Purge),
         Task::Preflight | Task::Plan | Task::Undo => false,

@@ -36,10 +36,11 @@ fn start(case: &Case<'_>) -> Decision {
     case.task(Phase::Validate, Task::CheckBeforeStart, Allowance::default(), |result| {
         match result {
             // The backup's age is looked at last: while the fence is waited for, none is made in vain.
-            TaskResult::MayStart if case.shows_too_little() => {
+            TaskResult::MayStart { .. } if case.shows_too_little() => {
                 Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(Task::CheckBeforeStart)).at_once()
             }
-            TaskResult::MayStart => backup_too_old(case).unwrap_or_else(|| Decision::new(Verdict::Starting).at_once()),
+            TaskResult::MayStart { baseline } => backup_too_old(case)
+                .unwrap_or_else(|| Decision::new(Verdict::Starting).fact(Fact::Baseline(baseline.clone())).at_once()),
             TaskResult::Drifted(message) => Decision::new(Verdict::Replan(Reason::DriftDetected, message.clone()))
                 .effect(Effect::ForgetTask(Task::CheckBeforeStart))
                 .at_once(),

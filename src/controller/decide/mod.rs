@@ -11,6 +11,7 @@ mod patience;
 mod purge;
 mod rehearsal;
 mod removal;
+mod soak;
 mod steering;
 #[cfg(test)]
 mod tests;
@@ -59,7 +60,16 @@ fn guard(case: &Case<'_>, decision: Decision) -> Decision {
     let protects = matches!(
         decision.effect,
         Effect::CreateJob(_)
-            | Effect::StartTask(Task::CheckBeforeStart | Task::Section(_) | Task::Test | Task::Prove | Task::Undo, _)
+            | Effect::StartTask(
+                Task::CheckBeforeStart
+                    | Task::Section(_)
+                    | Task::Test
+                    | Task::Look
+                    | Task::Scan
+                    | Task::Prove
+                    | Task::Undo,
+                _
+            )
     );
     if protects && !case.has_finalizer() {
         return Decision::new(Verdict::Unchanged).effect(Effect::AddFinalizer).at_once();
@@ -100,7 +110,7 @@ fn step(case: &Case<'_>) -> Decision {
         Phase::AddForeignKeys => change::stages(case),
         Phase::UpdateSchema => after::update_schema(case),
         Phase::Test => after::test(case),
-        Phase::Soak => after::soak(case),
+        Phase::Soak => soak::soak(case),
         Phase::Prove => after::prove(case),
         Phase::RollBack => failure::roll_back(case),
         Phase::Complete | Phase::RolledBack | Phase::Failed => ended(case),

@@ -11,6 +11,7 @@ mod gates;
 mod promotion;
 mod rehearsal;
 mod removal;
+mod soak;
 mod steering;
 mod windows;
 mod world;

@@ -10,9 +10,12 @@ use super::super::super::decision::{Effect, JobRequest};
 use super::super::super::evidence::{FoundEvidence, OwnEvidence};
 use super::super::super::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskResult, TaskState, Trouble};
 use super::super::super::project::project;
+use super::super::super::soak::{self, LogMatches, Look};
 use super::super::decide;
 use crate::api::conditions::{find, is_true};
-use crate::api::status::{EvidenceStatus, PlanStatus, StageState, StageStatus, TestedStatus, ValidationCount};
+use crate::api::status::{
+    EvidenceStatus, PlanStatus, SoakBaseline, StageState, StageStatus, TestedStatus, ValidationCount,
+};
 use crate::api::steering::SteeringAction;
 use crate::api::{ConditionType, MigrationApproval, Reason, SchemaMigration};
 use crate::backup::rehearsed::{End, Slow, StepTook};
@@ -20,6 +23,7 @@ use crate::backup::{Outcome, Rehearsed, Removed, Restored, Summary};
 use crate::evidence::{Document, Signed};
 use crate::mysql::rehearsal::Step;
 use crate::mysql::report::{OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
+use crate::mysql::soak::{ErrorCounts, Sample, StatementCounts};
 use crate::mysql::{Allowance, Cause, Error, Reading};
 use crate::plan::Plan;
 
@@ -104,6 +108,12 @@ pub(super) struct World {
     pub(super) written: Vec<Document>,
     /// Why none can be written.
     pub(super) unwritable: Option<&'static str>,
+    /// What the server counts of the application; `Err`: why it does not tell.
+    pub(super) counted: Result<ErrorCounts, &'static str>,
+    /// Lines of the application's log that match, in each look.
+    pub(super) log_lines: i64,
+    /// What the last scan finds.
+    pub(super) orphans: Vec<String>,
 }
 
 impl World {
@@ -151,7 +161,23 @@ impl World {
             evidence: Vec::new(),
             written: Vec::new(),
             unwritable: None,
+            counted: Ok(ErrorCounts::default()),
+            log_lines: 0,
+            orphans: Vec::new(),
         }
+    }
+
+    fn sample(&self) -> Sample {
+        let uptime = self.now.as_second() - 900_000;
+        Sample {
+            uptime_seconds: u64::try_from(uptime).unwrap(),
+            errors: self.counted.clone().map_err(str::to_owned),
+            statements: self.counted.clone().map(|_| StatementCounts::default()).map_err(str::to_owned),
+        }
+    }
+
+    fn baseline(&self) -> Option<SoakBaseline> {
+        self.migration.spec.soak.as_ref().map(|_| soak::begin_baseline(self.now, &self.sample()))
     }
 
     fn own_evidence(&self) -> OwnEvidence {
@@ -369,6 +395,7 @@ impl World {
                     finished: None,
                 }],
                 operations: 2,
+                baseline: self.baseline(),
             },
             Task::CountBeforeBackup(_) => TaskResult::Counted { baseline: "{}".to_owned() },
             Task::CheckBackup(_) => TaskResult::BackupProven,
@@ -379,7 +406,11 @@ impl World {
                 }],
                 stops: None,
             },
-            Task::CheckBeforeStart => TaskResult::MayStart,
+            Task::CheckBeforeStart => {
+                let begun = self.status().soak.and_then(|soak| soak.baseline);
+                let baseline = self.baseline().map(|_| soak::end_baseline(begun.as_ref(), self.now, &self.sample()));
+                TaskResult::MayStart { baseline: baseline.map(Box::new) }
+            }
             Task::Section(section) => {
                 assert!(self.status().started_at.is_some(), "the start is recorded before the first change");
                 TaskResult::Section(SectionReport {
@@ -390,6 +421,16 @@ impl World {
                 })
             }
             Task::Test => TaskResult::Tested(self.tested.clone()),
+            Task::Look => {
+                let lines =
+                    LogMatches { lines: self.log_lines, until: self.now, pods: vec!["app-0".to_owned()], gap: None };
+                let asked = self.migration.spec.soak.as_ref().is_some_and(|soak| soak.logs.is_some());
+                let look = Look { at: self.now, sample: self.sample(), logs: asked.then_some(Ok(lines)) };
+                TaskResult::Looked(Box::new(look))
+            }
+            Task::Scan => {
+                TaskResult::Scanned { keys: 1, orphans: self.orphans.clone(), slow: Ok(vec!["5f0a".to_owned()]) }
+            }
             Task::Prove => TaskResult::Proven(Box::new(Proof {
                 server_uuid: "s".to_owned(),
                 proven_at: String::new(),
