@@ -21,5 +21,6 @@ mod restore;
 mod rights;
 mod rollout;
 mod secrecy;
+mod soak;
 mod surroundings;
 mod transactions;
