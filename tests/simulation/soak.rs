@@ -88,7 +88,7 @@ impl World {
             let began = status.soak.as_ref().is_some_and(|soak| soak.started_at.is_some());
             began && !is_true(&status.conditions, ConditionType::Soaked) && status.rollback.is_none()
         });
-        let seldom = if watched { 200 } else { 2_000 };
+        let seldom = if watched { 60 } else { 2_000 };
         if self.soak.rng.u32(0..seldom) == 0 {
             self.soak.errors += BURST;
             self.soak.bursts.push(self.now);
