@@ -4,8 +4,8 @@
 #   api-server.sh run [--oldest | --gitops] -- COMMAND...
 #   api-server.sh build                          only builds what it needs
 #
-# COMMAND finds an administrator's kubeconfig in KUBECONFIG and HOLDFAST_TEST_KUBECONFIG, and kubectl, helm, kstatus, promtool and
-# monitoring-check on its PATH.
+# COMMAND finds an administrator's kubeconfig in KUBECONFIG and HOLDFAST_TEST_KUBECONFIG, the definitions of CSI's snapshots in the folder
+# HOLDFAST_TEST_SNAPSHOT_CRDS, and kubectl, helm, kstatus, promtool and monitoring-check on its PATH.
 # --oldest: the API server of the oldest Kubernetes that the chart states, instead of the one that the local cluster runs.
 # --gitops: argo-lua and flux-apply on the PATH, too, which take minutes to build.
 set -euo pipefail
@@ -38,6 +38,8 @@ trap 'stop_step; exit 143' TERM HUP
 lock_cache
 need_packages /usr/bin/openssl=openssl
 build_binaries "${modules[@]}"
+files_of snapshots github.com/kubernetes-csi/external-snapshotter/client/v8 config/crd
+export HOLDFAST_TEST_SNAPSHOT_CRDS=$FILES
 unlock_cache
 [[ $action == run ]] || exit 0
 shift

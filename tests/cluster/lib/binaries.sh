@@ -74,3 +74,23 @@ build_binaries() {
 		step "go-$module" "building $module ($(module_packages "$module" | sed 's,.*/,,' | paste -sd' '))" build_module "$module"
 	done
 }
+
+keep_files() {
+	local folder
+	cd "$GO_SOURCES/$1"
+	go mod download "$2"
+	folder=$(go list -mod=readonly -m -f '{{.Dir}}' "$2")
+	rm -rf "$4.partial"
+	mkdir -p "${4%/*}"
+	# The module cache cannot be written to, and what is kept must be easy to delete.
+	cp -r --no-preserve=mode "$folder/$3" "$4.partial"
+	mv "$4.partial" "$4"
+}
+
+# files_of MODULE PACKAGE FOLDER: a folder of files that a pinned Go module publishes, kept in the cache. Its path is in FILES afterwards.
+files_of() {
+	FILES=$CACHE/files/$1-$(required "$1" "$2")
+	[[ ! -d $FILES ]] || return 0
+	command -v go >/dev/null || die "Go is missing: it fetches $2. Install Go 1.26 or newer (https://go.dev/dl)."
+	step "files-$1" "fetching $3 of $2" keep_files "$1" "$2" "$3" "$FILES"
+}
