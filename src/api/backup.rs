@@ -15,9 +15,9 @@ use super::{
 /// The copy that is made before anything changes. `type` says which member is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.job) == (self.type == 'Job')", "message": "job must be set with type Job, and only then"}, {"rule": "has(self.volumeSnapshot) == (self.type == 'VolumeSnapshot')", "message": "volumeSnapshot must be set with type VolumeSnapshot, and only then"}, {"rule": "self.type != 'External' || self.verification == 'None'", "message": "a backup of type External is made elsewhere and cannot be looked at: its verification is None"}, {"rule": "self.type != 'External' || self.retention == 'Keep'", "message": "a backup of type External is not the operator's to delete: its retention is Keep"}, {"rule": "self.verification != 'Restore' || has(self.scratch)", "message": "verification Restore needs scratch: the server that the backup is restored into"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.job) == (self.type == 'Job')", "message": "job must be set with type Job, and only then"}, {"rule": "has(self.volumeSnapshot) == (self.type == 'VolumeSnapshot')", "message": "volumeSnapshot must be set with type VolumeSnapshot, and only then"}, {"rule": "self.type != 'External' || self.verification == 'None'", "message": "a backup of type External is made elsewhere and cannot be looked at: its verification is None"}, {"rule": "self.type != 'External' || self.retention == 'Keep'", "message": "a backup of type External is not the operator's to delete: its retention is Keep"}, {"rule": "self.type != 'VolumeSnapshot' || self.verification != 'Restore'", "message": "a backup of type VolumeSnapshot is not restored by the operator: its verification is Inspect or None"}, {"rule": "self.type != 'VolumeSnapshot' || self.retention == 'Keep'", "message": "a backup of type VolumeSnapshot is not deleted by the operator: its retention is Keep"}, {"rule": "self.verification != 'Restore' || has(self.scratch)", "message": "verification Restore needs scratch: the server that the backup is restored into"}]))]
 pub struct Backup {
-    /// Job: a dump by a Job of the operator. VolumeSnapshot: a CSI snapshot of the server's volume. External: a backup made elsewhere, such as a managed service's snapshot: the gate before BackUp asks for its id and time, whether it is listed or not.
+    /// Job: a dump by a Job of the operator. VolumeSnapshot: a CSI snapshot of the server's volume, which is crash-consistent and stays when the migration is deleted. External: a backup made elsewhere, such as a managed service's snapshot: the gate before BackUp asks for its id and time, whether it is listed or not.
     #[serde(rename = "type")]
     pub backup_type: BackupType,
     /// With type Job: the dump.
@@ -29,7 +29,7 @@ pub struct Backup {
     /// The server on which the backup is restored and the migration rehearsed. Required with verification Restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<Scratch>,
-    /// How the backup is proven; a choice that has no default. Restore: restored into the scratch server and compared. Inspect: exit code, error output, trailer, size, checksum and row counts. None: taken on trust.
+    /// How the backup is proven; a choice that has no default. Restore: restored into the scratch server and compared. Inspect: exit code, error output, trailer, size, checksum and row counts; of a VolumeSnapshot what its driver reports of it. None: taken on trust.
     pub verification: Verification,
     /// Keep (default), or how long after the migration's end the backup is kept before the operator deletes what it made.
     #[serde(default)]

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{
     SchemaMigrationSpec,
-    backup::{Backup, BackupTool, BackupType, Verification},
+    backup::{Backup, BackupTool, Verification},
     execution::Hazard,
     gates::{GatedPhase, OnFailure},
     quantity,
@@ -65,11 +65,6 @@ fn scratch_quantities(backup: &Backup) -> [(&'static str, Option<&Quantity>); 2]
 
 fn backup(spec: &SchemaMigrationSpec, refuse: &mut impl FnMut(bool, &str, &'static str)) {
     let backup = &spec.backup;
-    refuse(
-        backup.backup_type == BackupType::VolumeSnapshot,
-        "spec.backup.type",
-        "VolumeSnapshot is not done in this version: use type Job, or External and make the snapshot yourself",
-    );
     if let Some(job) = &backup.job {
         refuse(
             job.tool == BackupTool::Mydumper,
@@ -127,7 +122,6 @@ mod tests {
     #[test]
     fn each_thing_that_is_not_done_yet_is_refused_by_its_path() {
         let cases = [
-            ("spec.backup.type", "/backup/type", json!("VolumeSnapshot")),
             ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
             ("spec.backup.scratch", "/backup/verification", json!("Inspect")),
             ("spec.acknowledge[0].hazard", "/acknowledge", json!([{"hazard": "FlushTables"}])),

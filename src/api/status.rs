@@ -13,7 +13,8 @@ pub use super::{
     status_soak::{SoakBaseline, SoakStatus, SoakWatch, StatementBaseline, StatementKind, Watched},
     status_work::{
         BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, PurgeStatus, RehearsalStatus,
-        RehearsedOperation, RehearsedPhase, RemovalStatus, RestoreStatus, RetryStatus, TestedStatus, UnprobedKey,
+        RehearsedOperation, RehearsedPhase, RemovalStatus, RestoreStatus, RetryStatus, SnapshotStatus, TestedStatus,
+        UnprobedKey,
     },
     steering::{LastHandled, SteeringAction, SteeringAnswer},
 };

@@ -67,6 +67,34 @@ pub struct BackupStatus {
     /// After the end, with `spec.backup.retention`: the deletion of this migration's backups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal: Option<RemovalStatus>,
+    /// With type VolumeSnapshot: the object that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_snapshot: Option<SnapshotStatus>,
+    /// With type VolumeSnapshot: how many were made before it and had to be made again, since the migration was last begun. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<i32>,
+}
+
+/// A VolumeSnapshot that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotStatus {
+    /// Its name.
+    pub name: String,
+    /// Its uid, so that another one of the same name is noticed. Left out until it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// When it was asked for.
+    pub requested_at: Time,
+    /// How often its creation was tried.
+    #[serde(default)]
+    pub tries: i32,
+    /// What its driver last reported in the way of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Since when it has reported errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_since: Option<Time>,
 }
 
 /// How far a dump is.

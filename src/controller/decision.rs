@@ -220,6 +220,8 @@ pub enum Effect {
     CreateJob(JobRequest),
     /// Delete a Job that will not start.
     DeleteJob(String),
+    /// Create the VolumeSnapshot of this name, which is the backup.
+    CreateVolumeSnapshot(String),
     /// Sign and store the migration's own evidence.
     WriteEvidence(Box<Document>),
     /// Give the fence back, delete running Jobs, take the finalizer off.
@@ -235,6 +237,7 @@ impl Effect {
             | Self::StartTask(..)
             | Self::CreateJob(_)
             | Self::DeleteJob(_)
+            | Self::CreateVolumeSnapshot(_)
             | Self::WriteEvidence(_)
             | Self::Release => true,
             Self::None

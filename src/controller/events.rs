@@ -10,7 +10,7 @@ use crate::plan::render;
 use super::approvals::counted;
 
 /// Longest note that Kubernetes keeps.
-const MAX_NOTE: usize = 1024;
+pub(super) const MAX_NOTE: usize = 1024;
 /// Longest action that it takes.
 const MAX_ACTION: usize = 128;
 

@@ -8,15 +8,17 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt as _};
 use tracing::Instrument as _;
 
+use crate::api::conditions::shortened;
 use crate::api::status::JobState;
-use crate::api::{FIELD_MANAGER, FINALIZER, SchemaMigration};
+use crate::api::{FIELD_MANAGER, FINALIZER, Reason, SchemaMigration};
 
 use super::context::{Context, PassError, asking};
 use super::decision::{Effect, JobRequest};
+use super::events::{MAX_NOTE, Told};
 use super::observed::JobView;
 use super::tasks::give_back;
-use super::telling::work_span;
-use super::{evidence_store, job_view, jobs, remove_job, verify_job, work};
+use super::telling::{publish, work_span};
+use super::{evidence_store, job_view, jobs, remove_job, snapshot_store, verify_job, work};
 
 /// Does it.
 ///
@@ -54,10 +56,34 @@ pub async fn execute(
         Effect::EndTrouble => context.tasks.end_trouble(&uid),
         Effect::CreateJob(request) => create_job(context, migration, request).await?,
         Effect::DeleteJob(name) => delete_job(context, migration, name).await?,
+        Effect::CreateVolumeSnapshot(name) => {
+            if let Err(error) = snapshot_store::create(&context.client, migration, name).await {
+                tell_refusal(context, migration, &error).await;
+                return Err(error);
+            }
+        }
         Effect::WriteEvidence(document) => evidence_store::write(&context.client, migration, document).await?,
         Effect::Release => release(context, migration, &uid).await?,
     }
     Ok(())
+}
+
+/// What the API server, or an admission policy, says about a VolumeSnapshot: the status of the next pass only counts the tries.
+async fn tell_refusal(context: &Context, migration: &SchemaMigration, error: &PassError) {
+    let note = match error {
+        PassError::Api(what, error) => match error.as_ref() {
+            kube::Error::Api(status) => format!("{what}: {}", status.message),
+            other => format!("{what}: {other}"),
+        },
+        other => other.to_string(),
+    };
+    let told = Told {
+        warning: true,
+        reason: Reason::BackupFailed.as_str().to_owned(),
+        action: "CreateVolumeSnapshot".to_owned(),
+        note: shortened(note, MAX_NOTE),
+    };
+    publish(context, migration, told).await;
 }
 
 async fn create_job(context: &Context, migration: &SchemaMigration, request: &JobRequest) -> Result<(), PassError> {

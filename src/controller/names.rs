@@ -33,6 +33,14 @@ pub fn job(
     format!("{}{tail}", head.trim_end_matches(['-', '.']).replace('.', "-"))
 }
 
+/// The name of a VolumeSnapshot. No backup of a migration has the number of another one, whatever its spec was.
+#[must_use]
+pub fn volume_snapshot(migration: &str, uid: &str, attempt: i32) -> String {
+    let tail = format!("-backup-{}-{attempt}", digest(&format!("{uid}/volume-snapshot")));
+    let head: String = migration.chars().take(MAX_LABEL.saturating_sub(tail.len())).collect();
+    format!("{}{tail}", head.trim_end_matches(['-', '.']).replace('.', "-"))
+}
+
 /// The name of one of the ConfigMaps that hold a plan.
 #[must_use]
 pub fn plan(migration: &str, uid: &str, digest: &str, part: usize) -> String {
@@ -64,5 +72,9 @@ mod tests {
         assert_ne!(name("a", 1), name("b", 1));
         assert_ne!(name("a", 1), name("a", 2));
         assert_eq!(job("m", "a", 1, JobPurpose::Backup, None, 1), job("m", "a", 1, JobPurpose::Backup, None, 1));
+        let snapshot = |uid, attempt| volume_snapshot(&"long.name-".repeat(30), uid, attempt);
+        assert!(snapshot("a", 1).len() <= MAX_LABEL && !snapshot("a", 1).contains('.'));
+        assert_ne!(snapshot("a", 1), snapshot("b", 1));
+        assert_ne!(snapshot("a", 1), snapshot("a", 2));
     }
 }

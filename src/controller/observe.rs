@@ -18,7 +18,8 @@ use crate::mysql::row_counters::Baseline;
 use super::context::{Context, PassError, asking};
 use super::evidence::{self, OwnEvidence};
 use super::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskState, backup_progress};
-use super::{evidence_store, gates, job_view, jobs, plan_store, retention, target};
+use super::volume_snapshot::SnapshotView;
+use super::{evidence_store, gates, job_view, jobs, plan_store, retention, snapshot_store, target};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const LOG_LINES: i64 = 20;
@@ -45,6 +46,7 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
         trouble: context.tasks.trouble(&uid),
         advanced: context.tasks.has_advanced(&uid, now),
         jobs: BTreeMap::new(),
+        snapshot: SnapshotView::NotAsked,
         approvals: Vec::new(),
         policies: Policies::NotRequired,
         required_gates: context.flags.required_gates.clone(),
@@ -65,6 +67,10 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
     match named_objects(context, migration, &status, &namespace).await? {
         Ok(digest) => observed.content_digest = Some(digest),
         Err(missing) => observed.missing = Some(missing),
+    }
+    match snapshot_store::find(&context.client, migration, &status).await? {
+        Ok(snapshot) => observed.snapshot = snapshot,
+        Err(missing) => observed.missing = observed.missing.or(Some(missing)),
     }
     observed.plan = stored_plan(context, &status, &uid, &namespace).await?;
     if let Some(promotion) = &migration.spec.promotion {

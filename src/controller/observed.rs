@@ -21,6 +21,7 @@ use crate::plan::model::Section;
 
 use super::evidence::{FoundEvidence, OwnEvidence};
 use super::soak::Look;
+use super::volume_snapshot::SnapshotView;
 
 /// Long work, run beside the passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -260,6 +261,8 @@ pub struct Observed {
     pub advanced: bool,
     /// Jobs by name: those of the status and the one that comes next.
     pub jobs: BTreeMap<String, JobView>,
+    /// The VolumeSnapshot that is the backup, as long as one is or may be made.
+    pub snapshot: SnapshotView,
     /// Approvals that name this migration.
     pub approvals: Vec<MigrationApproval>,
     /// The admission policies.

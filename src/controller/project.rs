@@ -161,8 +161,11 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
             let attempt = before.as_ref().map_or(0, |backup| backup.attempt);
             // What was proven of the backup before tells that this way of making it leads to one that can be restored; and no Job's name
             // is used twice.
-            let (restore, removal) = before.map_or((None, None), |backup| (backup.restore, backup.removal));
-            status.backup = Some(BackupStatus { restore, removal, ..next_attempt(attempt) });
+            let before = before.unwrap_or_default();
+            // Dumps are counted by their Jobs.
+            let repeats = before.volume_snapshot.map(|_| before.repeats.unwrap_or(0).saturating_add(1));
+            let (restore, removal) = (before.restore, before.removal);
+            status.backup = Some(BackupStatus { restore, removal, repeats, ..next_attempt(attempt) });
             active(status, Phase::BackUp, *reason, message, generation, now);
         }
         Verdict::Anew(message) => active(status, Phase::Preflight, Reason::Progressing, message, generation, now),

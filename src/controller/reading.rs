@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use crate::api::SchemaMigrationSpec;
+use crate::api::backup::BackupType;
 use crate::api::conditions::shortened;
 use crate::api::digest;
 use crate::api::spec::Mode;
@@ -18,7 +19,7 @@ use crate::mysql::catalogue::{read_catalogue, read_for_planning};
 use crate::mysql::preflight::{self, PreflightLimits, Reader, parse_minimum_version};
 use crate::mysql::replica_check;
 use crate::mysql::{Cause, Error, SessionLimits};
-use crate::mysql::{drift, statements, validation};
+use crate::mysql::{crash_safety, drift, statements, validation};
 use crate::plan::catalogue::{Flavour, Server};
 use crate::plan::model::{Action, LockClass, Section};
 use crate::plan::statement_use::unacknowledged_replace;
@@ -176,6 +177,9 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
     }
     let warnings = seen.warnings(&plan);
     plan.warnings.extend(warnings);
+    if spec.backup.backup_type == BackupType::VolumeSnapshot {
+        plan.warnings.extend(crash_safety::warnings(&mut connection, &work.schema()?).await?);
+    }
     blast_radius::measure(&mut connection, &catalogue, &mut plan, blast_radius::EXACT_LIMIT).await?;
     let baseline = soak_reading::begin(work, &mut connection, &plan, &touched).await?;
     connection.close().await?;

@@ -13,6 +13,7 @@ pub mod catalogue_keys;
 pub mod checks;
 mod clean_up;
 pub mod connection;
+pub mod crash_safety;
 pub(crate) mod create_statement;
 mod ddl;
 mod ddl_attempt;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     cluster::{Cluster, Policies, manifest, object, refusal},
-    users::{AUTHOR, CREATE_APPROVALS, CREATE_JOBS, GET_SECRET, Right, WRITE_MIGRATIONS},
+    users::{AUTHOR, CREATE_APPROVALS, CREATE_JOBS, CREATE_SNAPSHOTS, GET_SECRET, Right, WRITE_MIGRATIONS},
 };
 
 const ALICE: &str = "alice@example.com";
@@ -79,6 +79,21 @@ async fn an_author_who_may_not_create_jobs_is_refused() {
     let message = format!("{ALICE} may not create Jobs in namespace {}", cluster.namespace);
     assert_eq!(status.code, 403);
     assert!(status.message.contains(&message), "{}", status.message);
+}
+
+#[tokio::test]
+async fn an_author_who_wants_a_volume_snapshot_must_be_allowed_to_create_one() {
+    let cluster = Cluster::new(Policies::Always).await;
+    cluster.grant(ALICE, &AUTHOR).await;
+    let api = cluster.api_as(ALICE, "SchemaMigration").await;
+    let migration = object(&manifest("good/volume-snapshot.yaml"));
+    let status = refusal(create(&api, &migration).await);
+    let message = format!("{ALICE} may not create VolumeSnapshots in namespace {}", cluster.namespace);
+    assert_eq!(status.code, 403);
+    assert!(status.message.contains(&message), "{}", status.message);
+    let bob = "bob@example.com";
+    cluster.grant(bob, &[WRITE_MIGRATIONS, CREATE_JOBS, GET_SECRET, CREATE_SNAPSHOTS]).await;
+    create(&cluster.api_as(bob, "SchemaMigration").await, &migration).await.unwrap();
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use holdfast::controller::decision::{Decision, End, Verdict};
 use holdfast::controller::evidence::OwnEvidence;
 use holdfast::controller::observed::{Observed, Policies, StoredPlan, TaskState};
 use holdfast::controller::project::project;
+use holdfast::controller::volume_snapshot::SnapshotView;
 use serde_json::{Value, json};
 
 use crate::cluster::{manifest, root, with_input};
@@ -51,6 +52,7 @@ fn after(verdict: Verdict, started: bool) -> SchemaMigration {
         trouble: None,
         advanced: false,
         jobs: BTreeMap::new(),
+        snapshot: SnapshotView::NotAsked,
         approvals: Vec::new(),
         policies: Policies::NotRequired,
         required_gates: Vec::new(),

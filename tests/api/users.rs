@@ -35,6 +35,9 @@ pub(crate) const CREATE_APPROVALS: Right =
     Right { group: "holdfast.dev", resource: "migrationapprovals", verbs: &["create", "get"], names: &[] };
 /// Creating Jobs.
 pub(crate) const CREATE_JOBS: Right = Right { group: "batch", resource: "jobs", verbs: &["create"], names: &[] };
+/// Creating VolumeSnapshots.
+pub(crate) const CREATE_SNAPSHOTS: Right =
+    Right { group: "snapshot.storage.k8s.io", resource: "volumesnapshots", verbs: &["create"], names: &[] };
 /// Reading the Secrets that the minimal migration names.
 pub(crate) const GET_SECRET: Right =
     Right { group: "", resource: "secrets", verbs: &["get"], names: &["shop-migrator"] };

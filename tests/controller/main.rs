@@ -1,8 +1,8 @@
 //! The operator as the process that it is, on a real API server and a real MySQL. What a node would do for its Jobs is done here
 //! (`node.rs`), since there is none.
 //!
-//! It needs the kubeconfig of an administrator in HOLDFAST_TEST_KUBECONFIG, helm and kstatus on the PATH, and a MySQL in
-//! HOLDFAST_TEST_MYSQL: `make test-controller` starts both.
+//! It needs the kubeconfig of an administrator in HOLDFAST_TEST_KUBECONFIG, the definitions of CSI's snapshots in the folder
+//! HOLDFAST_TEST_SNAPSHOT_CRDS, helm, kubectl and kstatus on the PATH, and a MySQL in HOLDFAST_TEST_MYSQL: `make test-controller` starts all.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod at_rest;
@@ -26,3 +26,4 @@ mod server;
 mod shutdown;
 mod taken_over;
 mod upgrade;
+mod volume_snapshots;

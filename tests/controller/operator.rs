@@ -49,6 +49,13 @@ impl Operator {
         Self::spawn(kubeconfig, name.clone(), &name, namespaces)
     }
 
+    /// Starts it with a kubeconfig and the Lease that the chart gives it rights on, and waits until it is ready.
+    pub(crate) async fn start_as(kubeconfig: &Path, namespaces: &[&str]) -> Self {
+        let operator = Self::spawn(kubeconfig, name(), "holdfast", namespaces);
+        operator.wait_until_ready().await;
+        operator
+    }
+
     fn spawn(kubeconfig: &Path, name: String, lease: &str, namespaces: &[&str]) -> Self {
         let health = free_address();
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"));

@@ -7,6 +7,7 @@ mod by_hand;
 mod catalogue;
 mod column_changes;
 mod common;
+mod crash_safety;
 mod database;
 mod drafts;
 mod drift;

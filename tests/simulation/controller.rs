@@ -17,6 +17,7 @@ use holdfast::controller::gates;
 use holdfast::controller::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskState, Trouble};
 use holdfast::controller::project::project;
 use holdfast::controller::retention;
+use holdfast::controller::volume_snapshot::SnapshotView;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::{Fate, Job, Refused};
@@ -77,7 +78,7 @@ impl World {
         if self.processes[process].life == life { Ok(()) } else { Err(Broken::Died) }
     }
 
-    fn call(&mut self) -> Result<(), Refused> {
+    pub(crate) fn call(&mut self) -> Result<(), Refused> {
         if self.faults && self.chance(300) { Err(Refused::NoAnswer) } else { Ok(()) }
     }
 
@@ -91,7 +92,7 @@ impl World {
         }
         self.between(process, life)?;
         let now = self.now;
-        let observed = self.observe(process, life, &migration, now)?;
+        let observed = defects::looked_at(self.defect, self.observe(process, life, &migration, now)?, now);
         if observed.missing.is_none() && observed.trouble.is_some() && matches!(observed.task, TaskState::Idle) {
             self.end_dependency_trouble(process, &migration);
         }
@@ -169,6 +170,7 @@ impl World {
             trouble: memory.trouble,
             advanced,
             jobs: BTreeMap::new(),
+            snapshot: SnapshotView::NotAsked,
             approvals: Vec::new(),
             policies: Policies::NotRequired,
             required_gates: Vec::<GatedPhase>::new(),
@@ -189,6 +191,7 @@ impl World {
             Some(missing) => observed.missing = Some(missing.clone()),
             None => observed.content_digest = Some(self.content_digest(migration)),
         }
+        observed.snapshot = self.seen_snapshot(migration, status)?;
         if let Some(plan) = &status.plan {
             observed.plan = StoredPlan::Loaded(self.cluster.plans[&plan.digest].clone());
         }
@@ -288,6 +291,7 @@ impl World {
                 self.cluster.jobs.remove(&name);
                 self.wake(which);
             }
+            Effect::CreateVolumeSnapshot(name) => self.create_snapshot(migration, name)?,
             Effect::WriteEvidence(document) => {
                 self.call()?;
                 self.write_evidence(migration, document)?;

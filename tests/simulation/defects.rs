@@ -1,4 +1,4 @@
-//! Fourteen ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
+//! Fifteen ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
 //! what it is there to find: `property.rs` has a test for each.
 
 use std::borrow::Cow;
@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use holdfast::api::application::Soak;
 use holdfast::api::{Duration, SchemaMigration, SchemaMigrationStatus};
 use holdfast::controller::decision::{Decision, Effect, End, Fact, Verdict};
-use holdfast::controller::observed::Task;
+use holdfast::controller::observed::{Observed, Task};
+use holdfast::controller::volume_snapshot::SnapshotView;
 use jiff::Timestamp;
 
 /// A way of breaking the code.
@@ -16,6 +17,8 @@ pub(crate) enum Defect {
     GateSkipped,
     /// `decide` does not look at the evidence that the spec asks for.
     EvidenceSkipped,
+    /// `decide` takes every VolumeSnapshot for ready.
+    SnapshotTrusted,
     /// The status is written whatever version was read.
     ConflictIgnored,
     /// Names of Jobs hold something that a restart changes, so that what was begun before is begun again.
@@ -62,6 +65,15 @@ pub(crate) fn seen(defect: Option<Defect>, migration: &SchemaMigration) -> Cow<'
         seen.to_mut().spec.soak = Some(changed);
     }
     seen
+}
+
+/// What is observed, as a broken `decide` sees it.
+pub(crate) fn looked_at(defect: Option<Defect>, mut observed: Observed, now: Timestamp) -> Observed {
+    if let (Some(Defect::SnapshotTrusted), SnapshotView::Ours(snapshot)) = (defect, &mut observed.snapshot) {
+        snapshot.ready = true;
+        snapshot.taken_at.get_or_insert(now);
+    }
+    observed
 }
 
 /// What a broken `decide` says.

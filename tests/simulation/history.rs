@@ -67,6 +67,7 @@ impl World {
                 self.press();
             }
             self.evidence_moves();
+            self.snapshots_move();
             self.something();
             self.check()?;
         }

@@ -115,7 +115,8 @@ impl World {
             Effect::CreateJob(JobRequest::VerifyBackup { plan: Some(_), .. }) => {
                 vec![GatedPhase::BackUp.into(), GatedPhase::Rehearse.into()]
             }
-            Effect::StartTask(Task::CountBeforeBackup(_), _)
+            Effect::CreateVolumeSnapshot(_)
+            | Effect::StartTask(Task::CountBeforeBackup(_), _)
             | Effect::CreateJob(JobRequest::Backup { .. } | JobRequest::VerifyBackup { .. }) => {
                 phase(GatedPhase::BackUp)
             }
@@ -159,7 +160,7 @@ impl World {
         let fresh = SchemaMigrationStatus::default();
         let status = migration.status.as_ref().unwrap_or(&fresh);
         let digest = status.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default();
-        let starts = matches!(effect, Effect::StartTask(..) | Effect::CreateJob(_));
+        let starts = matches!(effect, Effect::StartTask(..) | Effect::CreateJob(_) | Effect::CreateVolumeSnapshot(_));
         if starts && migration.spec.suspend {
             self.violated(format!("{name} is suspended and begins {effect:?}"));
         }
@@ -273,6 +274,9 @@ impl World {
             self.violated(format!("{}: {text}", NAMES[which]));
         }
         if let Some(text) = self.evidence_contradicts(which, written, (before, after), newly_ended(before, after)) {
+            self.violated(format!("{}: {text}", NAMES[which]));
+        }
+        if let Some(text) = self.snapshot_contradicts(written, before, after) {
             self.violated(format!("{}: {text}", NAMES[which]));
         }
         if let Err(text) = state_diagram::check(before, after) {

@@ -20,6 +20,7 @@ mod plans;
 mod promotion;
 mod property;
 mod readings;
+mod snapshots;
 mod soak;
 mod state_diagram;
 mod world;

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::defects::Defect;
 use crate::history::{self, Failure};
 use crate::promotion::Promotion;
+use crate::snapshots::Snapshots;
 use crate::soak::Soak;
 
 /// Seeds that once showed a defect, one a line, the defect after `#`.
@@ -52,7 +53,9 @@ fn seeds_that_once_failed() {
     let seeds = REGRESSIONS.lines().filter_map(|line| line.split('#').next()).map(str::trim);
     for seed in seeds.filter(|seed| !seed.is_empty()) {
         let seed = seed.parse().unwrap();
-        let used = Promotion::new(seed).is_used() || Soak::new(seed, Timestamp::UNIX_EPOCH).is_used();
+        let used = Promotion::new(seed).is_used()
+            || Soak::new(seed, Timestamp::UNIX_EPOCH).is_used()
+            || Snapshots::new(seed).is_used();
         assert!(!used, "{seed} is no more the history that it was: choose another constant");
         if let Err(failure) = history::run(seed, None, false, None) {
             panic!("{}", told(seed, &failure));
@@ -142,6 +145,11 @@ fn a_gate_that_is_skipped_is_found() {
 #[test]
 fn evidence_that_is_not_looked_at_is_found() {
     found(Defect::EvidenceSkipped, &["no evidence of"]);
+}
+
+#[test]
+fn a_snapshot_that_is_not_ready_is_found() {
+    found(Defect::SnapshotTrusted, &["is not ready"]);
 }
 
 #[test]

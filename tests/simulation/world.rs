@@ -19,6 +19,7 @@ use crate::engine::{Run, Session};
 use crate::invariants::Memories;
 use crate::plans::{NAMES, Wish};
 use crate::promotion::Promotion;
+use crate::snapshots::Snapshots;
 use crate::soak::Soak;
 
 /// What a process knows of one migration; lost with the process.
@@ -88,6 +89,7 @@ pub(crate) struct World {
     pub(crate) still: [u32; 2],
     pub(crate) passes: u64,
     pub(crate) promotion: Promotion,
+    pub(crate) snapshots: Snapshots,
     pub(crate) soak: Soak,
 }
 
@@ -117,6 +119,7 @@ impl World {
             still: [0; 2],
             passes: 0,
             promotion: Promotion::new(seed),
+            snapshots: Snapshots::new(seed),
             soak: Soak::new(seed, now),
         };
         world.processes[0].leads = true;
@@ -270,6 +273,9 @@ impl World {
         }
         if let Some(promotion) = self.promotion.spec() {
             spec["promotion"] = promotion;
+        }
+        if let Some(backup) = self.snapshots.spec() {
+            (spec["backup"], spec["rehearsal"]) = (backup, json!({"enabled": false}));
         }
         spec["tests"] = json!({"jobs": tests, "probes": if self.rng.bool() { "Derived" } else { "None" }});
         json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "SchemaMigration",

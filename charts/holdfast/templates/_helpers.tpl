@@ -43,6 +43,13 @@ app.kubernetes.io/component: controller
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]
+# For backups of type VolumeSnapshot: none can be changed or deleted, nor the claim that it is of.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get]
+- apiGroups: [snapshot.storage.k8s.io]
+  resources: [volumesnapshots]
+  verbs: [get, create]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -1,9 +1,9 @@
 //! The backup: rows are counted, a Job dumps, the dump is inspected, and with verification Restore another Job restores it and compares. A
-//! backup that only repeats a proven one, because that grew too old, is inspected.
+//! backup that only repeats a proven one, because that grew too old, is inspected. A VolumeSnapshot has a file of its own.
 
 use kube::ResourceExt as _;
 
-use crate::api::backup::{BackupType, Destination, Verification};
+use crate::api::backup::{BackupMethod, Destination, Verification};
 use crate::api::gates::{GatePoint, GatedPhase};
 use crate::api::status::{BackupProgress, BackupStatus, JobPurpose, JobState, Phase, RestoreStatus};
 use crate::api::{ConditionType, Reason};
@@ -17,15 +17,19 @@ use super::super::observed::{JobView, Task, TaskResult, backup_status, restore_s
 use super::before::passed;
 use super::case::{Case, JobEnd, JobPlace};
 use super::failure::unexpected;
-use super::rehearsal;
+use super::{rehearsal, volume_snapshot};
 
 pub(super) fn back_up(case: &Case<'_>) -> Decision {
     if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::BackUp)) {
         return decision;
     }
     let attempt = case.status.backup.as_ref().map_or(1, |backup| backup.attempt.max(1));
-    if case.migration.spec.backup.backup_type == BackupType::External {
-        return external(case, attempt);
+    match case.migration.spec.backup.method() {
+        Ok(BackupMethod::External) => return external(case, attempt),
+        Ok(BackupMethod::VolumeSnapshot(wanted)) => return volume_snapshot::take(case, wanted, attempt),
+        Ok(BackupMethod::Job(_)) => {}
+        // The API server refuses such an object.
+        Err(error) => return case.fail(Phase::BackUp, Reason::InvalidSpec, &format!("spec.backup: {error}")),
     }
     if let Some(inspected) = inspected(case) {
         return restore(case, inspected);

@@ -132,7 +132,7 @@ impl Case<'_> {
         let at_work = |job: &JobStatus| {
             job.state == JobState::Running && (job.uid.is_some() || *self.observed.job(&job.name) != JobView::Missing)
         };
-        if self.status.jobs.iter().any(at_work) {
+        if self.status.jobs.iter().any(at_work) || super::volume_snapshot::is_at_work(self) {
             return None;
         }
         match gates::evaluate(self.view(), step, self.copies(step)) {

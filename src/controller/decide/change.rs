@@ -17,6 +17,7 @@ use super::super::observed::{Task, TaskResult};
 use super::before::{passed, skipped};
 use super::case::Case;
 use super::failure::unexpected;
+use super::volume_snapshot;
 
 /// Backups that are made while one after the other grows too old before the first change can begin.
 const MOST_BACKUPS: usize = 10;
@@ -39,7 +40,8 @@ fn start(case: &Case<'_>) -> Decision {
             TaskResult::MayStart { .. } if case.shows_too_little() => {
                 Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(Task::CheckBeforeStart)).at_once()
             }
-            TaskResult::MayStart { baseline } => backup_too_old(case)
+            TaskResult::MayStart { baseline } => volume_snapshot::gone(case)
+                .or_else(|| backup_too_old(case))
                 .unwrap_or_else(|| Decision::new(Verdict::Starting).fact(Fact::Baseline(baseline.clone())).at_once()),
             TaskResult::Drifted(message) => Decision::new(Verdict::Replan(Reason::DriftDetected, message.clone()))
                 .effect(Effect::ForgetTask(Task::CheckBeforeStart))
@@ -78,7 +80,10 @@ fn backup_too_old(case: &Case<'_>) -> Option<Decision> {
 /// Makes the backup anew, unless that has come to nothing too often.
 pub(super) fn back_up_again(case: &Case<'_>, reason: Reason, message: &str) -> Decision {
     let made = |job: &&JobStatus| job.purpose == JobPurpose::Backup && job.state == JobState::Succeeded;
-    let made = case.status.jobs.iter().filter(made).count();
+    let jobs = case.status.jobs.iter().filter(made).count();
+    // A VolumeSnapshot has no Job.
+    let repeats = case.status.backup.as_ref().and_then(|backup| backup.repeats).unwrap_or(0);
+    let made = jobs.max(usize::try_from(repeats).unwrap_or(0).saturating_add(1));
     if made >= MOST_BACKUPS {
         let max_age = &case.migration.spec.backup.max_age;
         let message = format!(

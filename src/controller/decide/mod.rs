@@ -15,6 +15,7 @@ mod soak;
 mod steering;
 #[cfg(test)]
 mod tests;
+mod volume_snapshot;
 
 use jiff::Timestamp;
 
@@ -51,8 +52,9 @@ pub fn decide(migration: &SchemaMigration, observed: &Observed, now: Timestamp) 
 
 /// What holds for every decision: a suspended migration begins nothing, and the finalizer comes before whatever it protects.
 fn guard(case: &Case<'_>, decision: Decision) -> Decision {
-    let begins = matches!(decision.effect, Effect::StartTask(..) | Effect::CreateJob(_))
-        || decision.verdict == Verdict::Starting;
+    let begins =
+        matches!(decision.effect, Effect::StartTask(..) | Effect::CreateJob(_) | Effect::CreateVolumeSnapshot(_))
+            || decision.verdict == Verdict::Starting;
     if begins && case.migration.spec.suspend {
         let message = format!("spec.suspend is true: {}; set it to false to go on", case.standing());
         return Decision::new(Verdict::Waiting(case.phase(), Reason::Suspended, message));

@@ -13,5 +13,6 @@ mod rehearsal;
 mod removal;
 mod soak;
 mod steering;
+mod volume_snapshot;
 mod windows;
 mod world;

@@ -8,9 +8,11 @@ use serde_json::json;
 
 use super::super::super::decision::{Effect, JobRequest};
 use super::super::super::evidence::{FoundEvidence, OwnEvidence};
+use super::super::super::names::volume_snapshot;
 use super::super::super::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskResult, TaskState, Trouble};
 use super::super::super::project::project;
 use super::super::super::soak::{self, LogMatches, Look};
+use super::super::super::volume_snapshot::{Snapshot, SnapshotView};
 use super::super::decide;
 use crate::api::conditions::{find, is_true};
 use crate::api::status::{
@@ -114,6 +116,12 @@ pub(super) struct World {
     pub(super) log_lines: i64,
     /// What the last scan finds.
     pub(super) orphans: Vec<String>,
+    /// The VolumeSnapshots that are there, by name, with when they were made.
+    pub(super) snapshots: BTreeMap<String, (Timestamp, Snapshot)>,
+    /// What their driver says of them once they are so many seconds old.
+    pub(super) driver: (i64, fn(&mut Snapshot)),
+    /// Whether their creation is refused.
+    pub(super) refused: bool,
 }
 
 impl World {
@@ -164,6 +172,9 @@ impl World {
             counted: Ok(ErrorCounts::default()),
             log_lines: 0,
             orphans: Vec::new(),
+            snapshots: BTreeMap::new(),
+            driver: (10, |snapshot| snapshot.ready = true),
+            refused: false,
         }
     }
 
@@ -178,6 +189,25 @@ impl World {
 
     fn baseline(&self) -> Option<SoakBaseline> {
         self.migration.spec.soak.as_ref().map(|_| soak::begin_baseline(self.now, &self.sample()))
+    }
+
+    /// The VolumeSnapshot of the name that comes next, as its driver has it by now.
+    fn snapshot(&self) -> SnapshotView {
+        if self.migration.spec.backup.volume_snapshot.is_none() {
+            return SnapshotView::NotAsked;
+        }
+        let attempt = self.status().backup.map_or(1, |backup| backup.attempt.max(1));
+        let Some((made, snapshot)) = self.snapshots.get(&volume_snapshot("m", "u", attempt)) else {
+            return SnapshotView::Missing;
+        };
+        let mut snapshot = snapshot.clone();
+        if self.now.duration_since(*made).as_secs() >= self.driver.0 {
+            snapshot.taken_at = Some(*made);
+            snapshot.content = Some("content".to_owned());
+            snapshot.restore_size = Some("10Gi".to_owned());
+            (self.driver.1)(&mut snapshot);
+        }
+        SnapshotView::Ours(Box::new(snapshot))
     }
 
     fn own_evidence(&self) -> OwnEvidence {
@@ -206,6 +236,7 @@ impl World {
             trouble: self.trouble,
             advanced: false,
             jobs: self.jobs.clone(),
+            snapshot: self.snapshot(),
             approvals: self.approvals.clone(),
             policies: self.policies.clone(),
             required_gates: Vec::new(),
@@ -278,6 +309,13 @@ impl World {
             }
             Effect::DeleteJob(name) => {
                 self.jobs.remove(name);
+            }
+            Effect::CreateVolumeSnapshot(_) if self.refused => {}
+            Effect::CreateVolumeSnapshot(name) => {
+                self.created.push(name.clone());
+                let snapshot = Snapshot { uid: format!("uid-of-{name}"), ..Snapshot::default() };
+                let before = self.snapshots.insert(name.clone(), (self.now, snapshot));
+                assert_eq!(before, None, "{name} is made twice");
             }
             Effect::WriteEvidence(document) => self.written.push((**document).clone()),
             Effect::Release => {
