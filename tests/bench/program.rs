@@ -2,6 +2,7 @@
 //! HOLDFAST_TEST_KUBECONFIG names. Each comes from a file of its own, which returns what it [`Measured`]; all of it goes into one
 //! report, `target/bench/report.json` and `report.md`.
 
+mod build;
 #[path = "../mysql/common.rs"]
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 mod common;
@@ -64,6 +65,9 @@ async fn measure(named: &[String]) -> Result<(), Failure> {
     let mut measured = Measured::default();
     if wanted("key") {
         measured.add(key::measure(&target).await?.into());
+    }
+    if wanted("build") {
+        measured.add(build::measure(&target).await?.into());
     }
     if wanted("planning") {
         measured.add(planning::measure(&target).await?.into());
