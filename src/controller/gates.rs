@@ -1,8 +1,8 @@
 //! Gates: which ones stand before a step, and whether they are open. Pure, and closed whenever something is not known.
 //!
-//! An approval is asked for once, where its gate comes up. Evidence of other environments is looked at until the first change is made. A window holds for the step behind its gate; among the steps that
-//! change the database it goes on to hold for those that follow, until another gate with a window comes. The way back is never
-//! held up by a window.
+//! An approval is asked for once, where its gate comes up. Evidence of other environments is looked at until the first change is made. A
+//! window holds for the step behind its gate; among the steps that change the database it goes on to hold for those that follow, until
+//! another gate with a window comes. The way back is never held up by a window.
 
 use jiff::{Timestamp, Zoned};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

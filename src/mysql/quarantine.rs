@@ -9,6 +9,7 @@ use super::connection::{Connection, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
 use super::failpoints;
+use super::journal_tables;
 use super::row_shape::{self, Shape, ShapeColumn, of, pairs};
 use super::session::Work;
 use crate::plan::identifier::{Identifier, TableName, quoted_list};
@@ -178,7 +179,7 @@ impl Quarantine {
     /// Whether the table is there and registered. CREATE TABLE IF NOT EXISTS costs a write even where there is nothing to create.
     async fn exists(&self, work: &Work<'_>, connection: &mut Connection) -> Result<bool, Error> {
         Ok(registered(work, connection).await?.iter().any(|known| known.name == self.name)
-            && table_exists(connection, &self.name).await?)
+            && journal_tables::exists(&self.name, connection).await?)
     }
 
     async fn create(&self, work: &Work<'_>, connection: &mut Connection) -> Result<(), Error> {
@@ -327,17 +328,6 @@ pub(crate) struct Registered {
     pub(crate) source: TableName,
 }
 
-async fn table_exists(connection: &mut Connection, table: &TableName) -> Result<bool, Error> {
-    let found: i64 =
-        sqlx::query("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?")
-            .bind(table.schema.as_str())
-            .bind(table.table.as_str())
-            .fetch_one(connection.raw())
-            .await?
-            .try_get(0)?;
-    Ok(found != 0)
-}
-
 /// All quarantine tables beside the journal.
 pub(crate) async fn registered(work: &Work<'_>, connection: &mut Connection) -> Result<Vec<Registered>, Error> {
     registered_in(&registry(work)?, connection).await
@@ -345,7 +335,7 @@ pub(crate) async fn registered(work: &Work<'_>, connection: &mut Connection) -> 
 
 /// All quarantine tables that a registry names.
 pub(crate) async fn registered_in(registry: &TableName, connection: &mut Connection) -> Result<Vec<Registered>, Error> {
-    if !table_exists(connection, registry).await? {
+    if !journal_tables::exists(registry, connection).await? {
         return Ok(Vec::new());
     }
     let statement = format!("SELECT name, source_schema, source_table FROM {} ORDER BY name", registry.quoted());
