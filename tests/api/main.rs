@@ -17,6 +17,7 @@ mod metrics;
 mod oldest;
 mod operator;
 mod plugin;
+mod plugin_diff;
 mod plugin_evidence;
 mod plugin_report;
 mod plugin_steering;
