@@ -149,9 +149,7 @@ impl Cascades {
     }
 
     async fn refuse_children(&self, connection: &mut Connection, key: &ForeignKey, batch: u64) -> Result<(), Error> {
-        // With locks, as the server's own check reads: a snapshot may be older than a child that was committed while the batch waited.
-        let locking = format!(" {}", connection.dialect.lock_to_read("t"));
-        let statement = format!("SELECT COUNT(*) {}", self.children(key, "", &locking)?);
+        let statement = format!("SELECT COUNT(*) {}", self.children(key, "", "")?);
         let row = sqlx::query(sql(statement)).bind(batch).bind(batch).fetch_one(connection.raw()).await?;
         let children: i64 = row.try_get(0)?;
         if children > 0 {

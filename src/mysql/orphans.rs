@@ -8,7 +8,7 @@ use super::cascades::{Cascades, refuse_triggers};
 use super::connection::{Connection, sql};
 use super::deadline::within;
 use super::dialect::Dialect;
-use super::error::{Cause, Error};
+use super::error::{Cause, Error, code};
 use super::ledger::Ledger;
 use super::orphan_query::{self, OrphanQuery};
 use super::quarantine::{Kind, Quarantine, Reason, Tag, new_batch};
@@ -355,7 +355,23 @@ pub(crate) async fn delete_batch(
         quarantine.shape.name.quoted(),
         quarantine.same_row("e", "t")?,
     );
-    Ok(sqlx::query(sql(statement)).bind(batch).execute(connection.raw()).await?.rows_affected())
+    let deleted = sqlx::query(sql(statement)).bind(batch).execute(connection.raw()).await.map_err(Error::from);
+    Ok(deleted.map_err(|error| restricted(&quarantine.shape.name, error))?.rows_affected())
+}
+
+/// The server looks at a restricting key row by row, so it refuses rows that go together where one of them refers to another.
+fn restricted(table: &TableName, error: Error) -> Error {
+    if error.code != Some(code::ROW_IS_REFERENCED) {
+        return error;
+    }
+    Error {
+        cause: Cause::InvalidSpec,
+        message: format!(
+            "rows of {table} cannot be removed together: some of them, or of what goes with them, refer to others through an existing key, which \
+             restricts ({error}): clean those up by hand first, or choose another policy"
+        ),
+        code: error.code,
+    }
 }
 
 /// Refuses to commit a batch whose numbers do not agree.
