@@ -140,7 +140,7 @@ lint: ## Check formatting and run clippy with warnings denied
 
 .PHONY: lint-shell
 lint-shell: ## Check the shell scripts (needs shellcheck)
-	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../bench/*.sh ../demo/*.sh ../discovery/*.sh ../faults/*.sh ../harness/*.sh ../report/*.sh
+	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../bench/*.sh ../demo/*.sh ../discovery/*.sh ../faults/*.sh ../harness/*.sh ../report/*.sh ../prepare.sh
 
 .PHONY: audit
 audit: ## Check licences and sources of the dependencies (needs cargo-deny)
