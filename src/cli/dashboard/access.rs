@@ -3,6 +3,8 @@
 
 use axum::http::{Method, Uri};
 
+use crate::cli::lint::is_object_name;
+
 /// Bytes of the token.
 const TOKEN: usize = 24;
 
@@ -69,7 +71,8 @@ impl Door {
             _ if !same(token, &self.token) => return Err(Refused::Address),
             (Some(only), name) if name == only => Some(only.clone()),
             (None, "") => None,
-            (None, name) if is_name(name) => Some(name.to_owned()),
+            // Nothing else gets into a request to the API server.
+            (None, name) if is_object_name(name) => Some(name.to_owned()),
             _ => return Err(Refused::Address),
         };
         let after = uri.query().and_then(|query| query.strip_prefix("after=")).and_then(|after| after.parse().ok());
@@ -81,15 +84,6 @@ impl Door {
 fn same(one: &str, other: &str) -> bool {
     one.len() == other.len()
         && one.bytes().zip(other.bytes()).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
-}
-
-/// Whether an object of Kubernetes can have that name, so that nothing else gets into a request to the API server.
-fn is_name(name: &str) -> bool {
-    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
-    !name.is_empty()
-        && name.len() <= 253
-        && name.chars().all(known)
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

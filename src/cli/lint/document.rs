@@ -134,8 +134,9 @@ fn findings(value: &Value, version: &str, kind: &str, now: Timestamp) -> Vec<Fin
     found
 }
 
-/// Whether the API server takes it: an RFC 1123 subdomain.
-fn is_object_name(name: &str) -> bool {
+/// Whether the API server takes it as a name: an RFC 1123 subdomain.
+#[must_use]
+pub fn is_object_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_label = |label: &str| {
         let bytes = label.as_bytes();

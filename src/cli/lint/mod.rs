@@ -17,7 +17,7 @@ use super::bars::counted;
 use super::failure::Failure;
 use super::terminal::{Style, print};
 
-pub use document::{Report, documents, look};
+pub use document::{Report, documents, is_object_name, look};
 pub use finding::Finding;
 
 /// Arguments of `lint`.
