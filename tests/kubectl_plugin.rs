@@ -122,7 +122,7 @@ fn folder(name: &str) -> PathBuf {
 
 fn signed_by(key: &PrivateKey) -> String {
     let document: Document = serde_json::from_value(json!({
-        "type": "holdfast.dev/evidence", "format": 1, "result": "Complete", "environment": "dev", "contentDigest": "sha256:c",
+        "type": "holdfast.dev/evidence", "format": 1, "result": "Complete", "environment": "dev", "contentDigest": "sha256:content",
         "planDigest": "sha256:p", "migration": {"namespace": "shop", "name": "m", "uid": "u"}, "serverUuid": "s",
         "versions": {"holdfast": "0.1.0", "server": "9.7.4"}, "startedAt": "2026-01-01T00:00:00Z",
         "finishedAt": "2026-01-01T01:00:00Z", "phases": [], "found": {"orphans": 0, "duplicates": 0},
@@ -196,7 +196,7 @@ fn evidence_is_verified_without_a_cluster_and_told_by_the_exit_code() {
         assert!(out.contains("Proven       2 foreign keys, 1 unique constraints") && out.contains("shop/m"), "{out}");
     }
     assert_eq!(verify(&["-", "--public-key", &public], &signed_by(&key)).0, 0, "from standard input");
-    let edited = signed_by(&key).replace("sha256:c", "sha256:d");
+    let edited = signed_by(&key).replace("sha256:content", "sha256:d");
     let others = signed_by(&PrivateKey::from_seed(&[3; 32]));
     let refused: [(&[&str], &str, &str); 6] = [
         (&["-", "--public-key", &public], &edited, "it was edited after it was signed"),
@@ -211,7 +211,7 @@ fn evidence_is_verified_without_a_cluster_and_told_by_the_exit_code() {
         (
             &[&evidence, "--public-key", &public, "--content-digest", "sha256:d"],
             "",
-            "other content (sha256:c; this is sha256:d)",
+            "other content (sha256:content; this is sha256:d)",
         ),
     ];
     for (arguments, input, expected) in refused {
