@@ -52,6 +52,11 @@ impl Cascades {
         self.tables.keys()
     }
 
+    /// The keys that exist between them.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &ForeignKey> {
+        self.keys.iter()
+    }
+
     /// Whether a deletion from this table can reach the table again.
     pub(crate) fn reaches_itself(&self, table: &TableName) -> bool {
         self.keys.iter().any(|key| key.child == *table && key.on_delete == ReferentialAction::Cascade)

@@ -56,6 +56,7 @@ pub mod replicas;
 mod replication;
 pub mod report;
 mod restore;
+mod restricting;
 pub mod row_counters;
 mod row_operations;
 mod row_session;

@@ -8,11 +8,12 @@ use super::cascades::{Cascades, refuse_triggers};
 use super::connection::{Connection, sql};
 use super::deadline::within;
 use super::dialect::Dialect;
-use super::error::{Cause, Error, code};
+use super::error::{Cause, Error};
 use super::ledger::Ledger;
 use super::orphan_query::{self, OrphanQuery};
 use super::quarantine::{Kind, Quarantine, Reason, Tag, new_batch};
 use super::report::RowsReport;
+use super::restricting::{Restricting, restricted};
 use super::row_session::{
     Attempts, BATCH_DEADLINE, BatchSize, Isolation, interruptible, isolate, open, wait_until_calm,
 };
@@ -42,6 +43,7 @@ struct Job<'a> {
     /// For SetNull: the columns that become NULL.
     nulled: Vec<Identifier>,
     cascades: Option<Cascades>,
+    restricting: Restricting,
 }
 
 /// The key and the policy of an operation that concerns orphans.
@@ -153,15 +155,33 @@ pub(crate) async fn remove_orphans(work: &Work<'_>, operation: &Operation) -> Re
         refuse_triggers(work, &quarantine.shape, &["DELETE"])?;
         (Vec::new(), Some(Cascades::read(work, &mut connection, &quarantine).await?))
     };
-    let job = Job { work, operation: &operation.id, key, policy, quarantine, query, parent_index, nulled, cascades };
+    let restricting =
+        cascades.as_ref().map(|cascades| Restricting::among(cascades, &quarantine.shape)).unwrap_or_default();
+    let job = Job {
+        work,
+        operation: &operation.id,
+        key,
+        policy,
+        quarantine,
+        query,
+        parent_index,
+        nulled,
+        cascades,
+        restricting,
+    };
     let mut ledger = Ledger::read(work, &mut connection).await?;
     let mut report = RowsReport::default();
     loop {
         report.rounds += 1;
+        let removed = report.rows_removed;
         job.round(&mut connection, &mut ledger, &mut report).await?;
-        if count_again(work, &mut connection, &job.query).await? == 0 {
+        let left = count_again(work, &mut connection, &job.query).await?;
+        if left == 0 {
             report.rounds += 1;
             break;
+        }
+        if !job.restricting.is_empty() && report.rows_removed == removed {
+            return Err(job.restricting.refusal(&key.child, left));
         }
         if report.rounds >= MAX_ROUNDS {
             return Err(Error::new(
@@ -234,7 +254,8 @@ impl Job<'_> {
             primary.iter().map(|name| Ok((name.clone(), shape.require(name)?))).collect::<Result<Vec<_>, Error>>()?;
         let list = WorkTable::create(work, connection, self.operation, &typed).await?;
         let what_first = format!("looking for orphans of {}", self.key.name);
-        let found = list.fill(work, connection, &what_first, &self.query.rows_statement(primary)).await?;
+        let statement = self.query.rows_statement(primary) + &self.restricting.order("c");
+        let found = list.fill(work, connection, &what_first, &statement).await?;
         let checked = ledger.check(found, &what);
         if let Err(error) = checked {
             list.remove(connection).await?;
@@ -261,7 +282,10 @@ impl Job<'_> {
             ledger.add(rows + values);
             report.rows_removed += rows;
             report.values_changed += values;
-            from = to;
+            // What went may have been all that referred to others of the same rows.
+            if self.restricting.is_empty() || rows == 0 {
+                from = to;
+            }
         }
         work.progress.update(|reading| reading.activity = format!("{what}: {last} of {last}"));
         list.remove(connection).await
@@ -272,7 +296,7 @@ impl Job<'_> {
         let primary = self.quarantine.shape.require_primary_key()?;
         Ok(format!(
             "FROM {} w STRAIGHT_JOIN {} t FORCE INDEX (PRIMARY) ON {} LEFT JOIN {} p {} ON {} \
-             WHERE w.n > ? AND w.n <= ? AND {} AND p.{} IS NULL {}",
+             WHERE w.n > ? AND w.n <= ? AND {} AND p.{} IS NULL{} {}",
             list.quoted(),
             self.key.child.quoted(),
             pairs("t", primary, "w", primary),
@@ -281,6 +305,7 @@ impl Job<'_> {
             self.query.matches("t", "p"),
             self.query.not_null("t"),
             self.key.parent_columns.first().map(Identifier::quoted).unwrap_or_default(),
+            self.restricting.unreferenced("t"),
             dialect.lock_to_write_and_read("t", "p"),
         ))
     }
@@ -357,21 +382,6 @@ pub(crate) async fn delete_batch(
     );
     let deleted = sqlx::query(sql(statement)).bind(batch).execute(connection.raw()).await.map_err(Error::from);
     Ok(deleted.map_err(|error| restricted(&quarantine.shape.name, error))?.rows_affected())
-}
-
-/// The server looks at a restricting key row by row, so it refuses rows that go together where one of them refers to another.
-fn restricted(table: &TableName, error: Error) -> Error {
-    if error.code != Some(code::ROW_IS_REFERENCED) {
-        return error;
-    }
-    Error {
-        cause: Cause::InvalidSpec,
-        message: format!(
-            "rows of {table} cannot be removed together: some of them, or of what goes with them, refer to others through an existing key, which \
-             restricts ({error}): clean those up by hand first, or choose another policy"
-        ),
-        code: error.code,
-    }
 }
 
 /// Refuses to commit a batch whose numbers do not agree.

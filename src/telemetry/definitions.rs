@@ -120,7 +120,7 @@ pub fn page() -> String {
     }
     text.push_str(
         "\nThe chart's PrometheusRule (`metrics.rules.enabled`) and the dashboard `deploy/grafana/holdfast.json` are made of these. Their queries \
-         are compared with what a running operator exposes by `tests/api/metrics.rs`; the alerts are tested on series by promtool (`tests/alerts`).\n",
+         are compared with what a running operator exposes by `tests/api/metrics.rs`; the alerts are tested on series by promtool (`make test-monitoring`).\n",
     );
     text
 }

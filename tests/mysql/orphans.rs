@@ -206,26 +206,54 @@ async fn a_parent_that_is_committed_while_a_batch_waits_keeps_its_child() {
     session.release().await.unwrap();
 }
 
+/// Comments by users who are gone, which answer each other through a key that restricts.
+const ANSWERS: &[&str] = &[
+    "CREATE TABLE parent (id INT PRIMARY KEY)",
+    "CREATE TABLE child (id INT PRIMARY KEY, parent_id INT, up INT, KEY (parent_id), KEY (up), \
+     CONSTRAINT fk_up FOREIGN KEY (up) REFERENCES child (id))",
+    "INSERT INTO parent VALUES (1)",
+    // A thread in order, an answer older than what it answers, a row that refers to itself, and one with a parent.
+    "INSERT INTO child VALUES (1, 50, NULL), (2, 50, 1), (3, 51, 2), (4, 50, 2), (9, 50, NULL), (5, 50, 9), (7, 50, 7), (8, 1, NULL)",
+];
+
 #[tokio::test]
-async fn orphans_that_refer_to_each_other_through_a_restricting_key_are_named_and_stay() {
-    let database = Database::fresh(
-        "restricted_among_them",
-        &[
-            "CREATE TABLE parent (id INT PRIMARY KEY)",
-            "CREATE TABLE child (id INT PRIMARY KEY, parent_id INT, up INT, KEY (parent_id), KEY (up), \
-             CONSTRAINT fk_up FOREIGN KEY (up) REFERENCES child (id))",
-            "INSERT INTO parent VALUES (1)",
-            "INSERT INTO child VALUES (1, 50, NULL), (2, 50, 1)",
-        ],
-    )
-    .await;
+async fn orphans_that_refer_to_each_other_through_a_restricting_key_go_in_the_order_that_it_asks_for() {
+    let database = Database::fresh("restricted_order", ANSWERS).await;
+    let before = database.checksum("child").await;
     let fk = key(&database, "fk_child", ("child", &["parent_id"]), ("parent", &["id"]));
     let session = database.session(vec![remove_orphans(fk, OrphanPolicy::Delete)]).await;
-    let error = clean(&session, None).await.unwrap_err();
-    assert_eq!(error.cause, Cause::InvalidSpec, "{error}");
-    assert!(error.message.contains("which restricts") && error.message.contains("fk_up"), "{error}");
-    assert_eq!(database.number("SELECT COUNT(*) FROM child").await, 2);
+    let report = clean(&session, None).await.unwrap();
+    assert_eq!((report.rows_removed, report.values_changed), (7, 0));
+    assert_eq!(database.number("SELECT SUM(id) FROM child").await, 8);
+    let undone = undo(&session).await.unwrap();
+    assert_eq!(undone.restored["orphans-fk_child"].rows_restored, 7);
+    assert_eq!(undone.restored["orphans-fk_child"].conflicts, Vec::<String>::new());
+    assert_eq!(database.checksum("child").await, before);
     session.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn orphans_that_rows_refer_to_which_stay_are_named_and_stay() {
+    let refers: [(&str, &[&str]); 2] = [
+        ("restricted_by_staying", &["INSERT INTO child VALUES (10, 1, 3)"]),
+        ("restricted_in_a_circle", &["UPDATE child SET up = 3 WHERE id = 1"]),
+    ];
+    for (test, more) in refers {
+        let database = Database::fresh(test, &[ANSWERS, more].concat()).await;
+        let before = database.checksum("child").await;
+        let fk = key(&database, "fk_child", ("child", &["parent_id"]), ("parent", &["id"]));
+        let session = database.session(vec![remove_orphans(fk, OrphanPolicy::Delete)]).await;
+        let error = clean(&session, None).await.unwrap_err();
+        assert_eq!(error.cause, Cause::InvalidSpec, "{error}");
+        assert!(
+            error.message.contains("3 rows of") && error.message.contains("existing key fk_up, which restricts"),
+            "{error}"
+        );
+        assert_eq!(database.number("SELECT COUNT(*) FROM child WHERE id <= 3").await, 3, "{test}");
+        undo(&session).await.unwrap();
+        assert_eq!(database.checksum("child").await, before, "{test}");
+        session.release().await.unwrap();
+    }
 }
 
 #[tokio::test]
