@@ -47,7 +47,7 @@ test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 i
 		tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test mysql; done
 
 .PHONY: test-all
-test-all: test test-gitops test-matrix test-oldest test-discovery test-report ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, the report in a browser, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
+test-all: test test-gitops test-monitoring test-matrix test-oldest test-discovery test-report ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, the report in a browser, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
 	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
 	HOLDFAST_CRASH_ALL=1 tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
@@ -68,6 +68,10 @@ test-crash: ## Kill the engine or its MySQL at points drawn by chance, for two m
 test-gitops: ## Run the tests that need what Argo CD and Flux are made of: its Lua engine for health and actions, its library for applying
 	tests/cluster/api-server.sh run --gitops -- cargo test --locked --test api -- --ignored argocd::
 	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run --gitops -- cargo test --locked --test controller -- --ignored flux::
+
+.PHONY: test-monitoring
+test-monitoring: ## Run the tests of alerts, dashboard and the manifests of the Prometheus operator by Prometheus' own programs
+	tests/cluster/api-server.sh run --monitoring -- cargo test --locked --test api -- --ignored monitoring::
 
 .PHONY: test-discovery
 test-discovery: ## Measure `kubectl holdfast discover` on public schemas whose keys are taken away first, fetched now (needs root, Maven, Debian)
@@ -134,9 +138,8 @@ crds: ## Generate the custom resource definitions into crds/ and their chart
 .PHONY: lint
 lint: ## Check formatting and run clippy with warnings denied
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- --deny warnings
-	cargo clippy --locked --test e2e --test faults --test discovery --test report -- --deny warnings
-	cargo clippy --locked --features failpoints --test rollout -- --deny warnings
+	cargo clippy --locked --all-targets --features failpoints -- --deny warnings
+	cargo clippy --locked --features failpoints --test e2e --test faults --test discovery --test report -- --deny warnings
 
 .PHONY: lint-shell
 lint-shell: ## Check the shell scripts (needs shellcheck)

@@ -2,7 +2,7 @@
 //! change once a migration has begun, and the admission policies with users who have a right and users who have not.
 //!
 //! It needs a control plane (no node), the kubeconfig of its administrator in HOLDFAST_TEST_KUBECONFIG, and on the PATH what
-//! tests/cluster/api-server.sh puts there: helm, kubectl, promtool and monitoring-check; argo-lua only for the ignored ones (`make test-gitops`).
+//! tests/cluster/api-server.sh puts there: helm and kubectl; argo-lua and promtool only for the ignored ones (`make test-gitops`, `make test-monitoring`).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
@@ -14,6 +14,7 @@ mod gitops;
 mod lifecycle;
 mod manifests;
 mod metrics;
+mod monitoring;
 mod oldest;
 mod operator;
 mod plugin;

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Runs a command beside a throw-away Kubernetes API server on loopback (etcd and kube-apiserver, no nodes), and leaves nothing behind.
 #
-#   api-server.sh run [--oldest | --gitops] -- COMMAND...
+#   api-server.sh run [--oldest | --gitops | --monitoring] -- COMMAND...
 #   api-server.sh build                          only builds what it needs
 #
 # COMMAND finds an administrator's kubeconfig in KUBECONFIG and HOLDFAST_TEST_KUBECONFIG, the definitions of CSI's snapshots in the folder
-# HOLDFAST_TEST_SNAPSHOT_CRDS, and kubectl, helm, kstatus, promtool and monitoring-check on its PATH.
+# HOLDFAST_TEST_SNAPSHOT_CRDS, and kubectl, helm and kstatus on its PATH.
 # --oldest: the API server of the oldest Kubernetes that the chart states, instead of the one that the local cluster runs.
 # --gitops: argo-lua and flux-apply on the PATH, too, which take minutes to build.
+# --monitoring: promtool and monitoring-check on the PATH, too, which take minutes to build.
 set -euo pipefail
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$CLUSTER_DIR/lib/common.sh"
@@ -17,11 +18,11 @@ CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 START_LIMIT=60
 
-USAGE="usage: api-server.sh run [--oldest | --gitops] -- COMMAND..., or api-server.sh build"
+USAGE="usage: api-server.sh run [--oldest | --gitops | --monitoring] -- COMMAND..., or api-server.sh build"
 action=${1:-}
 [[ $action == run || ($action == build && $# == 1) ]] || die "$USAGE"
 shift
-modules=(kubernetes helm kstatus prometheus)
+modules=(kubernetes helm kstatus)
 if [[ ${1:-} == --oldest ]]; then
 	# Before the others on the PATH: of this one only the API server is built.
 	modules=(kubernetes-oldest "${modules[@]}")
@@ -29,6 +30,9 @@ if [[ ${1:-} == --oldest ]]; then
 	shift
 elif [[ ${1:-} == --gitops ]]; then
 	modules+=(flux argo-cd)
+	shift
+elif [[ ${1:-} == --monitoring ]]; then
+	modules+=(prometheus)
 	shift
 fi
 [[ $action == build || (${1:-} == -- && $# -ge 2) ]] || die "$USAGE"

@@ -1,8 +1,0 @@
-//go:build tools
-
-// Package tools names the programs that the local cluster builds, so that go.mod and go.sum cover them.
-package tools
-
-import (
-	_ "github.com/coredns/coredns"
-)
