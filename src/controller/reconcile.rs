@@ -16,8 +16,9 @@ use crate::telemetry::samples::Name;
 
 use super::context::{Context, PassError, asking};
 use super::decide::decide;
+use super::decision::{Decision, LOOK_AGAIN};
 use super::observe::observe;
-use super::observed::TaskState;
+use super::observed::{Observed, TaskState};
 use super::telling::{announce, pass_span, tell_phase};
 use super::watched::Watched;
 use super::{execute, project};
@@ -107,6 +108,7 @@ async fn pass(seen: &Watched, context: &Arc<Context>) -> Result<Passed, PassErro
     let decision = decide(&migration, &observed, now);
     let before = migration.status.clone().unwrap_or_default();
     let after = project::project(&migration, &observed, &decision, now);
+    let again = next_pass(&decision, &observed, before != after);
     let written = match write(&api, &migration, &before, after).await? {
         Written::Conflict => return Ok(Passed::Conflict),
         Written::Object(written) => *written,
@@ -117,7 +119,15 @@ async fn pass(seen: &Watched, context: &Arc<Context>) -> Result<Passed, PassErro
     tell_phase(&Span::current(), &written);
     announce(context, &written, &before).await;
     execute::execute(context, &written, &decision.effect).await?;
-    Ok(Passed::Done(Action::requeue(decision.again.max(LEAST_PAUSE))))
+    Ok(Passed::Done(Action::requeue(again)))
+}
+
+/// When the next pass is due. What was written may let the next step begin, unless a task is at work, which calls when it gets on, or
+/// nothing is to be done for a long time.
+#[must_use]
+pub fn next_pass(decision: &Decision, observed: &Observed, written: bool) -> Duration {
+    let goes_on = written && decision.again <= LOOK_AGAIN && !matches!(observed.task, TaskState::Running(..));
+    if goes_on { LEAST_PAUSE } else { decision.again.max(LEAST_PAUSE) }
 }
 
 /// Trouble that came from a missing object ends when it is there again; trouble of a task ends when the task succeeds.

@@ -9,7 +9,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::api::ListParams;
 use kube::runtime::controller::Config;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Controller, WatchStreamExt as _, reflector, watcher};
+use kube::runtime::{Controller, PredicateConfig, WatchStreamExt as _, reflector, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use kube_lease_manager::LeaseManagerBuilder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -221,7 +221,10 @@ async fn one_controller(
     let ours = watcher::Config::default().labels("app.kubernetes.io/managed-by=holdfast");
     let held = context.clone();
     let (reader, writer) = reflector::store();
-    let seen = reflector(writer, watcher(migrations, watcher::Config::default().page_size(PAGE))).applied_objects();
+    // A status that was written calls no pass by itself: the pass that wrote it knows when the next one is due.
+    let seen = reflector(writer, watcher(migrations, watcher::Config::default().page_size(PAGE)))
+        .applied_objects()
+        .predicate_filter(Watched::asked, PredicateConfig::default());
     // How many passes there are at once is up to their turns.
     Controller::for_stream(seen, reader)
         .with_config(Config::default().debounce(DEBOUNCE))

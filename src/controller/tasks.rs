@@ -21,8 +21,9 @@ use super::observed::{Task, TaskResult, TaskState, Trouble};
 /// A session that a task may need; one task at a time uses it.
 pub type SessionSlot = Arc<tokio::sync::Mutex<Option<Session>>>;
 
-/// How often progress calls a pass.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often progress calls a pass. Each writes a status, which costs the API server a tenth of a second of a processor where the
+/// migration is large.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// A task that ran this long, and does not wait for anything, has got somewhere.
 const LONG_RUN_SECONDS: i64 = 60;
 const FIRST_BACKOFF_SECONDS: i64 = 2;

@@ -2,6 +2,8 @@
 //! more would be kept in vain; a status, managed fields and an applied manifest of a hundred kilobytes, a thousand times over.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -11,24 +13,58 @@ use serde::{Deserialize, Deserializer};
 use crate::api::SchemaMigration;
 
 /// A SchemaMigration that was seen.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Watched {
-    #[serde(deserialize_with = "identity")]
     metadata: ObjectMeta,
+    /// A digest of what others than the operator change.
+    asked: u64,
+}
+
+impl Watched {
+    /// Changes when somebody changes what is asked for: specification, annotations, finalizers, or the object is being deleted. Not when
+    /// only its status does, which the operator writes itself.
+    #[must_use]
+    pub fn asked(&self) -> Option<u64> {
+        Some(self.asked)
+    }
 }
 
 /// Reads a few fields and passes over the others, so that they are not even built.
-fn identity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Identity {
-        name: Option<String>,
-        namespace: Option<String>,
-        uid: Option<String>,
-        resource_version: Option<String>,
+impl<'de> Deserialize<'de> for Watched {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Object {
+            metadata: Metadata,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Metadata {
+            name: Option<String>,
+            namespace: Option<String>,
+            uid: Option<String>,
+            resource_version: Option<String>,
+            generation: Option<i64>,
+            deletion_timestamp: Option<String>,
+            #[serde(default)]
+            annotations: BTreeMap<String, String>,
+            #[serde(default)]
+            finalizers: Vec<String>,
+        }
+        let Metadata {
+            name,
+            namespace,
+            uid,
+            resource_version,
+            generation,
+            deletion_timestamp,
+            annotations,
+            finalizers,
+        } = Object::deserialize(deserializer)?.metadata;
+        let mut hasher = DefaultHasher::new();
+        (generation, deletion_timestamp, annotations, finalizers).hash(&mut hasher);
+        let metadata = ObjectMeta { name, namespace, uid, resource_version, ..ObjectMeta::default() };
+        Ok(Self { metadata, asked: hasher.finish() })
     }
-    let Identity { name, namespace, uid, resource_version } = Identity::deserialize(deserializer)?;
-    Ok(ObjectMeta { name, namespace, uid, resource_version, ..ObjectMeta::default() })
 }
 
 impl Resource for Watched {
@@ -64,6 +100,36 @@ impl Resource for Watched {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn only_what_the_operator_writes_itself_goes_unnoticed() {
+        let asked = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut object = serde_json::json!({
+                "apiVersion": "holdfast.dev/v1alpha1", "kind": "SchemaMigration",
+                "metadata": {"name": "m", "namespace": "shop", "uid": "u", "resourceVersion": "7", "generation": 2, "finalizers": ["f"]},
+                "spec": {"gates": []}, "status": {"phase": "Complete"},
+            });
+            change(&mut object);
+            serde_json::from_value::<Watched>(object).unwrap().asked()
+        };
+        let before = asked(&|_| {});
+        let own: [&dyn Fn(&mut serde_json::Value); 2] =
+            [&|object| object["status"]["phase"] = "Validate".into(), &|object| {
+                object["metadata"]["resourceVersion"] = "8".into()
+            }];
+        for change in own {
+            assert_eq!(asked(change), before);
+        }
+        let others: [&dyn Fn(&mut serde_json::Value); 4] = [
+            &|object| object["metadata"]["generation"] = 3.into(),
+            &|object| object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into(),
+            &|object| object["metadata"]["annotations"] = serde_json::json!({"holdfast.dev/retry-at": "1"}),
+            &|object| object["metadata"]["finalizers"] = serde_json::json!([]),
+        ];
+        for change in others {
+            assert_ne!(asked(change), before);
+        }
+    }
 
     #[test]
     fn nothing_is_kept_but_the_identity() {

@@ -16,6 +16,7 @@ use holdfast::controller::evidence::OwnEvidence;
 use holdfast::controller::gates;
 use holdfast::controller::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskState, Trouble};
 use holdfast::controller::project::project;
+use holdfast::controller::reconcile::next_pass;
 use holdfast::controller::retention;
 use holdfast::controller::volume_snapshot::SnapshotView;
 use jiff::{SignedDuration, Timestamp};
@@ -102,6 +103,7 @@ impl World {
         let before = migration.status.as_ref().unwrap_or(&fresh);
         let after = project(&migration, &observed, &decision, now);
         let after = defects::projected(self.defect, before, after);
+        let again = next_pass(&decision, &observed, *before != after);
         self.between(process, life)?;
         let written = if *before == after && migration.status.is_some() {
             self.still[which] += 1;
@@ -118,7 +120,6 @@ impl World {
                         let message = status.message.as_deref().unwrap_or_default();
                         format!("process {process} writes {}: {:?}: {message}", NAMES[which], status.phase)
                     });
-                    self.wake(which);
                     self.status_written(which, &written, before);
                     self.call()?;
                     written
@@ -137,7 +138,7 @@ impl World {
             self.effect_begins(&migration, &decision.effect, now);
             self.execute(process, which, &written, &decision.effect)?;
         }
-        Ok(decision.again)
+        Ok(again)
     }
 
     /// What `src/controller/observe.rs` gathers, in its order.
@@ -187,7 +188,9 @@ impl World {
             return Ok(observed);
         }
         self.call()?;
+        let at_work = matches!(observed.task, TaskState::Running(..));
         match &self.cluster.missing {
+            _ if at_work => {}
             Some(missing) => observed.missing = Some(missing.clone()),
             None => observed.content_digest = Some(self.content_digest(migration)),
         }
@@ -208,7 +211,7 @@ impl World {
         let name = migration.metadata.name.as_deref().unwrap_or_default();
         let named = self.cluster.approvals.iter().filter(|approval| approval.spec.migration_ref.name == name);
         observed.approvals = named.cloned().collect();
-        observed.policies = self.cluster.policies.clone();
+        observed.policies = if at_work { Policies::Missing(Vec::new()) } else { self.cluster.policies.clone() };
         Ok(observed)
     }
 
