@@ -12,8 +12,10 @@ const OTHERS: [&str; 6] = ["", "yaml", "sql", "text", "json", "mermaid"];
 /// Before the reason why a block is not looked at.
 const UNCHECKED: &str = "unchecked: ";
 /// Programs whose arguments are their own affair.
-const FOREIGN: [&str; 13] =
-    ["bash", "base64", "brew", "chmod", "date", "export", "grep", "kill", "kind", "mysql", "printf", "sh", "source"];
+const FOREIGN: [&str; 15] = [
+    "bash", "base64", "brew", "chmod", "date", "export", "grep", "kill", "kind", "mysql", "printf", "read", "rm", "sh",
+    "source",
+];
 /// Verbs of kubectl itself.
 const KUBECTL: [&str; 21] = [
     "annotate",
@@ -49,11 +51,11 @@ fn every_block_has_a_language_and_shell_blocks_hold_known_commands() {
             match block.language.as_str() {
                 "sh" if block.note.is_empty() => wrong.extend(wrong_in(&block)),
                 "sh" if block.note.starts_with(UNCHECKED) && block.note.len() > UNCHECKED.len() => {}
-                "sh" => wrong.push(format!("{}: {:?} must be `{UNCHECKED}WHY`", block.place, block.note)),
+                "sh" => wrong.push(format!("{}: {:?} must be `{UNCHECKED}WHY`", block.place(), block.note)),
                 other if OTHERS.contains(&other) => {}
                 other => wrong.push(format!(
                     "{}: {other:?} is no language of a block: use sh, or one of {OTHERS:?}",
-                    block.place
+                    block.place()
                 )),
             }
         }
@@ -88,10 +90,12 @@ pub(crate) fn spans(page: &Page) -> Vec<(usize, String)> {
 fn wrong_in(block: &Block) -> Vec<String> {
     let found = match commands(&block.text) {
         Ok(found) => found,
-        Err(error) => return vec![format!("{}: cannot be read: {error}; mark it as `sh {UNCHECKED}WHY`", block.place)],
+        Err(error) => {
+            return vec![format!("{}: cannot be read: {error}; mark it as `sh {UNCHECKED}WHY`", block.place())];
+        }
     };
     let wrong = found.iter().filter_map(|words| wrong_with(words).err().map(|error| (words, error)));
-    wrong.map(|(words, error)| format!("{}: {}: {error}", block.place, words.join(" "))).collect()
+    wrong.map(|(words, error)| format!("{}: {}: {error}", block.place(), words.join(" "))).collect()
 }
 
 fn wrong_with(words: &Words) -> Result<(), String> {

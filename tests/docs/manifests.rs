@@ -27,7 +27,7 @@ fn manifests_in_the_pages_pass_lint() {
 }
 
 fn wrong_in(block: &Block) -> Vec<String> {
-    let told = |error: String| format!("{}: {error}", block.place);
+    let told = |error: String| format!("{}: {error}", block.place());
     let mut wrong = Vec::new();
     for document in serde_yaml::Deserializer::from_str(&block.text) {
         let value = match Value::deserialize(document) {

@@ -17,14 +17,23 @@ pub(crate) struct Page {
 
 /// A fenced block.
 pub(crate) struct Block {
-    /// Page and line, for messages.
-    pub(crate) place: String,
+    /// Path of its page.
+    pub(crate) page: String,
+    /// Line of the fence.
+    pub(crate) line: usize,
     /// The first word behind the fence.
     pub(crate) language: String,
     /// What follows it.
     pub(crate) note: String,
     /// Without the indentation of the fence.
     pub(crate) text: String,
+}
+
+impl Block {
+    /// Page and line, for messages.
+    pub(crate) fn place(&self) -> String {
+        format!("{}:{}", self.page, self.line)
+    }
 }
 
 /// One page.
@@ -69,7 +78,8 @@ impl Page {
                 (None, Some(about)) => {
                     let (language, note) = about.split_once(' ').unwrap_or((about, ""));
                     let block = Block {
-                        place: format!("{}:{}", self.path, number + 1),
+                        page: self.path.clone(),
+                        line: number + 1,
                         language: language.to_owned(),
                         note: note.trim().to_owned(),
                         text: String::new(),
