@@ -47,7 +47,7 @@ test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 i
 		tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test mysql; done
 
 .PHONY: test-all
-test-all: test test-gitops test-monitoring test-matrix test-oldest test-discovery test-report ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, the report in a browser, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
+test-all: test test-gitops test-monitoring test-matrix test-oldest test-discovery test-report test-walkthrough ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, the report in a browser, the pages as a newcomer reads them, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
 	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
 	HOLDFAST_CRASH_ALL=1 tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
@@ -80,6 +80,10 @@ test-discovery: ## Measure `kubectl holdfast discover` on public schemas whose k
 .PHONY: test-report
 test-report: ## Look at the plugin's report and dashboard in Chromium, and leave pictures in target/report (needs root, Go, Debian)
 	tests/report/run.sh
+
+.PHONY: test-walkthrough
+test-walkthrough: ## Walk through getting started, the guide and the README as a newcomer would, typing each command on the local cluster (needs root)
+	tests/walkthrough/run.sh
 
 .PHONY: test-mysql
 test-mysql: ## Run the tests of the engine on a throw-away MySQL
@@ -143,7 +147,7 @@ lint: ## Check formatting and run clippy with warnings denied
 
 .PHONY: lint-shell
 lint-shell: ## Check the shell scripts (needs shellcheck)
-	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../bench/*.sh ../demo/*.sh ../discovery/*.sh ../faults/*.sh ../harness/*.sh ../report/*.sh ../prepare.sh
+	cd tests/cluster && shellcheck *.sh lib/*.sh images/*/*.sh ../e2e/*.sh ../bench/*.sh ../demo/*.sh ../discovery/*.sh ../faults/*.sh ../harness/*.sh ../report/*.sh ../walkthrough/*.sh ../prepare.sh
 
 .PHONY: audit
 audit: ## Check licences and sources of the dependencies (needs cargo-deny)
