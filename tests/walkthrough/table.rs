@@ -45,6 +45,7 @@ pub(crate) const ROUTE: &[Place] = &[
     (README, "The kubectl plugin", "cargo install"),
     (README, "Holdfast", "kind: SchemaMigration"),
     (README, "The kubectl plugin", "lint"),
+    (README, "The kubectl plugin", "kubectl apply"),
     (README, "The kubectl plugin", "status"),
     (README, "The kubectl plugin", "holdfast plan"),
     (README, "Read the plan", ""),

@@ -45,6 +45,11 @@ impl Typist {
         path.push(std::env::var_os("PATH").unwrap_or_default());
         let mut command = Command::new("timeout");
         command.args(["--signal=TERM", "--kill-after=10s", &limit, program]).args(arguments);
+        // What cargo has told this program is not for the cargo that somebody types: it would build again what depends on it.
+        let of_cargo = |name: &str| name.starts_with("CARGO_") && !["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&name);
+        for name in std::env::vars().map(|(name, _)| name).filter(|name| of_cargo(name)) {
+            command.env_remove(name);
+        }
         command.current_dir(&self.folder).env("PATH", path).env("KUBECONFIG", &self.kubeconfig).env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
