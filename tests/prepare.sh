@@ -14,6 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 shift
 
 build() {
+	tests/harness/modules.sh
 	tests/cluster/cluster.sh build
 	tests/cluster/cluster.sh old-mysql
 	tests/cluster/s3-server.sh run -- true

@@ -215,6 +215,7 @@ pub fn user(migration: &SchemaMigration, template: &PodTemplate, name: &str) -> 
         ("MYSQL_TCP_PORT", spec.database.port.to_string()),
         ("MYSQL_DATABASE", spec.database.name.clone()),
         ("HOLDFAST_MIGRATION", migration.name_any()),
+        ("HOLDFAST_MIGRATION_UID", migration.metadata.uid.clone().unwrap_or_default()),
     ];
     for container in pod.containers.iter_mut().chain(pod.init_containers.iter_mut().flatten()) {
         let present = container.env.get_or_insert_default();

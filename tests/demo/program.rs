@@ -31,9 +31,12 @@ struct Arguments {
     /// The operator's image, where the demo installs the operator.
     #[arg(long, env = "OPERATOR_IMAGE", default_value = "holdfast.test/operator:dev")]
     operator_image: String,
-    /// The sample application's image.
+    /// The image of what fills the sample's database and keeps it busy.
     #[arg(long, env = "SAMPLE_IMAGE", default_value = "holdfast.test/sample:dev")]
     sample_image: String,
+    /// The sample application's image.
+    #[arg(long, env = "APPLICATION_IMAGE", default_value = "holdfast.test/application:dev")]
+    application_image: String,
     /// The database's image: the official one, 8.0 or later, or one with its interface.
     #[arg(long, env = "MYSQL_IMAGE", default_value = "holdfast.test/mysql:9.7")]
     mysql_image: String,
@@ -46,7 +49,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut board = Board::new();
     let shop = Shop {
-        images: Images { sample: arguments.sample_image.clone(), mysql: arguments.mysql_image.clone() },
+        images: Images {
+            sample: arguments.sample_image.clone(),
+            application: arguments.application_image.clone(),
+            mysql: arguments.mysql_image.clone(),
+        },
         ..Shop::new(&arguments.namespace)
     };
     let mut installed = false;

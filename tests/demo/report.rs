@@ -82,6 +82,15 @@ pub(crate) fn before_and_after(validation: &Value, now: &BTreeMap<String, u64>) 
     lines.join("\n")
 }
 
+/// What a Job of the application said, in short: of a test run each test once, else all of it.
+pub(crate) fn said_by_job(log: &str) -> String {
+    let told: Vec<&str> = log.lines().filter(|line| line.starts_with(['✔', '✖'])).collect();
+    let Some(end) = told.iter().position(|line| line.ends_with("failing tests:")) else {
+        return if told.is_empty() { log.trim().to_owned() } else { told.join("\n") };
+    };
+    told[..end].join("\n")
+}
+
 /// Orphans and duplicates together: what a person compares `maxRows` with.
 pub(crate) fn rows_to_clean(validation: &Value) -> u64 {
     let cleaned = |issue: &str| issue.starts_with("orphans: ") || issue.starts_with("duplicates: ");

@@ -15,7 +15,7 @@ on_existing_cluster() {
 	for program in kubectl helm openssl; do
 		command -v "$program" >/dev/null || stop "$program is not on the PATH: CLUSTER=existing uses yours"
 	done
-	for variable in OPERATOR_IMAGE SAMPLE_IMAGE MYSQL_IMAGE; do
+	for variable in OPERATOR_IMAGE SAMPLE_IMAGE APPLICATION_IMAGE MYSQL_IMAGE; do
 		[[ -n ${!variable:-} ]] ||
 			stop "$variable is not set: name an image that the cluster can pull (README, section The two commands, says how they are made)"
 	done
@@ -31,5 +31,5 @@ existing) on_existing_cluster "$@" ;;
 esac
 
 cargo build --release --locked --bin holdfast --example sample --example demo
-tests/harness/images.sh release operator sample
+tests/harness/images.sh release operator sample application
 exec tests/cluster/cluster.sh run -- target/release/examples/demo "$@"

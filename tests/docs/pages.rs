@@ -58,7 +58,8 @@ fn below(folder: &Path, deep: bool, found: &mut Vec<PathBuf>) {
         // Without the `./` of the root.
         let path: PathBuf = entry.path().components().collect();
         if entry.file_type().unwrap().is_dir() {
-            if deep {
+            // What npm installs for the sample application is not ours.
+            if deep && !path.ends_with("node_modules") {
                 below(&path, deep, found);
             }
         } else if path.extension().is_some_and(|ending| ending == "md") {

@@ -24,10 +24,15 @@ pub(crate) struct Rollout {
 }
 
 impl Rollout {
-    /// On a schema of its own.
+    /// On a schema of its own with the library's tables.
     pub(crate) fn on_own_schema(name: &str) -> Outcome<Self> {
+        Self::on_schema_of(name, super::library::TABLES)
+    }
+
+    /// On a schema of its own with other tables.
+    pub(crate) fn on_schema_of(name: &str, tables: &str) -> Outcome<Self> {
         let kubectl = &surroundings().shop.kubectl;
-        let database = surroundings::schema(kubectl, &format!("case_{}", name.replace('-', "_")))?;
+        let database = surroundings::schema(kubectl, &format!("case_{}", name.replace('-', "_")), tables)?;
         let before = database.snapshot()?;
         Ok(Self { database, migration: Migration::new(kubectl, name), before })
     }
@@ -149,7 +154,7 @@ impl Rollout {
 
     /// Checks that definitions and rows of every table are as they were.
     pub(crate) fn expect_unchanged(&self) -> Outcome<()> {
-        let differences = self.before.differences(&self.database.snapshot()?, "");
+        let differences = self.before.differences(&self.database.snapshot()?);
         assert_eq!(differences, Vec::<String>::new(), "{} is not as it was", self.database.name);
         Ok(())
     }

@@ -10,7 +10,7 @@ cargo test --locked --test e2e --no-run
 # What only a debugger reads would have to be imported each time.
 mkdir -p target/stripped
 strip -o target/stripped/holdfast target/debug/holdfast
-tests/harness/images.sh stripped operator
+tests/harness/images.sh stripped operator application
 tests/cluster/cluster.sh old-mysql
 # The cases wait most of the time: more of them than there are processors.
 cases() {

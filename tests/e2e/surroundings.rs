@@ -51,7 +51,7 @@ fn make() -> Outcome<Surroundings> {
         "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES \
          ON `case\\_%`.* TO 'migrator'@'%'; GRANT SELECT, INSERT, UPDATE, DELETE ON `case\\_%`.* TO 'application'@'%'",
     )?;
-    let unchanged = schema(&shop.kubectl, UNCHANGED)?;
+    let unchanged = schema(&shop.kubectl, UNCHANGED, library::TABLES)?;
     let snapshot = unchanged.snapshot()?;
     Ok(Surroundings { shop, unchanged: (unchanged, snapshot) })
 }
@@ -63,11 +63,11 @@ fn install_operator() -> Outcome<()> {
     operator::install(OPERATOR_IMAGE, &[&annotation])
 }
 
-/// A schema with the library's tables.
-pub(crate) fn schema(kubectl: &Kubectl, name: &str) -> Outcome<Database> {
+/// A schema with these tables.
+pub(crate) fn schema(kubectl: &Kubectl, name: &str, tables: &str) -> Outcome<Database> {
     let server = Database { kubectl: kubectl.clone(), name: "mysql".to_owned() };
     server.sql(&format!("CREATE DATABASE `{name}`"))?;
     let database = Database { kubectl: kubectl.clone(), name: name.to_owned() };
-    database.sql(library::TABLES)?;
+    database.sql(tables)?;
     Ok(database)
 }

@@ -20,15 +20,21 @@ const REPORT_LIMIT: Duration = Duration::from_secs(90);
 /// The images that the sample's manifests name, and what is to be run instead.
 #[derive(Debug, Clone)]
 pub struct Images {
-    /// The sample application.
+    /// What fills the sample's database and keeps it busy.
     pub sample: String,
+    /// The sample application, with its Jobs.
+    pub application: String,
     /// A MySQL with the interface of the official image.
     pub mysql: String,
 }
 
 impl Default for Images {
     fn default() -> Self {
-        Self { sample: "holdfast.test/sample:dev".to_owned(), mysql: "holdfast.test/mysql:9.7".to_owned() }
+        Self {
+            sample: "holdfast.test/sample:dev".to_owned(),
+            application: "holdfast.test/application:dev".to_owned(),
+            mysql: "holdfast.test/mysql:9.7".to_owned(),
+        }
     }
 }
 
@@ -36,9 +42,13 @@ impl Images {
     /// A manifest with these images.
     fn put_into(&self, manifest: &str) -> String {
         let written = Self::default();
+        let mut manifest = manifest.to_owned();
+        for (name, wanted) in
+            [(written.sample, &self.sample), (written.application, &self.application), (written.mysql, &self.mysql)]
+        {
+            manifest = manifest.replace(&format!("image: {name}\n"), &format!("image: {wanted}\n"));
+        }
         manifest
-            .replace(&format!("image: {}\n", written.sample), &format!("image: {}\n", self.sample))
-            .replace(&format!("image: {}\n", written.mysql), &format!("image: {}\n", self.mysql))
     }
 }
 
@@ -59,7 +69,7 @@ impl Shop {
         self.kubectl.create_namespace()?;
         run("bash", &[&format!("{MANIFESTS}/secrets.sh"), &self.kubectl.namespace], None)?;
         self.apply_file("mysql.yaml")?;
-        self.apply_file("backups.yaml")?;
+        self.apply_file("volumes.yaml")?;
         let limit = format!("--timeout={}s", START_LIMIT.as_secs());
         self.kubectl.run(&["rollout", "status", "statefulset/mysql", &limit])?;
         Ok(())

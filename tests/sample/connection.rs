@@ -80,6 +80,13 @@ impl Server {
         Self { options }
     }
 
+    /// Host, port and database.
+    #[cfg(test)]
+    pub(crate) fn address(&self) -> (String, u16, String) {
+        let database = self.options.get_database().unwrap_or_default();
+        (self.options.get_host().to_owned(), self.options.get_port(), database.to_owned())
+    }
+
     /// A new connection.
     pub(crate) async fn connect(&self) -> Result<MySqlConnection> {
         let place = format!("{}:{}", self.options.get_host(), self.options.get_port());

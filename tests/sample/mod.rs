@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) mod app_test;
 pub(crate) mod connection;
 pub(crate) mod failure;
 pub(crate) mod generate;
@@ -15,7 +14,8 @@ pub(crate) mod literals;
 pub(crate) mod relations;
 pub(crate) mod rows;
 pub(crate) mod schema;
-pub(crate) mod schema_file;
+#[cfg(test)]
+pub(crate) mod service;
 pub(crate) mod snapshot;
 pub(crate) mod tables;
 #[cfg(test)]
@@ -60,18 +60,6 @@ enum Command {
     },
     /// Works as the application does, until told to stop, and then holds what it wrote against the database.
     Traffic(traffic::TrafficArguments),
-    /// Runs the application's own tests, each in a transaction that is rolled back.
-    AppTest {
-        /// How a user with imported bookmarks is signed up.
-        #[arg(long, value_enum, default_value = "user-first")]
-        sign_up: app_test::SignUp,
-    },
-    /// Writes the foreign keys that the catalogue has now to the application's schema file.
-    SchemaFile {
-        /// What the schema file is written after, as a name for it.
-        #[arg(long)]
-        source: String,
-    },
     /// Takes a picture of every table's definition and generated rows.
     Snapshot {
         /// The file that it is written to.
@@ -110,13 +98,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Traffic(arguments) => {
             let report = traffic::run(&server()?, &arguments).await?;
             return Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-        }
-        Command::AppTest { sign_up } => {
-            let failed = app_test::run(&server()?, sign_up).await?;
-            return Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-        }
-        Command::SchemaFile { source } => {
-            schema_file::record(&server()?, &source).await?;
         }
         Command::Snapshot { out } => snapshot::write(&snapshot::take(&server()?).await?, &out)?,
         Command::VerifyTruth { truth } => {

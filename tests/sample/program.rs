@@ -1,4 +1,4 @@
-//! The program `sample`: the sample application's schema, data, traffic, tests and comparisons on the command line.
+//! The program `sample`: the sample application's schema, data, traffic and comparisons on the command line.
 
 use std::process::ExitCode;
 

@@ -333,13 +333,3 @@ CREATE TABLE audit_log (
   PRIMARY KEY (id),
   KEY idx_audit_log_actor (actor_id)
 ) ENGINE = InnoDB AUTO_INCREMENT = 1000000000 DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_0900_ai_ci;
-
--- What the application believes its schema to be; the schema-update Job writes a row here.
-CREATE TABLE app_schema_version (
-  id INT UNSIGNED NOT NULL AUTO_INCREMENT,
-  source VARCHAR(80) NOT NULL,
-  foreign_keys INT UNSIGNED NOT NULL DEFAULT 0,
-  schema_file MEDIUMTEXT NOT NULL,
-  recorded_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  PRIMARY KEY (id)
-) ENGINE = InnoDB AUTO_INCREMENT = 1000000000 DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_0900_ai_ci;
