@@ -47,7 +47,7 @@ test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 i
 		tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test mysql; done
 
 .PHONY: test-all
-test-all: test test-gitops test-monitoring test-matrix test-oldest test-discovery test-report test-walkthrough ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, the report in a browser, the pages as a newcomer reads them, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
+test-all: test test-gitops test-monitoring test-matrix test-oldest test-discovery test-report test-walkthrough test-sqlalchemy ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, the report in a browser, the pages as a newcomer reads them, the models for SQLAlchemy, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
 	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
 	HOLDFAST_CRASH_ALL=1 tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
@@ -76,6 +76,10 @@ test-monitoring: ## Run the tests of alerts, dashboard and the manifests of the 
 .PHONY: test-discovery
 test-discovery: ## Measure `kubectl holdfast discover` on public schemas whose keys are taken away first, fetched now (needs root, Maven, Debian)
 	tests/discovery/run.sh
+
+.PHONY: test-sqlalchemy
+test-sqlalchemy: ## Run the schema-update Job for SQLAlchemy of docs/jobs.md on a throw-away MySQL (needs Debian)
+	tests/harness/sqlalchemy.sh
 
 .PHONY: test-report
 test-report: ## Look at the plugin's report and dashboard in Chromium, and leave pictures in target/report (needs root, Go, Debian)

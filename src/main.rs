@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use holdfast::cli::wait;
 use holdfast::telemetry::logs;
-use holdfast::{backup, controller, definitions};
+use holdfast::{backup, controller, definitions, results};
 
 /// Foreign keys for a live MySQL: staged, proven and reversible.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum Command {
     VerifyBackup(Box<backup::verify::Arguments>),
     /// Remove the backups of a migration that has ended; what the Job of `spec.backup.retention` runs.
     RemoveBackups(Box<backup::remove::Arguments>),
+    /// Wait until the tests of a Job have ended and count their results; what runs beside a test Job that writes them.
+    CountTestResults(results::Arguments),
     /// Print the custom resource definitions, or write them to files.
     Crds(definitions::Arguments),
     /// Wait until a migration has come far enough; for an application's init container.
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Backup(arguments) => backup::dump::run(&arguments),
         Command::VerifyBackup(arguments) => verify(&arguments),
         Command::RemoveBackups(arguments) => backup::remove::run(&arguments),
+        Command::CountTestResults(arguments) => results::run(&arguments),
         Command::Crds(arguments) => definitions::run(&arguments),
         Command::Wait(arguments) => return waited(*arguments),
         Command::InstallSelf { destination } => {

@@ -12,7 +12,7 @@ pub use super::{
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
     status_soak::{SoakBaseline, SoakStatus, SoakWatch, StatementBaseline, StatementKind, Watched},
     status_work::{
-        BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, PurgeStatus, RehearsalStatus,
+        BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, PurgeStatus, RehearsalStatus, TestResults,
         RehearsedOperation, RehearsedPhase, RemovalStatus, RestoreStatus, RetryStatus, SnapshotStatus, TestedStatus,
         UnprobedKey,
     },

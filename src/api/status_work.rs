@@ -336,6 +336,25 @@ pub struct JobStatus {
     /// What it said last, when it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What its tests came to, for a test Job that wrote results in the form of JUnit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<TestResults>,
+}
+
+/// What the tests of a Job came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestResults {
+    /// How many there are, whatever they came to.
+    pub tests: i64,
+    /// How many of them failed.
+    pub failed: i64,
+    /// How many of them were skipped.
+    pub skipped: i64,
+    /// The names of the first that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub failures: Vec<String>,
 }
 
 /// What a Job is for.

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use crate::api::gates::OnFailure;
 use crate::api::status::{
     BackupStatus, EvidenceStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, PurgeStatus, RehearsalStatus,
-    RemovalStatus, SoakBaseline, SoakStatus, StageState, StageStatus, TestedStatus, ValidationCount,
+    RemovalStatus, SoakBaseline, SoakStatus, StageState, StageStatus, TestResults, TestedStatus,
+    ValidationCount,
 };
 use crate::api::steering::Request;
 use crate::api::{ConditionType, Reason};
@@ -132,6 +133,13 @@ pub enum Fact {
         state: JobState,
         /// What it said last.
         message: Option<String>,
+    },
+    /// What the tests of a Job came to.
+    TestResults {
+        /// The Job.
+        name: String,
+        /// The counts.
+        results: TestResults,
     },
     /// What the migration has in quarantine now.
     Quarantined(QuarantineCounts),

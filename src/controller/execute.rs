@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt as _};
 use tracing::Instrument as _;
 
 use crate::api::conditions::shortened;
-use crate::api::status::JobState;
+use crate::api::status::{JobPurpose, JobState};
 use crate::api::{FIELD_MANAGER, FINALIZER, Reason, SchemaMigration};
 
 use super::context::{Context, PassError, asking};
@@ -103,11 +103,12 @@ async fn create_job(context: &Context, migration: &SchemaMigration, request: &Jo
             remove_job::remove(migration, &context.flags.operator_image, name, *attempts)
                 .ok_or_else(|| PassError::Content("spec.backup.job and its destination are not both set".to_owned()))?
         }
-        JobRequest::User { name, template, purpose: _ } => {
+        JobRequest::User { name, template, purpose } => {
             let templates: Api<PodTemplate> = Api::namespaced(context.client.clone(), &namespace);
             let template =
                 templates.get(template).await.map_err(asking(format!("reading the PodTemplate {template}")))?;
-            jobs::user(migration, &template, name)
+            let job = jobs::user(migration, &template, name);
+            if *purpose == JobPurpose::Test { jobs::with_results(job, &context.flags.operator_image) } else { job }
         }
     };
     let api: Api<Job> = Api::namespaced(context.client.clone(), &namespace);

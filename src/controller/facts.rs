@@ -46,7 +46,13 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
                     started: Time(now),
                     finished: None,
                     message: None,
+                    results: None,
                 });
+            }
+        }
+        Fact::TestResults { name, results } => {
+            if let Some(job) = status.jobs.iter_mut().find(|job| job.name == *name) {
+                job.results = Some(results.clone());
             }
         }
         Fact::JobSeen { name, uid, state, message } => {

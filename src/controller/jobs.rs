@@ -15,6 +15,7 @@ use crate::api::SchemaMigration;
 use crate::api::backup::{ClaimDestination, Verification};
 use crate::api::database::TlsMode;
 use crate::backup::manifest::backup_name;
+use crate::results;
 
 use super::backup_place::BackupPlace;
 use super::target::host;
@@ -229,6 +230,28 @@ pub fn user(migration: &SchemaMigration, template: &PodTemplate, name: &str) -> 
     job(metadata(migration, name), pod_template, spec.jobs.backoff_limit, spec.jobs.active_deadline_seconds)
 }
 
+/// A test Job whose program writes results to the known folder gets a container beside it that counts them when the program has ended.
+#[must_use]
+pub fn with_results(mut job: Job, operator_image: &str) -> Job {
+    let Some(pod) = job.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) else { return job };
+    let mut mounts = pod.containers.iter().flat_map(|container| container.volume_mounts.iter().flatten());
+    let Some(volume) = mounts.find(|mount| mount.mount_path == results::FOLDER).map(|mount| mount.name.clone()) else {
+        return job;
+    };
+    let counting = Container {
+        name: "holdfast-results".to_owned(),
+        image: Some(operator_image.to_owned()),
+        args: Some(vec!["count-test-results".to_owned()]),
+        // Kubernetes starts it before the others and ends it after them.
+        restart_policy: Some("Always".to_owned()),
+        volume_mounts: Some(vec![mount(&volume, results::FOLDER, true)]),
+        security_context: Some(SecurityContext { run_as_user: Some(USER), ..restricted() }),
+        ..Container::default()
+    };
+    pod.init_containers.get_or_insert_default().push(counting);
+    job
+}
+
 pub(super) fn metadata(migration: &SchemaMigration, name: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),
@@ -272,5 +295,54 @@ pub(super) fn restricted() -> SecurityContext {
         capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
         seccomp_profile: Some(seccomp()),
         ..SecurityContext::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn test_job(container: serde_json::Value) -> Job {
+        let manifest = include_str!("../../tests/api/manifests/good/everything-implemented.yaml");
+        let mut migration: SchemaMigration = serde_yaml::from_str(manifest).unwrap();
+        migration.metadata.uid = Some("8a1f".to_owned());
+        let template = serde_json::json!({"template": {"spec": {"containers": [container]}}});
+        user(&migration, &serde_json::from_value(template).unwrap(), "job")
+    }
+
+    fn pod(job: Job) -> PodSpec {
+        job.spec.unwrap().template.spec.unwrap()
+    }
+
+    #[test]
+    fn a_job_of_the_user_is_told_of_the_database_and_the_migration_and_keeps_what_it_says_itself() {
+        let env = [("MYSQL_HOST", "elsewhere"), ("LEVEL", "debug")].map(|(name, value)| serde_json::json!({"name": name, "value": value}));
+        let pod = pod(test_job(serde_json::json!({"name": "t", "env": env})));
+        assert_eq!(pod.automount_service_account_token, Some(false));
+        let variables = pod.containers[0].env.clone().unwrap();
+        let value = |name: &str| {
+            let mut found = variables.iter().filter(|variable| variable.name == name);
+            (found.next().and_then(|variable| variable.value.clone()), found.count())
+        };
+        assert_eq!(value("MYSQL_HOST"), (Some("elsewhere".to_owned()), 0));
+        assert_eq!(value("HOLDFAST_MIGRATION_UID"), (Some("8a1f".to_owned()), 0));
+        for name in ["MYSQL_TCP_PORT", "MYSQL_DATABASE", "HOLDFAST_MIGRATION", "LEVEL"] {
+            assert!(value(name).0.is_some_and(|value| !value.is_empty()), "{name}");
+        }
+    }
+
+    #[test]
+    fn results_are_counted_beside_a_job_that_writes_some_and_no_other() {
+        let without = test_job(serde_json::json!({"name": "t"}));
+        assert_eq!(with_results(without.clone(), "operator:1"), without);
+
+        let mounts = [serde_json::json!({"name": "junit", "mountPath": "/var/run/holdfast/results"})];
+        let pod = pod(with_results(test_job(serde_json::json!({"name": "t", "volumeMounts": mounts})), "operator:1"));
+        let counting = &pod.init_containers.unwrap()[0];
+        assert_eq!((counting.image.as_deref(), counting.restart_policy.as_deref()), (Some("operator:1"), Some("Always")));
+        let mount = &counting.volume_mounts.as_ref().unwrap()[0];
+        assert_eq!((mount.name.as_str(), mount.read_only), ("junit", Some(true)));
+        assert_eq!(counting.env, None, "it is not told of the database");
     }
 }

@@ -3,15 +3,16 @@
 use crate::api::application::Probes;
 use crate::api::conditions::shortened;
 use crate::api::gates::{GatePoint, GatedPhase};
-use crate::api::status::{JobPurpose, JobState, Phase, TestedStatus};
+use crate::api::status::{JobPurpose, JobState, Phase, TestResults, TestedStatus};
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Allowance;
 use crate::mysql::report::{OperationReport, Proof};
 use crate::plan::model::Section;
+use crate::results::Left;
 
 use super::super::decision::{Decision, Effect, End, Fact, LOOK_FOR_EVIDENCE, Verdict};
 use super::super::evidence::{self, OwnEvidence};
-use super::super::observed::{Task, TaskResult};
+use super::super::observed::{Task, TaskResult, signed};
 use super::before::{passed, skipped};
 use super::case::{Case, JobEnd, JobPlace};
 use super::change::section_facts;
@@ -104,19 +105,45 @@ pub(super) fn test(case: &Case<'_>) -> Decision {
     let no_statements = tests.probes == Probes::None && tests.scenarios.is_empty();
     let jobs_from_here = |tested: Option<&TestedStatus>| {
         let Some(job) = tests.jobs.iter().find(|job| state(&job.name) != Some(JobState::Succeeded)) else {
-            let jobs = (!tests.jobs.is_empty()).then(|| format!("all {} test Jobs passed", tests.jobs.len()));
+            let jobs = (!tests.jobs.is_empty()).then(|| {
+                let entries = tests.jobs.iter().filter_map(|job| case.job_entry(&case.job_name(place(&job.name))));
+                let results = entries.filter_map(|entry| entry.results.as_ref());
+                let all = results.fold(TestResults::default(), |mut all, each| {
+                    (all.tests, all.skipped) = (all.tests + each.tests, all.skipped + each.skipped);
+                    all
+                });
+                let told = if all.tests > 0 { format!(" ({})", in_words(&all)) } else { String::new() };
+                format!("all {} test Jobs passed{told}", tests.jobs.len())
+            });
             let parts: Vec<String> = jobs.into_iter().chain(tested.map(told)).collect();
             return passed(Phase::Test, ConditionType::Tested, parts.join("; "));
         };
         case.user_job(place(&job.name), &job.pod_template_ref.name, |end| match end {
-            JobEnd::Succeeded { name, .. } => {
-                Decision::new(Verdict::Working(Phase::Test, format!("the test {:?} passed", job.name)))
-                    .fact(seen(name, JobState::Succeeded, None))
-                    .at_once()
-            }
-            JobEnd::Failed { name, message, delete, .. } => {
-                let message = format!("the test {:?} failed: {message}", job.name);
+            JobEnd::Succeeded { name, message } => match counted_tests(message) {
+                Ok(results) if results.as_ref().is_none_or(|results| results.failed == 0) => {
+                    let told = results.as_ref().map(|results| format!(": {}", in_words(results))).unwrap_or_default();
+                    Decision::new(Verdict::Working(Phase::Test, format!("the test {:?} passed{told}", job.name)))
+                        .fact(seen(name, JobState::Succeeded, None))
+                        .facts(results.map(|results| Fact::TestResults { name: name.to_owned(), results }))
+                        .at_once()
+                }
+                otherwise => {
+                    let why = match &otherwise {
+                        Ok(results) => results.as_ref().map(in_words).unwrap_or_default(),
+                        Err(message) => format!("its results cannot be read: {message}"),
+                    };
+                    let message = format!("the test {:?} failed, although its Job {name} succeeded: {why}", job.name);
+                    failed(case, Phase::Test, Reason::TestsFailed, name, message, false)
+                        .facts(otherwise.ok().flatten().map(|results| Fact::TestResults { name: name.to_owned(), results }))
+                }
+            },
+            JobEnd::Failed { name, message, delete, left } => {
+                // What the Job says itself goes before counts that cannot be read.
+                let results = counted_tests(left).ok().flatten();
+                let told = results.as_ref().map(|results| format!("{}: ", in_words(results))).unwrap_or_default();
+                let message = format!("the test {:?} failed: {told}{message}", job.name);
                 failed(case, Phase::Test, Reason::TestsFailed, name, message, delete)
+                    .facts(results.map(|results| Fact::TestResults { name: name.to_owned(), results }))
             }
         })
     };
@@ -207,6 +234,28 @@ fn without_probe(tested: &TestedStatus, reasons: bool) -> Option<String> {
         tested.unprobed,
         named.join(", ")
     ))
+}
+
+/// What was counted beside a test Job, where it wrote results.
+fn counted_tests(left: Option<&str>) -> Result<Option<TestResults>, String> {
+    match left.map(serde_json::from_str::<Left>) {
+        Some(Ok(Left::TestResults(results))) => Ok(Some(results)),
+        Some(Ok(Left::UnreadableTestResults(message))) => Err(message),
+        // The Job's own program said something.
+        None | Some(Err(_)) => Ok(None),
+    }
+}
+
+/// `1 of 9 tests failed ("a county")`, or `9 tests, 1 of them skipped`.
+fn in_words(results: &TestResults) -> String {
+    if results.failed > 0 {
+        let named: Vec<String> = results.failures.iter().map(|name| format!("{name:?}")).collect();
+        let more = if results.failed > signed(named.len()) { ", ..." } else { "" };
+        return format!("{} of {} tests failed ({}{more})", results.failed, results.tests, named.join(", "));
+    }
+    let skipped =
+        if results.skipped > 0 { format!(", {} of them skipped", results.skipped) } else { String::new() };
+    format!("{} tests{skipped}", results.tests)
 }
 
 fn seen(name: &str, state: JobState, message: Option<String>) -> Fact {

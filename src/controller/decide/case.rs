@@ -11,6 +11,7 @@ use crate::api::steering::SteeringAction;
 use crate::api::{FINALIZER, Reason, SchemaMigration};
 use crate::mysql::{Allowance, Cause, Reading};
 use crate::plan::model::{LockClass, Section};
+use crate::results::Left;
 
 use super::super::decision::{Decision, Effect, End, Fact, JobRequest, LOOK_FOR_EVIDENCE, Verdict};
 use super::super::observed::{JobView, Observed, Task, TaskResult, TaskState};
@@ -312,7 +313,9 @@ impl Case<'_> {
                 ended(JobEnd::Succeeded { name: &entry.name, message: message.as_deref() })
             }
             JobView::Failed { reason, message: said_itself, log, .. } => {
-                let said = said_itself.clone().or_else(|| log.clone());
+                // Counts of tests are no sentence.
+                let sentence = said_itself.clone().filter(|said| serde_json::from_str::<Left>(said).is_err());
+                let said = sentence.or_else(|| log.clone());
                 let text = said.map_or_else(|| reason.clone(), |said| format!("{reason}: {said}"));
                 let message = format!("the Job {name} failed: {text}");
                 ended(JobEnd::Failed { name: &entry.name, message, delete: false, left: said_itself.as_deref() })

@@ -13,6 +13,7 @@ mod rehearsal;
 mod removal;
 mod soak;
 mod steering;
+mod test_results;
 mod volume_snapshot;
 mod windows;
 mod world;

@@ -82,6 +82,8 @@ pub(super) struct World {
     /// Errors that tasks meet, each once or for ever.
     pub(super) failures: Vec<(Task, Cause, bool)>,
     pub(super) job_failure: Option<&'static str>,
+    /// How test Jobs end, and what was counted beside them.
+    pub(super) counted: Option<(bool, &'static str)>,
     /// Tasks that run until they are asked to stop.
     pub(super) lasting: Vec<Task>,
     /// Whether those go on for the time being although they were asked to stop.
@@ -154,6 +156,7 @@ impl World {
             now: Timestamp::new(1_000_000, 700_000_000).unwrap(),
             failures: Vec::new(),
             job_failure: None,
+            counted: None,
             lasting: Vec::new(),
             slow_to_stop: false,
             begun: Vec::new(),
@@ -337,6 +340,20 @@ impl World {
                 uid,
                 reason: "BackoffLimitExceeded".to_owned(),
                 message: None,
+                log: Some("boom".to_owned()),
+            };
+        }
+        if name.contains("-test-")
+            && let Some((succeeds, left)) = self.counted
+        {
+            let message = Some(left.to_owned());
+            if succeeds {
+                return JobView::Succeeded { uid, message };
+            }
+            return JobView::Failed {
+                uid,
+                reason: "BackoffLimitExceeded".to_owned(),
+                message,
                 log: Some("boom".to_owned()),
             };
         }
