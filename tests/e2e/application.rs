@@ -11,6 +11,7 @@ use super::surroundings::surroundings;
 
 const MIGRATION: &str = include_str!("../../deploy/sample/migration.yaml");
 const JOB_TEMPLATES: &str = include_str!("../../deploy/sample/job-templates.yaml");
+const SERVICE: &str = include_str!("../../deploy/sample/application.yaml");
 const VOLUMES: &str = include_str!("../../deploy/sample/volumes.yaml");
 const TABLES: &str = include_str!("../sample/schema.sql");
 const KEYS: usize = 45;
@@ -122,5 +123,12 @@ fn an_application_that_is_not_ready_takes_everything_back_and_one_that_is_comple
     // The tests have removed what they made.
     let made = second.database.sql("SELECT COUNT(*) FROM users UNION ALL SELECT COUNT(*) FROM bookmarks")?;
     assert_eq!(made, "2\n1\n");
+
+    // The service goes on with the new schema file.
+    kubectl.apply(&SERVICE.replace("value: shop}", &format!("value: {}}}", second.database.name)))?;
+    kubectl.run(&["rollout", "status", "deployment/application", "--timeout=60s"])?;
+    let path = format!("/api/v1/namespaces/{}/services/application:http/proxy/users/1", kubectl.namespace);
+    let user: Value = serde_json::from_str(&kubectl.run(&["get", "--raw", &path])?).map_err(|error| error.to_string())?;
+    assert_eq!((&user["email"], &user["bookmarks"][0]["id"]), (&json!("one@example.test"), &json!(1)), "{user}");
     secrecy::check(kubectl)
 }
