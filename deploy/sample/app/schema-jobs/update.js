@@ -1,7 +1,7 @@
 // The schema-update Job: has drizzle-kit read the migrated database, holds the keys of the file that it writes against the catalogue, and
 // puts the file in the place of the one in use, which is kept. Nothing is replaced where a key differs.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
@@ -48,7 +48,11 @@ function pull(out) {
   if (status !== 0) {
     throw new Error(`drizzle-kit pull failed (${error?.message ?? signal ?? `exit status ${status}`}):\n${stdout}${stderr}`);
   }
-  return join(out, "schema.ts");
+  const made = join(out, "schema.ts");
+  // It imports a type as if it were a value; Node, which only leaves types out, would look for it.
+  const text = readFileSync(made, "utf8");
+  writeFileSync(made, text.replace(/^(import \{.*?)\bAnyMySqlColumn\b/, "$1type AnyMySqlColumn"));
+  return made;
 }
 
 async function read(query) {
