@@ -12,9 +12,9 @@ pub use super::{
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
     status_soak::{SoakBaseline, SoakStatus, SoakWatch, StatementBaseline, StatementKind, Watched},
     status_work::{
-        BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, PurgeStatus, RehearsalStatus, TestResults,
-        RehearsedOperation, RehearsedPhase, RemovalStatus, RestoreStatus, RetryStatus, SnapshotStatus, TestedStatus,
-        UnprobedKey,
+        BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, PurgeStatus, RehearsalStatus,
+        RehearsedOperation, RehearsedPhase, RemovalStatus, RestoreStatus, RetryStatus, SnapshotStatus, TestResults,
+        TestedStatus, UnprobedKey,
     },
     steering::{LastHandled, SteeringAction, SteeringAnswer},
 };

@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use crate::api::gates::OnFailure;
 use crate::api::status::{
     BackupStatus, EvidenceStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, PurgeStatus, RehearsalStatus,
-    RemovalStatus, SoakBaseline, SoakStatus, StageState, StageStatus, TestResults, TestedStatus,
-    ValidationCount,
+    RemovalStatus, SoakBaseline, SoakStatus, StageState, StageStatus, TestResults, TestedStatus, ValidationCount,
 };
 use crate::api::steering::Request;
 use crate::api::{ConditionType, Reason};

@@ -317,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_job_of_the_user_is_told_of_the_database_and_the_migration_and_keeps_what_it_says_itself() {
-        let env = [("MYSQL_HOST", "elsewhere"), ("LEVEL", "debug")].map(|(name, value)| serde_json::json!({"name": name, "value": value}));
+        let env = [("MYSQL_HOST", "elsewhere"), ("LEVEL", "debug")]
+            .map(|(name, value)| serde_json::json!({"name": name, "value": value}));
         let pod = pod(test_job(serde_json::json!({"name": "t", "env": env})));
         assert_eq!(pod.automount_service_account_token, Some(false));
         let variables = pod.containers[0].env.clone().unwrap();
@@ -340,7 +341,10 @@ mod tests {
         let mounts = [serde_json::json!({"name": "junit", "mountPath": "/var/run/holdfast/results"})];
         let pod = pod(with_results(test_job(serde_json::json!({"name": "t", "volumeMounts": mounts})), "operator:1"));
         let counting = &pod.init_containers.unwrap()[0];
-        assert_eq!((counting.image.as_deref(), counting.restart_policy.as_deref()), (Some("operator:1"), Some("Always")));
+        assert_eq!(
+            (counting.image.as_deref(), counting.restart_policy.as_deref()),
+            (Some("operator:1"), Some("Always"))
+        );
         let mount = &counting.volume_mounts.as_ref().unwrap()[0];
         assert_eq!((mount.name.as_str(), mount.read_only), ("junit", Some(true)));
         assert_eq!(counting.env, None, "it is not told of the database");

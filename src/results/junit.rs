@@ -1,8 +1,8 @@
 //! Reads results in the form of JUnit: each `testcase`, wherever it is nested, counts, and what is inside it says how it went. The counts
 //! that suites carry as attributes are not looked at: not every tool writes them, and some write them wrong.
 
-use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 
 use crate::api::status::TestResults;
 
@@ -27,20 +27,24 @@ pub(super) fn add(text: &str, results: &mut TestResults) -> Result<(), String> {
             Event::Empty(element) => (element, true),
             Event::End(element) => {
                 open = open.saturating_sub(1);
-                if element.name().as_ref() == b"testcase" && let Some(case) = case.take() {
+                if element.name().as_ref() == b"testcase"
+                    && let Some(case) = case.take()
+                {
                     case.count(results);
                 }
                 continue;
             }
             Event::Eof if open > 0 => return Err("ends in the middle".to_owned()),
-            Event::Eof if suites == 0 => return Err("has no testsuite: these are no results in the form of JUnit".to_owned()),
+            Event::Eof if suites == 0 => {
+                return Err("has no testsuite: these are no results in the form of JUnit".to_owned());
+            }
             Event::Eof => return Ok(()),
             _ => continue,
         };
         open += usize::from(!is_empty);
-        match (element.name().as_ref(), &mut case) {
-            (b"testsuite" | b"testsuites", _) => suites += 1,
-            (b"testcase", _) => {
+        match element.name().as_ref() {
+            b"testsuite" | b"testsuites" => suites += 1,
+            b"testcase" => {
                 let begun = Case { name: name(&element)?, ..Case::default() };
                 if is_empty {
                     begun.count(results);
@@ -48,8 +52,8 @@ pub(super) fn add(text: &str, results: &mut TestResults) -> Result<(), String> {
                     case = Some(begun);
                 }
             }
-            (b"failure" | b"error", Some(case)) => case.failed = true,
-            (b"skipped", Some(case)) => case.skipped = true,
+            b"failure" | b"error" => case.iter_mut().for_each(|case| case.failed = true),
+            b"skipped" => case.iter_mut().for_each(|case| case.skipped = true),
             _ => {}
         }
     }
@@ -80,7 +84,7 @@ fn name(element: &BytesStart<'_>) -> Result<String, String> {
     let Some(attribute) = element.try_get_attribute("name").map_err(|error| error.to_string())? else {
         return Err("a testcase has no name".to_owned());
     };
-    let name = attribute.unescape_value().map_err(|error| error.to_string())?;
+    let name = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| error.to_string())?;
     Ok(name.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(MAX_NAME).collect())
 }
 
@@ -116,7 +120,13 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_something_else_is_no_result() {
-        for text in ["", "<testsuite><testcase name='one'/>", "<testsuite><testcase name='one'></testsuite>", "<html/>", "tests: 3"] {
+        for text in [
+            "",
+            "<testsuite><testcase name='one'/>",
+            "<testsuite><testcase name='one'></testsuite>",
+            "<html/>",
+            "tests: 3",
+        ] {
             assert!(read(text).is_err(), "{text:?}: {:?}", read(text));
         }
         assert!(read("<testsuite><testcase/></testsuite>").unwrap_err().contains("no name"));

@@ -145,10 +145,7 @@ pub(crate) fn second(data: Data, fresh: &Snapshot, board: &mut Board, shop: &Sho
         .map(|(name, table)| table.rows.saturating_sub(after.0.get(name).map_or(0, |now| now.rows)))
         .sum();
     if differences.is_empty() {
-        board.line(&format!(
-            "✓ all {} tables are as before: SHOW CREATE TABLE, rows and checksums",
-            before.0.len()
-        ));
+        board.line(&format!("✓ all {} tables are as before: SHOW CREATE TABLE, rows and checksums", before.0.len()));
     } else {
         board.line("✗ not as before:");
         board.block(&differences.join("\n"));

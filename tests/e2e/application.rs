@@ -128,7 +128,8 @@ fn an_application_that_is_not_ready_takes_everything_back_and_one_that_is_comple
     kubectl.apply(&SERVICE.replace("value: shop}", &format!("value: {}}}", second.database.name)))?;
     kubectl.run(&["rollout", "status", "deployment/application", "--timeout=60s"])?;
     let path = format!("/api/v1/namespaces/{}/services/application:http/proxy/users/1", kubectl.namespace);
-    let user: Value = serde_json::from_str(&kubectl.run(&["get", "--raw", &path])?).map_err(|error| error.to_string())?;
+    let user: Value =
+        serde_json::from_str(&kubectl.run(&["get", "--raw", &path])?).map_err(|error| error.to_string())?;
     assert_eq!((&user["email"], &user["bookmarks"][0]["id"]), (&json!("one@example.test"), &json!(1)), "{user}");
     secrecy::check(kubectl)
 }

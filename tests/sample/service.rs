@@ -119,6 +119,10 @@ impl Ran {
 fn node() -> PathBuf {
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
     let node = Path::new(FOLDER).join(format!("node_modules/node-linux-{architecture}/bin/node"));
-    assert!(node.is_file(), "{} is missing: tests/harness/modules.sh installs the application's modules", node.display());
+    assert!(
+        node.is_file(),
+        "{} is missing: tests/harness/modules.sh installs the application's modules",
+        node.display()
+    );
     node
 }

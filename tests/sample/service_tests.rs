@@ -97,7 +97,10 @@ async fn the_schema_file_gets_every_key_and_is_put_back() {
     for _ in 0..2 {
         let updated = application.run("schema:update", &first);
         assert!(updated.succeeded, "{updated:?}");
-        assert!(updated.text.contains(&format!("{all} foreign keys in the catalogue and in the schema file")), "{updated:?}");
+        assert!(
+            updated.text.contains(&format!("{all} foreign keys in the catalogue and in the schema file")),
+            "{updated:?}"
+        );
     }
     let with_keys = application.schema_file().unwrap();
     let several = relations::all().filter(|relation| relation.columns.len() > 1 || relation.child == relation.parent);

@@ -28,7 +28,8 @@ fn run(folder: &Path, environment: &[(&str, String)], job: &str, uid: &str) -> (
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by make test-sqlalchemy"]
 async fn the_models_get_every_key_and_are_put_back() {
-    let packages = std::env::var("HOLDFAST_SQLALCHEMY").expect("HOLDFAST_SQLALCHEMY is not set: run make test-sqlalchemy");
+    let packages =
+        std::env::var("HOLDFAST_SQLALCHEMY").expect("HOLDFAST_SQLALCHEMY is not set: run make test-sqlalchemy");
     let server = test_server::server_with_schema("sample_models").await;
     let (host, port, schema) = server.address();
     let mut connection = server.connect().await.unwrap();

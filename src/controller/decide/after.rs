@@ -133,8 +133,9 @@ pub(super) fn test(case: &Case<'_>) -> Decision {
                         Err(message) => format!("its results cannot be read: {message}"),
                     };
                     let message = format!("the test {:?} failed, although its Job {name} succeeded: {why}", job.name);
-                    failed(case, Phase::Test, Reason::TestsFailed, name, message, false)
-                        .facts(otherwise.ok().flatten().map(|results| Fact::TestResults { name: name.to_owned(), results }))
+                    failed(case, Phase::Test, Reason::TestsFailed, name, message, false).facts(
+                        otherwise.ok().flatten().map(|results| Fact::TestResults { name: name.to_owned(), results }),
+                    )
                 }
             },
             JobEnd::Failed { name, message, delete, left } => {
@@ -253,8 +254,7 @@ fn in_words(results: &TestResults) -> String {
         let more = if results.failed > signed(named.len()) { ", ..." } else { "" };
         return format!("{} of {} tests failed ({}{more})", results.failed, results.tests, named.join(", "));
     }
-    let skipped =
-        if results.skipped > 0 { format!(", {} of them skipped", results.skipped) } else { String::new() };
+    let skipped = if results.skipped > 0 { format!(", {} of them skipped", results.skipped) } else { String::new() };
     format!("{} tests{skipped}", results.tests)
 }
 
