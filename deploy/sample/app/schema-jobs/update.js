@@ -2,8 +2,8 @@
 // puts the file in the place of the one in use, which is kept. Nothing is replaced where a key differs.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import mysql from "mysql2/promise";
 
@@ -38,7 +38,7 @@ try {
 
 /** Runs drizzle-kit. It ends with 0 also where it could not read the keys, which the catalogue then says. */
 function pull(out) {
-  const program = createRequire(import.meta.url).resolve("drizzle-kit/bin.cjs");
+  const program = fileURLToPath(new URL("../node_modules/drizzle-kit/bin.cjs", import.meta.url));
   const { status, signal, error, stdout, stderr } = spawnSync(process.execPath, [program, "pull", "--config", "drizzle.config.js"], {
     cwd: new URL("..", import.meta.url),
     env: { ...process.env, PULL_FOLDER: out },
@@ -49,10 +49,13 @@ function pull(out) {
     throw new Error(`drizzle-kit pull failed (${error?.message ?? signal ?? `exit status ${status}`}):\n${stdout}${stderr}`);
   }
   const made = join(out, "schema.ts");
-  // It imports a type as if it were a value; Node, which only leaves types out, would look for it.
-  const text = readFileSync(made, "utf8");
-  writeFileSync(made, text.replace(/^(import \{.*?)\bAnyMySqlColumn\b/, "$1type AnyMySqlColumn"));
+  writeFileSync(made, corrected(readFileSync(made, "utf8")));
   return made;
+}
+
+/** Two mistakes of drizzle-kit 0.31: a type that is imported as a value, which Node would look for; and the default '' with one quote. */
+function corrected(text) {
+  return text.replace(/^(import \{.*?)\bAnyMySqlColumn\b/, "$1type AnyMySqlColumn").replaceAll(".default(')", ".default('')");
 }
 
 async function read(query) {

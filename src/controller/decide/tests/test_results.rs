@@ -11,7 +11,7 @@ const UNREADABLE: &str = r#"{"unreadableTestResults":"junit.xml: ends in the mid
 
 fn ended(succeeds: bool, left: &'static str) -> (Reason, String, JobState, Option<TestResults>) {
     let mut world = World::new(|_| {});
-    world.counted = Some((succeeds, left));
+    world.left_by_tests = Some((succeeds, left));
     let reason = world.run(&[]);
     let status = world.status();
     let job = status.jobs.iter().find(|job| job.purpose == JobPurpose::Test).unwrap();

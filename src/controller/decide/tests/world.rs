@@ -83,7 +83,7 @@ pub(super) struct World {
     pub(super) failures: Vec<(Task, Cause, bool)>,
     pub(super) job_failure: Option<&'static str>,
     /// How test Jobs end, and what was counted beside them.
-    pub(super) counted: Option<(bool, &'static str)>,
+    pub(super) left_by_tests: Option<(bool, &'static str)>,
     /// Tasks that run until they are asked to stop.
     pub(super) lasting: Vec<Task>,
     /// Whether those go on for the time being although they were asked to stop.
@@ -156,7 +156,7 @@ impl World {
             now: Timestamp::new(1_000_000, 700_000_000).unwrap(),
             failures: Vec::new(),
             job_failure: None,
-            counted: None,
+            left_by_tests: None,
             lasting: Vec::new(),
             slow_to_stop: false,
             begun: Vec::new(),
@@ -344,7 +344,7 @@ impl World {
             };
         }
         if name.contains("-test-")
-            && let Some((succeeds, left)) = self.counted
+            && let Some((succeeds, left)) = self.left_by_tests
         {
             let message = Some(left.to_owned());
             if succeeds {
