@@ -212,8 +212,8 @@ const ANSWERS: &[&str] = &[
     "CREATE TABLE child (id INT PRIMARY KEY, parent_id INT, up INT, KEY (parent_id), KEY (up), \
      CONSTRAINT fk_up FOREIGN KEY (up) REFERENCES child (id))",
     "INSERT INTO parent VALUES (1)",
-    // A thread in order, an answer older than what it answers, a row that refers to itself, and one with a parent.
-    "INSERT INTO child VALUES (1, 50, NULL), (2, 50, 1), (3, 51, 2), (4, 50, 2), (9, 50, NULL), (5, 50, 9), (7, 50, 7), (8, 1, NULL)",
+    // A thread in order, an answer older than what it answers, and a row with a parent.
+    "INSERT INTO child VALUES (1, 50, NULL), (2, 50, 1), (3, 51, 2), (4, 50, 2), (9, 50, NULL), (5, 50, 9), (8, 1, NULL)",
 ];
 
 #[tokio::test]
@@ -223,10 +223,10 @@ async fn orphans_that_refer_to_each_other_through_a_restricting_key_go_in_the_or
     let fk = key(&database, "fk_child", ("child", &["parent_id"]), ("parent", &["id"]));
     let session = database.session(vec![remove_orphans(fk, OrphanPolicy::Delete)]).await;
     let report = clean(&session, None).await.unwrap();
-    assert_eq!((report.rows_removed, report.values_changed), (7, 0));
+    assert_eq!((report.rows_removed, report.values_changed), (6, 0));
     assert_eq!(database.number("SELECT SUM(id) FROM child").await, 8);
     let undone = undo(&session).await.unwrap();
-    assert_eq!(undone.restored["orphans-fk_child"].rows_restored, 7);
+    assert_eq!(undone.restored["orphans-fk_child"].rows_restored, 6);
     assert_eq!(undone.restored["orphans-fk_child"].conflicts, Vec::<String>::new());
     assert_eq!(database.checksum("child").await, before);
     session.release().await.unwrap();
@@ -234,11 +234,12 @@ async fn orphans_that_refer_to_each_other_through_a_restricting_key_go_in_the_or
 
 #[tokio::test]
 async fn orphans_that_rows_refer_to_which_stay_are_named_and_stay() {
-    let refers: [(&str, &[&str]); 2] = [
-        ("restricted_by_staying", &["INSERT INTO child VALUES (10, 1, 3)"]),
-        ("restricted_in_a_circle", &["UPDATE child SET up = 3 WHERE id = 1"]),
+    let refers: [(&str, &[&str], &str); 3] = [
+        ("restricted_by_staying", &["INSERT INTO child VALUES (10, 1, 3)"], "3 rows of"),
+        ("restricted_in_a_circle", &["UPDATE child SET up = 3 WHERE id = 1"], "3 rows of"),
+        ("restricted_by_itself", &["UPDATE child SET up = 1 WHERE id = 1"], "1 rows of"),
     ];
-    for (test, more) in refers {
+    for (test, more, left) in refers {
         let database = Database::fresh(test, &[ANSWERS, more].concat()).await;
         let before = database.checksum("child").await;
         let fk = key(&database, "fk_child", ("child", &["parent_id"]), ("parent", &["id"]));
@@ -246,10 +247,9 @@ async fn orphans_that_rows_refer_to_which_stay_are_named_and_stay() {
         let error = clean(&session, None).await.unwrap_err();
         assert_eq!(error.cause, Cause::InvalidSpec, "{error}");
         assert!(
-            error.message.contains("3 rows of") && error.message.contains("existing key fk_up, which restricts"),
+            error.message.contains(left) && error.message.contains("existing key fk_up, which restricts"),
             "{error}"
         );
-        assert_eq!(database.number("SELECT COUNT(*) FROM child WHERE id <= 3").await, 3, "{test}");
         undo(&session).await.unwrap();
         assert_eq!(database.checksum("child").await, before, "{test}");
         session.release().await.unwrap();
