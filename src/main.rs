@@ -24,6 +24,8 @@ enum Command {
     Backup(Box<backup::dump::Arguments>),
     /// Prove a backup by restoring it into a server of its own, and rehearse a plan there; what the Job of verification Restore runs.
     VerifyBackup(Box<backup::verify::Arguments>),
+    /// Restore the tables of a backup into a schema of the live server and compare them; what the Job of `rollback.onFailure` RestoreBackup runs.
+    RestoreTables(Box<backup::put_back::Arguments>),
     /// Remove the backups of a migration that has ended; what the Job of `spec.backup.retention` runs.
     RemoveBackups(Box<backup::remove::Arguments>),
     /// Wait until the tests of a Job have ended and count their results; what runs beside a test Job that writes them.
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Controller(flags) => controller::runtime::run(*flags),
         Command::Backup(arguments) => backup::dump::run(&arguments),
         Command::VerifyBackup(arguments) => verify(&arguments),
+        Command::RestoreTables(arguments) => backup::put_back::run(&arguments),
         Command::RemoveBackups(arguments) => backup::remove::run(&arguments),
         Command::CountTestResults(arguments) => results::run(&arguments),
         Command::Crds(arguments) => definitions::run(&arguments),

@@ -1,7 +1,6 @@
 //! Runs mysqldump and decides whether what came out is a backup: exit code, error output, trailer, checksum, rows, and every byte
 //! stored before the dump gets its name.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -9,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::contents::Contents;
 use super::interruption;
+use super::login::{self, OptionFile};
 use super::manifest::{self, FORMAT, Manifest, Outcome, hexadecimal};
-use super::option_file::{self, Login};
 use super::programs::Program;
 use super::progress::Teller;
 use super::reader::Reader;
@@ -19,27 +18,12 @@ use super::storage::{self, Storage, Sum, Upload};
 /// Arguments of `holdfast backup`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Host name of the server.
-    #[arg(long)]
-    pub host: String,
-    /// TCP port of the server.
-    #[arg(long)]
-    pub port: u16,
+    /// The server.
+    #[command(flatten)]
+    pub server: login::Arguments,
     /// The MySQL schema to dump.
     #[arg(long)]
     pub database: String,
-    /// Folder with the files `username` and `password`.
-    #[arg(long)]
-    pub credentials: PathBuf,
-    /// `ssl-mode` of the connection: DISABLED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY.
-    #[arg(long)]
-    pub ssl_mode: String,
-    /// File of the certificate authority in PEM.
-    #[arg(long)]
-    pub certificate_authority: Option<PathBuf>,
-    /// Folder in memory for the option file.
-    #[arg(long)]
-    pub private: PathBuf,
     /// Where the dump goes.
     #[command(flatten)]
     pub destination: storage::Arguments,
@@ -86,10 +70,9 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
 fn make(arguments: &Arguments) -> Result<(Manifest, String), String> {
     let storage = storage::open(&arguments.destination)?;
     let storage = storage.as_ref();
-    let option_file = arguments.private.join("mysqldump.cnf");
-    write_option_file(arguments, &option_file)?;
-    let dumped = dump(arguments, storage, &option_file);
-    let removed = fs::remove_file(&option_file).map_err(|error| format!("removing the option file: {error}"));
+    let option_file = OptionFile::write(&arguments.server, "mysqldump.cnf")?;
+    let dumped = dump(arguments, storage, option_file.path());
+    let removed = option_file.remove();
     let manifest = dumped?;
     let published = removed.and_then(|()| publish(arguments, storage, &manifest));
     match published {
@@ -111,26 +94,6 @@ fn publish(arguments: &Arguments, storage: &dyn Storage, manifest: &Manifest) ->
     let text = serde_json::to_vec_pretty(manifest).map_err(|error| format!("writing the manifest: {error}"))?;
     storage.put(&manifest::file_name(&arguments.name), &text)?;
     Ok(hexadecimal(&Sha256::digest(&text)))
-}
-
-fn write_option_file(arguments: &Arguments, path: &Path) -> Result<(), String> {
-    let read = |name: &str| {
-        let path = arguments.credentials.join(name);
-        fs::read_to_string(&path)
-            .map_err(|error| format!("reading the key {name:?} of the credentials Secret: {error}"))
-    };
-    let username = read("username")?;
-    let password = read("password")?;
-    let authority = arguments.certificate_authority.as_ref().map(|path| path.to_string_lossy().into_owned());
-    let login = Login {
-        host: &arguments.host,
-        port: arguments.port,
-        username: &username,
-        password: &password,
-        ssl_mode: &arguments.ssl_mode,
-        certificate_authority: authority.as_deref(),
-    };
-    option_file::write(path, &login).map_err(|error| format!("writing mysqldump's option file: {error}"))
 }
 
 fn dump(arguments: &Arguments, storage: &dyn Storage, option_file: &Path) -> Result<Manifest, String> {
@@ -217,6 +180,7 @@ fn run_program(arguments: &Arguments, option_file: &Path, upload: &mut dyn Uploa
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -245,13 +209,15 @@ mod tests {
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let arguments = Arguments {
-            host: "mysql".to_owned(),
-            port: 3306,
+            server: login::Arguments {
+                host: "mysql".to_owned(),
+                port: 3306,
+                credentials: folder.join("credentials"),
+                ssl_mode: "REQUIRED".to_owned(),
+                certificate_authority: None,
+                private: folder.join("private"),
+            },
             database: "shop".to_owned(),
-            credentials: folder.join("credentials"),
-            ssl_mode: "REQUIRED".to_owned(),
-            certificate_authority: None,
-            private: folder.join("private"),
             destination: storage::Arguments::folder(folder.join("backup")),
             read_back: true,
             name: "uid-1".to_owned(),
@@ -294,7 +260,7 @@ mod tests {
         let manifest: Manifest = serde_json::from_slice(&text).unwrap();
         assert_eq!(manifest.warnings, ["mysqldump: [Warning] careful"]);
         assert_eq!((manifest.migration.as_str(), manifest.tables["t"].rows), ("uid", 2));
-        assert!(!world.arguments.private.join("mysqldump.cnf").exists(), "the password is gone");
+        assert!(!world.arguments.server.private.join("mysqldump.cnf").exists(), "the password is gone");
     }
 
     #[test]

@@ -115,6 +115,43 @@ impl Reader {
         }
     }
 
+    /// Reads the next piece, and hands on what of it makes and fills tables, and nothing else: no view, no routine, no event that would run.
+    ///
+    /// # Errors
+    /// What it is handed to answers.
+    pub(super) fn push_tables(
+        &mut self,
+        bytes: &[u8],
+        mut take: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let before = self.is_in_table();
+            let read = self.step(rest).clamp(1, rest.len());
+            let (piece, left) = rest.split_at(read);
+            match (before, self.is_in_table()) {
+                (false, false) => {}
+                (false, true) => take(&self.start)?,
+                (true, true) => take(piece)?,
+                (true, false) => {
+                    take(piece)?;
+                    take(b"\n")?;
+                }
+            }
+            rest = left;
+        }
+        Ok(())
+    }
+
+    /// Whether what comes belongs to a statement that makes or fills a table.
+    fn is_in_table(&self) -> bool {
+        match self.state {
+            State::Name { .. } | State::NameQuote { .. } | State::Values { .. } => true,
+            State::Definition { view, .. } => !view,
+            State::LineStart | State::Line | State::KeptLine | State::BodyLine => false,
+        }
+    }
+
     /// Tables and rows that were read so far.
     pub(super) fn so_far(&self) -> (u64, u64) {
         let tables = &self.contents.tables;

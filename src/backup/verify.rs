@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::contents::Contents;
 use super::manifest::{self, FORMAT, Manifest, Outcome, hexadecimal};
+use super::programs::Program;
 use super::reader::Reader;
 use super::rehearsal::Rehearsal;
 use super::restored::{Restored, compare, lossy, same_major_version};
@@ -82,7 +83,7 @@ fn prove(arguments: &Arguments) -> Result<Restored, String> {
     let started_at = Timestamp::now();
     let storage = storage::open(&arguments.backup)?;
     let storage = storage.as_ref();
-    let manifest = read_manifest(arguments, storage)?;
+    let manifest = read_manifest(storage, (&arguments.name, &arguments.manifest, &arguments.migration))?;
     let rehearsal = arguments.rehearsal.as_ref().map(|file| Rehearsal::read(file, &arguments.plan)).transpose();
     let rehearsal = rehearsal.map_err(|error| format!("the rehearsal cannot begin: {error}"))?;
     let place = Place {
@@ -149,7 +150,11 @@ fn restore(
 
 /// What the scratch server holds of a schema, read as the backup was: from a dump.
 pub(super) fn contents(scratch: &Scratch, schema: &Identifier) -> Result<Contents, String> {
-    let mut dump = scratch.dump(schema.as_str())?;
+    contents_of(scratch.dump(schema.as_str())?)
+}
+
+/// What a running dump holds.
+pub(super) fn contents_of(mut dump: Program) -> Result<Contents, String> {
     let read = match dump.child.stdout.take() {
         Some(stdout) => read_dump(stdout),
         None => Err("mysqldump has no output".to_owned()),
@@ -162,24 +167,28 @@ pub(super) fn contents(scratch: &Scratch, schema: &Identifier) -> Result<Content
     read?.finish().map_err(explained)
 }
 
-fn read_manifest(arguments: &Arguments, storage: &dyn Storage) -> Result<Manifest, String> {
-    let name = manifest::file_name(&arguments.name);
+/// Reads a backup's manifest, which must be the one that the backup Job told of. `wanted`: the backup, the SHA-256 of its manifest, and the
+/// uid of the migration.
+pub(super) fn read_manifest(
+    storage: &dyn Storage,
+    (backup, sha256, migration): (&str, &str, &str),
+) -> Result<Manifest, String> {
+    let name = manifest::file_name(backup);
     let place = storage.place(&name);
     let text =
         storage::read_whole(storage, &name)?.ok_or_else(|| format!("the backup's manifest {place} is not there"))?;
     let digest = hexadecimal(&Sha256::digest(&text));
-    if digest != arguments.manifest {
+    if digest != sha256 {
         return Err(format!(
-            "the backup's manifest {} was changed after it was written: its SHA-256 is {digest}, and was {}",
-            place, arguments.manifest
+            "the backup's manifest {place} was changed after it was written: its SHA-256 is {digest}, and was {sha256}"
         ));
     }
     let manifest: Manifest =
         serde_json::from_slice(&text).map_err(|error| format!("the backup's manifest {place}: {error}"))?;
-    if manifest.format != FORMAT || manifest.migration != arguments.migration {
+    if manifest.format != FORMAT || manifest.migration != migration {
         return Err(format!(
             "the backup's manifest {} has format {} and belongs to the migration {}, and format {FORMAT} of the migration {} is wanted",
-            place, manifest.format, manifest.migration, arguments.migration
+            place, manifest.format, manifest.migration, migration
         ));
     }
     Ok(manifest)

@@ -69,7 +69,7 @@ mod tests {
     use crate::mysql::row_counters::TableCount;
 
     fn baseline() -> Baseline {
-        let count = |rows| TableCount { rows, inserted: 100, deleted: 10 };
+        let count = |rows| TableCount { rows, inserted: 100, deleted: 10, updated: None };
         Baseline {
             server_uuid: "a".to_owned(),
             uptime: 5,

@@ -10,6 +10,7 @@ use crate::api::SchemaMigrationSpec;
 use crate::api::backup::BackupType;
 use crate::api::conditions::shortened;
 use crate::api::digest;
+use crate::api::gates::OnFailure;
 use crate::api::spec::Mode;
 use crate::api::status::{
     PlanCounts, PlanEstimates, PlanStatus, SoakBaseline, StageState, StageStatus, ValidationCount,
@@ -29,7 +30,7 @@ use super::left_unfinished::plan_left;
 use super::observe::templates;
 use super::observed::TaskResult;
 use super::work::Work;
-use super::{plan_store, soak_reading, verify_job};
+use super::{plan_store, putting_back, soak_reading, verify_job};
 
 /// Longest description of a cascade path in the status, in bytes.
 const MAX_CASCADE: usize = 512;
@@ -68,6 +69,7 @@ fn limits(work: &Work) -> Result<PreflightLimits, Error> {
         schema: work.schema()?,
         journal: work.engine.settings.journal.clone(),
         kill_blockers: work.engine.settings.kill_blockers,
+        puts_back: spec.rollback.on_failure == OnFailure::RestoreBackup,
     })
 }
 
@@ -172,6 +174,7 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
     let seen = statements::read(&mut connection, &touched, plan.server.lower_case_table_names).await?;
     let mut found = unacknowledged_replace(spec, &plan, &seen);
     found.extend(not_rehearsable(spec, &plan)?);
+    found.extend(putting_back::problems(work, &mut connection, &plan).await?);
     if !found.is_empty() {
         return Ok(problems(found));
     }

@@ -24,6 +24,8 @@ pub(crate) enum Goal<'a> {
     ColumnType { table: &'a TableName, column: &'a Identifier, column_type: &'a str, other: &'a str },
     /// The table's definition is another one than before: all that is known of a statement of the user's own.
     OtherDefinition { table: &'a TableName, before: &'a str },
+    /// The live tables are where they are kept, and the restored ones have left for their places.
+    Exchanged { live: &'a [TableName], kept: &'a [TableName], restored: &'a [TableName] },
 }
 
 /// How the catalogue compares with a goal.
@@ -117,11 +119,15 @@ impl<'a> Goal<'a> {
             | Self::NoColumn { table, .. }
             | Self::ColumnType { table, .. }
             | Self::OtherDefinition { table, .. } => vec![(*table).clone()],
+            Self::Exchanged { live, kept, restored } => [*live, *kept, *restored].concat(),
         }
     }
 
     /// Compares the catalogue with the goal.
     pub(crate) fn standing(&self, catalogue: &Catalogue) -> Standing {
+        if let Self::Exchanged { kept, restored, .. } = *self {
+            return exchange_standing(catalogue, kept, restored);
+        }
         let name = self.tables().remove(0);
         let Some(table) = catalogue.table(&name) else {
             return Standing::Contradicted(format!("table {name} does not exist"));
@@ -152,6 +158,7 @@ impl<'a> Goal<'a> {
             Self::Column { column, .. } => reached_if(table.column(column).is_some()),
             Self::NoColumn { column, .. } => reached_if(table.column(column).is_none()),
             Self::OtherDefinition { before, .. } => reached_if(table.create_statement != before),
+            Self::Exchanged { kept, restored, .. } => exchange_standing(catalogue, kept, restored),
             Self::ColumnType { column, column_type, other, .. } => match table.column(column) {
                 None => Standing::Contradicted(format!("column {name}.{column} does not exist")),
                 Some(found) if found.column_type.eq_ignore_ascii_case(column_type) => Standing::Reached,
@@ -162,6 +169,21 @@ impl<'a> Goal<'a> {
                 )),
             },
         }
+    }
+}
+
+/// One statement moves all of them: where some have moved and others have not, somebody else was at it.
+fn exchange_standing(catalogue: &Catalogue, kept: &[TableName], restored: &[TableName]) -> Standing {
+    let there = |tables: &[TableName]| tables.iter().filter(|table| catalogue.table(table).is_some()).count();
+    match (there(kept), there(restored)) {
+        (0, waiting) if waiting == restored.len() && waiting > 0 => Standing::NotReached,
+        (moved, 0) if moved == kept.len() => Standing::Reached,
+        (moved, waiting) => Standing::Contradicted(format!(
+            "of {} tables {moved} are kept, and of {} restored ones {waiting} wait for their place: some were moved, and not by this \
+             migration",
+            kept.len(),
+            restored.len()
+        )),
     }
 }
 
@@ -271,6 +293,27 @@ mod tests {
         let goal = Goal::Index { table: &table, index: &wanted, columns: &columns, unique: false };
         assert_eq!(goal.standing(&catalogue(vec![], vec![index(None)])), Standing::Reached);
         assert!(matches!(goal.standing(&catalogue(vec![], vec![index(Some(4))])), Standing::Contradicted(_)));
+    }
+
+    #[test]
+    fn an_exchange_happened_as_a_whole_or_not_at_all() {
+        let at = |schema: &str, table: &str| TableName::new(id(schema), id(table));
+        let (live, kept) = ([at("shop", "a"), at("shop", "b")], [at("kept", "a"), at("kept", "b")]);
+        let restored = [at("restored", "a")];
+        let goal = Goal::Exchanged { live: &live, kept: &kept, restored: &restored };
+        let with = |tables: &[&TableName]| {
+            let mut found = catalogue(vec![], vec![]);
+            let template = found.tables.values().next().unwrap().clone();
+            let named =
+                tables.iter().map(|name| (name.to_string(), Table { name: (*name).clone(), ..template.clone() }));
+            found.tables = named.collect();
+            goal.standing(&found)
+        };
+        assert_eq!(with(&[&live[0], &live[1], &restored[0]]), Standing::NotReached);
+        assert_eq!(with(&[&kept[0], &kept[1], &live[0]]), Standing::Reached);
+        assert!(matches!(with(&[&kept[0], &live[1], &restored[0]]), Standing::Contradicted(_)));
+        assert!(matches!(with(&[&live[0]]), Standing::Contradicted(_)), "the restored ones are gone");
+        assert_eq!(goal.tables().len(), 5, "all of them are locked");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod complete;
 pub(super) mod history;
 pub(super) mod left;
 mod opening;
+pub(super) mod restores;
 pub(super) mod unfinished;
 
 use sqlx::Row;

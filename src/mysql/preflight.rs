@@ -42,6 +42,8 @@ pub struct PreflightLimits {
     pub journal: JournalLocation,
     /// Whether sessions in the way will be ended.
     pub kill_blockers: KillBlockers,
+    /// Whether a failure will be answered with the backup.
+    pub puts_back: bool,
 }
 
 /// What was found on a server that is fit to begin on.
@@ -104,7 +106,10 @@ async fn check(
     check_lock_list(connection).await?;
     check_killing(connection.dialect, limits.kill_blockers)?;
     let ends_others = limits.kill_blockers != KillBlockers::Never;
-    let missing = privileges::missing(connection, &limits.schema, tables, &limits.journal, ends_others).await?;
+    let mut missing = privileges::missing(connection, &limits.schema, tables, &limits.journal, ends_others).await?;
+    if limits.puts_back {
+        missing.extend(privileges::missing_to_put_back(connection, &limits.journal).await?);
+    }
     if !missing.is_empty() {
         return Err(Error::new(
             Cause::PrivilegeMissing,

@@ -17,6 +17,12 @@ const ON_FAR_PARENTS: [&str; 2] = ["SELECT", "REFERENCES"];
 /// On the schema of journal and quarantine.
 const ON_JOURNAL: [&str; 7] = ["CREATE", "DROP", "ALTER", "SELECT", "INSERT", "UPDATE", "DELETE"];
 
+/// On the schemas that a backup is restored into: to fill them, to dump them again, and to move their tables.
+const ON_RESTORED: [&str; 9] =
+    ["SELECT", "INSERT", "CREATE", "DROP", "ALTER", "REFERENCES", "SHOW VIEW", "TRIGGER", "EVENT"];
+/// On those that keep the tables which were there.
+const ON_KEPT: [&str; 5] = ["SELECT", "INSERT", "CREATE", "DROP", "ALTER"];
+
 /// One line of SHOW GRANTS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Grant {
@@ -52,6 +58,33 @@ pub(crate) async fn missing(
     let mut lacks = lacking(&grants, connection.dialect.watching_privileges(), schema, tables, journal);
     lacks.extend(ends_others.then(|| lacking_to_end_others(&grants)).flatten());
     Ok(lacks)
+}
+
+/// The privileges that putting a backup back needs beside the journal's schema and the account lacks.
+///
+/// # Errors
+/// What the server answers.
+pub(crate) async fn missing_to_put_back(
+    connection: &mut Connection,
+    journal: &JournalLocation,
+) -> Result<Vec<String>, Error> {
+    // Without a schema of the journal's own planning refuses it.
+    let JournalLocation::Schema(journal) = journal else { return Ok(Vec::new()) };
+    Ok(lacking_to_put_back(&grants(connection).await?, journal))
+}
+
+fn lacking_to_put_back(grants: &[Grant], journal: &Identifier) -> Vec<String> {
+    let mut missing = Vec::new();
+    for (what, names) in [("restored", ON_RESTORED.as_slice()), ("kept", ON_KEPT.as_slice())] {
+        // Whatever the digits are that end its name.
+        let schema = format!("{journal}_{what}_0123456789ab");
+        let absent: Vec<_> = names.iter().copied().filter(|name| !has(grants, name, &schema, "*")).collect();
+        if !absent.is_empty() {
+            let pattern = format!("{journal}_{what}_").replace('\\', "\\\\").replace('_', "\\_").replace('`', "``");
+            missing.push(format!("GRANT {} ON `{pattern}%`.*, for spec.rollback.onFailure", absent.join(", ")));
+        }
+    }
+    missing
 }
 
 async fn grants(connection: &mut Connection) -> Result<Vec<Grant>, Error> {
@@ -288,6 +321,22 @@ mod tests {
         assert!(lacks(&[GLOBALS]).is_some_and(|text| text.contains("GRANT CONNECTION_ADMIN ON *.*")));
         assert_eq!(lacks(&[GLOBALS, "GRANT CONNECTION_ADMIN ON *.* TO `m`@`%`"]), None);
         assert_eq!(lacks(&["GRANT SUPER ON *.* TO `m`@`%`"]), None);
+    }
+
+    #[test]
+    fn putting_a_backup_back_takes_two_more_schemas() {
+        let lacks = |lines: &[&str]| {
+            let grants: Vec<_> = lines.iter().filter_map(|line| parse(line)).collect();
+            lacking_to_put_back(&grants, &id("holdfast"))
+        };
+        let restored = "GRANT SELECT, INSERT, CREATE, DROP, REFERENCES, ALTER, SHOW VIEW, EVENT, TRIGGER ON `holdfast\\_restored\\_%`.* TO `m`@`%`";
+        let kept = "GRANT SELECT, INSERT, CREATE, DROP, ALTER ON `holdfast\\_kept\\_%`.* TO `m`@`%`";
+        assert_eq!(lacks(&[restored, kept]), [""; 0]);
+        assert_eq!(lacks(&["GRANT ALL PRIVILEGES ON `holdfast%`.* TO `m`@`%`"]), [""; 0]);
+        assert_eq!(
+            lacks(&[JOURNAL, restored]),
+            ["GRANT SELECT, INSERT, CREATE, DROP, ALTER ON `holdfast\\_kept\\_%`.*, for spec.rollback.onFailure"]
+        );
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! before the first entry goes and recorded after the last; the entries of other migrations, the journal itself and the (then
 //! perhaps empty) quarantine tables stay. What was begun can be begun again after any interruption.
 
+use std::time::Duration;
+
 use sqlx::Row;
 
 use super::connection::{Connection, SessionLimits, sql};
@@ -10,6 +12,7 @@ use super::error::{Cause, Error};
 use super::fence::{Fence, Taken};
 use super::journal::table_in;
 use super::journal_tables;
+use super::put_back;
 use super::quarantine::{Registered, registered_in};
 use super::report::PurgeReport;
 use super::session::Engine;
@@ -20,6 +23,8 @@ use crate::plan::identifier::{Identifier, TableName};
 
 /// Entries that one transaction deletes.
 const BATCH: u64 = 5_000;
+/// Dropping a large table removes its file, which may take its time.
+pub(super) const DROP_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// What the purge of one schema's migrations works with.
 struct Purge<'a> {
@@ -87,6 +92,14 @@ impl Purge<'_> {
                 report.tables += u64::from(deleted > 0);
             }
             self.remove_work_tables(&mut connection, migration).await?;
+            let mut check = |what: &str| {
+                self.stop.check()?;
+                self.fence.check()?;
+                self.progress.update(|reading| what.clone_into(&mut reading.activity));
+                Ok(())
+            };
+            report.kept_tables +=
+                put_back::purge(&mut connection, &self.table("restores")?, migration, &mut check).await?;
         }
         connection.close().await?;
         Ok(report)

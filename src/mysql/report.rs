@@ -213,6 +213,19 @@ pub struct UndoReport {
     pub quarantined: QuarantineCounts,
 }
 
+/// A backup that was put back. It exists only where everything is as it was planned for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutBackReport {
+    /// Tables of the backup that are in place.
+    pub tables: u64,
+    /// Tables that were there before and are kept.
+    pub kept_tables: u64,
+    /// The schema that keeps them.
+    pub kept_schema: Identifier,
+    /// What is taken back by it, and the tables whose SHOW CREATE TABLE equals their before-image.
+    pub compared: UndoReport,
+}
+
 /// What a purge deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PurgeReport {
@@ -220,6 +233,9 @@ pub struct PurgeReport {
     pub entries: u64,
     /// Quarantine tables that held some of them.
     pub tables: u64,
+    /// Tables that a backup had taken the place of.
+    #[serde(default)]
+    pub kept_tables: u64,
 }
 
 /// How a migration ended, for the journal.

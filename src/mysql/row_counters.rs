@@ -18,6 +18,9 @@ pub struct TableCount {
     pub inserted: u64,
     /// Rows deleted since the server's start, as counted before `rows`.
     pub deleted: u64,
+    /// Rows changed since the server's start, as counted before `rows`. Counts of an earlier version lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated: Option<u64>,
 }
 
 /// What was counted before the backup.
@@ -57,11 +60,13 @@ pub async fn before(connection: &mut Connection, schema: &Identifier) -> Result<
     let uptime = uptime(connection).await?;
     let mut counted = BTreeMap::new();
     for name in names {
-        let Some(&(inserted, deleted)) = counters.get(name.as_str()) else { return Err(uncounted(&name)) };
+        let Some(&Counters { inserted, deleted, updated }) = counters.get(name.as_str()) else {
+            return Err(uncounted(&name));
+        };
         let statement = format!("SELECT COUNT(*) FROM {}.{}", schema.quoted(), name.quoted());
         let rows: i64 = sqlx::query(sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?;
-        counted
-            .insert(name.as_str().to_owned(), TableCount { rows: u64::try_from(rows).unwrap_or(0), inserted, deleted });
+        let rows = u64::try_from(rows).unwrap_or(0);
+        counted.insert(name.as_str().to_owned(), TableCount { rows, inserted, deleted, updated: Some(updated) });
     }
     Ok(Baseline { server_uuid: connection.server_uuid.clone(), uptime, tables: counted })
 }
@@ -82,6 +87,7 @@ pub async fn after(connection: &mut Connection, schema: &Identifier) -> Result<A
     .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
     .collect::<Result<Vec<(String, String)>, sqlx::Error>>()?;
     let tables = counters(connection, schema).await?;
+    let tables = tables.into_iter().map(|(name, found)| (name, (found.inserted, found.deleted))).collect();
     Ok(Afterwards { server_uuid: connection.server_uuid.clone(), uptime: uptime(connection).await?, tables, cascades })
 }
 
@@ -95,7 +101,7 @@ fn uncounted(table: &Identifier) -> Error {
     )
 }
 
-async fn tables(connection: &mut Connection, schema: &Identifier) -> Result<Vec<Identifier>, Error> {
+pub(super) async fn tables(connection: &mut Connection, schema: &Identifier) -> Result<Vec<Identifier>, Error> {
     let rows = sqlx::query(
         "SELECT CAST(TABLE_NAME AS CHAR) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'",
     )
@@ -110,9 +116,20 @@ async fn tables(connection: &mut Connection, schema: &Identifier) -> Result<Vec<
         .collect()
 }
 
-async fn counters(connection: &mut Connection, schema: &Identifier) -> Result<BTreeMap<String, (u64, u64)>, Error> {
+/// What the server has counted of a table since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) inserted: u64,
+    pub(super) deleted: u64,
+    pub(super) updated: u64,
+}
+
+pub(super) async fn counters(
+    connection: &mut Connection,
+    schema: &Identifier,
+) -> Result<BTreeMap<String, Counters>, Error> {
     let rows = sqlx::query(
-        "SELECT CAST(OBJECT_NAME AS CHAR), COUNT_INSERT, COUNT_DELETE \
+        "SELECT CAST(OBJECT_NAME AS CHAR), COUNT_INSERT, COUNT_DELETE, COUNT_UPDATE \
          FROM performance_schema.table_io_waits_summary_by_table WHERE OBJECT_TYPE = 'TABLE' AND OBJECT_SCHEMA = ?",
     )
     .bind(schema.as_str())
@@ -120,12 +137,13 @@ async fn counters(connection: &mut Connection, schema: &Identifier) -> Result<BT
     .await?;
     let mut counters = BTreeMap::new();
     for row in &rows {
-        counters.insert(row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?));
+        let found = Counters { inserted: row.try_get(1)?, deleted: row.try_get(2)?, updated: row.try_get(3)? };
+        counters.insert(row.try_get(0)?, found);
     }
     Ok(counters)
 }
 
-async fn uptime(connection: &mut Connection) -> Result<u64, Error> {
+pub(super) async fn uptime(connection: &mut Connection) -> Result<u64, Error> {
     let row = sqlx::query(
         "SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Uptime'",
     )

@@ -1,4 +1,4 @@
-//! Statements for the server that a backup is restored into. It lives in a Job, which has no connection to it but the client `mysql`.
+//! Statements for the server that a backup is restored into by a Job, which has no connection to it but the client `mysql`.
 
 use crate::plan::Identifier;
 
@@ -7,6 +7,13 @@ pub const ADMINISTRATOR: &str = "root";
 
 /// Which version the server has.
 pub const VERSION: &str = "SELECT VERSION()";
+
+/// How many tables and views the schema in use holds.
+pub const TABLES: &str = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()";
+
+/// What a dump sets before its tables, and nothing that would have to be put back: the session ends with them.
+pub const BEFORE_TABLES: &str = "SET NAMES utf8mb4; SET SESSION time_zone = '+00:00', unique_checks = 0, foreign_key_checks = 0, \
+    sql_mode = 'NO_AUTO_VALUE_ON_ZERO';\n";
 
 /// Gives the administrator a password. It is made of hexadecimal digits: nothing in it needs an escape.
 #[must_use]

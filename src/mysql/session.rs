@@ -19,7 +19,7 @@ use super::replicas::{Replicas, Watched};
 use super::report::{MigrationOutcome, OperationReport, Proof, SectionReport, UndoReport};
 use super::section::{run_section, stopping_at};
 use super::work::{Allowance, Progress, Settings, Stop};
-use super::{drift, failpoints, operations, proof, undo, work_table};
+use super::{drift, failpoints, operations, proof, put_back, undo, work_table};
 use crate::plan::identifier::Identifier;
 use crate::plan::model::{Action, PLAN_FORMAT, Section};
 use crate::plan::{Operation, Plan};
@@ -203,7 +203,7 @@ impl Engine {
 }
 
 impl Session {
-    fn work<'a>(&'a self, allowance: Allowance, progress: &'a Progress, stop: &'a Stop) -> Work<'a> {
+    pub(super) fn work<'a>(&'a self, allowance: Allowance, progress: &'a Progress, stop: &'a Stop) -> Work<'a> {
         Work {
             settings: &self.settings,
             plan: &self.plan,
@@ -218,7 +218,11 @@ impl Session {
     }
 
     /// Carries work out as long as the fence is held; `stop` is the sign that the work itself watches.
-    async fn fenced<T>(&self, stop: &Stop, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(super) async fn fenced<T>(
+        &self,
+        stop: &Stop,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         self.fence.check()?;
         tokio::pin!(work);
         let result = tokio::select! {
@@ -244,6 +248,9 @@ impl Session {
         let work = self.work(Allowance::default(), &progress, &stop);
         if !self.journal.resumed() {
             return drift::check(&work).await;
+        }
+        if put_back::settle(&work).await? {
+            return Ok(());
         }
         for record in self.journal.read_operations().await? {
             if record.state != OperationState::Intended {
@@ -342,6 +349,15 @@ impl Session {
         }
     }
 
+    /// Removes what was restored of a backup and not put in place. Nothing depends on it.
+    async fn remove_unused_restore(&self) {
+        let (progress, stop) = (Progress::new().0, Stop::default());
+        let work = self.work(Allowance::default(), &progress, &stop);
+        if let Err(error) = Box::pin(put_back::remove_unused(&work)).await {
+            tracing::warn!(%error, "what was restored of the backup and is not needed could not be removed; drop its schema by hand");
+        }
+    }
+
     /// Whether an operation was announced that is not taken back: from then on a failure needs the rollback.
     ///
     /// # Errors
@@ -374,6 +390,9 @@ impl Session {
     /// When the end cannot be recorded; the fence is given back even then.
     pub async fn finish(self, outcome: MigrationOutcome) -> Result<(), Error> {
         self.remove_work_tables().await;
+        if outcome != MigrationOutcome::Failed {
+            self.remove_unused_restore().await;
+        }
         let recorded = self.journal.finish(outcome).await;
         self.journal.close_idle().await;
         self.replicas.close().await;

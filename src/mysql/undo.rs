@@ -171,7 +171,7 @@ async fn finish_rows<'a>(
 }
 
 /// Compares every touched table with its before-image.
-async fn compare(work: &Work<'_>, report: &mut UndoReport, remains: &mut Vec<String>) -> Result<(), Error> {
+pub(crate) async fn compare(work: &Work<'_>, report: &mut UndoReport, remains: &mut Vec<String>) -> Result<(), Error> {
     let catalogue = observe(work, &planned_tables(work)?).await?;
     for (name, before) in &work.plan.tables {
         match catalogue.tables.get(name).map(|table| table.create_statement.as_str()) {

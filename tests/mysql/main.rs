@@ -24,6 +24,7 @@ mod planning;
 mod preflight;
 mod probes;
 mod purge;
+mod put_back;
 mod rehearsal;
 mod replica;
 mod replicas;

@@ -19,6 +19,7 @@ fn limits(fresh: &Fresh) -> PreflightLimits {
         schema: fresh.schema.clone(),
         journal: JournalLocation::Schema(identifier("holdfast")),
         kill_blockers: KillBlockers::Never,
+        puts_back: false,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use holdfast::backup::rehearsal::Instructions;
 use holdfast::backup::rehearsed::End;
-use holdfast::backup::{Outcome, Rehearsed, Restored, dump, storage, verify};
+use holdfast::backup::{Outcome, Rehearsed, Restored, dump, login, storage, verify};
 use holdfast::mysql::catalogue::read_catalogue;
 use holdfast::mysql::checks::Checks;
 use holdfast::mysql::rehearsal::Step;
@@ -62,7 +62,7 @@ fn content() -> Value {
 }
 
 /// MySQL's programs out of the root filesystem that the test's server runs from, by its own loader: no other machine's libraries are needed.
-fn programs(folder: &Path) -> [PathBuf; 3] {
+pub(crate) fn programs(folder: &Path) -> [PathBuf; 3] {
     let root = PathBuf::from(std::env::var("HOLDFAST_TEST_ROOT").expect("mysqld.sh sets HOLDFAST_TEST_ROOT"));
     let below = |path: &str| root.join(path).display().to_string();
     let libraries = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "usr/lib/mysql/private"].map(below).join(":");
@@ -129,13 +129,15 @@ impl Rehearsal {
         fs::write(folder.join("credentials/username"), &target.username).unwrap();
         fs::write(folder.join("credentials/password"), &target.password).unwrap();
         dump::run(&dump::Arguments {
-            host: target.host,
-            port: target.port,
+            server: login::Arguments {
+                host: target.host,
+                port: target.port,
+                credentials: folder.join("credentials"),
+                ssl_mode: "REQUIRED".to_owned(),
+                certificate_authority: None,
+                private: folder.join("private"),
+            },
             database: database.schema.to_string(),
-            credentials: folder.join("credentials"),
-            ssl_mode: "REQUIRED".to_owned(),
-            certificate_authority: None,
-            private: folder.join("private"),
             destination: storage::Arguments::folder(folder.join("backup")),
             read_back: false,
             name: "u-1".to_owned(),

@@ -84,6 +84,7 @@ async fn the_replica_is_named_by_preflight_and_refused_as_the_server_to_work_on(
         schema: database.schema.clone(),
         journal: JournalLocation::Schema(database.journal.clone()),
         kill_blockers: KillBlockers::Never,
+        puts_back: false,
     };
     let report = preflight(&mut connection, &limits, &[database.table("child")]).await.unwrap();
     assert_eq!(report.readers.len(), 1, "{:?}", report.readers);

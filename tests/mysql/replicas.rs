@@ -62,6 +62,7 @@ async fn look(database: &Database, replicas: &Replicas) -> Result<ReplicaReport,
         schema: database.schema.clone(),
         journal: JournalLocation::Schema(database.journal.clone()),
         kill_blockers: KillBlockers::Never,
+        puts_back: false,
     };
     let mut connection = target().connect(SessionLimits::default()).await.unwrap();
     let (progress, _reading) = Progress::new();

@@ -50,6 +50,11 @@ impl Served {
         self.since(mysql(9, 7, 0))
     }
 
+    /// A RENAME TABLE of several tables happens as a whole or not at all.
+    pub(crate) fn exchanges_tables(self) -> bool {
+        !self.mariadb
+    }
+
     /// Its root filesystem has MySQL's own client programs.
     pub(crate) fn comes_with_clients(self) -> bool {
         self.since(mysql(9, 7, 0))

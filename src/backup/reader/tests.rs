@@ -46,6 +46,35 @@ fn tables_rows_and_objects_are_read_and_nothing_else_however_the_dump_is_cut() {
 }
 
 #[test]
+fn only_what_makes_and_fills_tables_is_handed_on_however_the_dump_is_cut() {
+    let tables = |piece: usize| {
+        let (mut reader, mut handed) = (Reader::default(), Vec::new());
+        for piece in DUMP.as_bytes().chunks(piece) {
+            reader
+                .push_tables(piece, |part| {
+                    handed.extend_from_slice(part);
+                    Ok(())
+                })
+                .unwrap();
+        }
+        reader.finish().unwrap();
+        String::from_utf8(handed).unwrap()
+    };
+    let whole = tables(usize::MAX);
+    let statements: Vec<&str> = whole.split_inclusive(";\n").map(|text| text.get(..20).unwrap_or(text)).collect();
+    assert_eq!(statements.len(), 6, "a string holds the beginning of one: {whole}");
+    assert!(whole.contains("INSERT INTO `users` VALUES (5,'x\\n\nINSERT INTO `users` VALUES (9)');\n"), "{whole}");
+    for other in ["DROP", "LOCK", "SET", "PROCEDURE", "VIEW", "(7)", "DELIMITER"] {
+        assert!(!whole.contains(other), "{other}: {whole}");
+    }
+    for piece in [1, 2, 3, 7, 64] {
+        assert_eq!(tables(piece), whole, "in pieces of {piece}");
+    }
+    let again = read(&format!("{whole}-- Dump completed\n"), 64).unwrap();
+    assert_eq!(again.tables, read(DUMP, 64).unwrap().tables, "they hold what the dump's tables hold");
+}
+
+#[test]
 fn a_dump_that_was_cut_off_is_never_complete() {
     let end = DUMP.rfind("-- Dump completed").unwrap();
     for length in 0..end {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use super::*;
-use crate::backup::dump;
+use crate::backup::{dump, login};
 use std::fs;
 
 const DUMP: &str = "-- Server version\t9.7.4\nCREATE TABLE `bookmarks` (\n  `id` int,\n  `share` float\n);\n\
@@ -48,13 +48,15 @@ fn world(name: &str, restored: &str) -> World {
     program(&folder.join("mysql"), MYSQL);
     program(&folder.join("mysqld"), MYSQLD);
     let dump = dump::Arguments {
-        host: "mysql".to_owned(),
-        port: 3306,
+        server: login::Arguments {
+            host: "mysql".to_owned(),
+            port: 3306,
+            credentials: folder.join("credentials"),
+            ssl_mode: "REQUIRED".to_owned(),
+            certificate_authority: None,
+            private: folder.join("private"),
+        },
         database: "shop".to_owned(),
-        credentials: folder.join("credentials"),
-        ssl_mode: "REQUIRED".to_owned(),
-        certificate_authority: None,
-        private: folder.join("private"),
         destination: storage::Arguments::folder(folder.join("backup")),
         read_back: false,
         name: "u-1".to_owned(),
