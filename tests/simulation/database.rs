@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::put_back::Exchange;
-
 /// A connection; never used twice.
 pub(crate) type Connection = u64;
 
@@ -44,8 +42,6 @@ pub(crate) struct Migration {
     pub(crate) epoch: u64,
     pub(crate) ending: Ending,
     pub(crate) entries: Vec<Entry>,
-    /// Of its tables for those of its backup.
-    pub(crate) exchange: Exchange,
 }
 
 impl Migration {

@@ -68,7 +68,6 @@ impl World {
             }
             self.evidence_moves();
             self.snapshots_move();
-            self.application_writes();
             self.something();
             self.check()?;
         }

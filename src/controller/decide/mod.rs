@@ -9,7 +9,6 @@ mod change;
 mod failure;
 mod patience;
 mod purge;
-mod put_back;
 mod rehearsal;
 mod removal;
 mod soak;
@@ -70,9 +69,7 @@ fn guard(case: &Case<'_>, decision: Decision) -> Decision {
                     | Task::Look
                     | Task::Scan
                     | Task::Prove
-                    | Task::Undo
-                    | Task::PrepareRestore(_)
-                    | Task::PutBack,
+                    | Task::Undo,
                 _
             )
     );

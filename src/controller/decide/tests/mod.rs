@@ -9,7 +9,6 @@ mod failures;
 mod forward;
 mod gates;
 mod promotion;
-mod put_back;
 mod rehearsal;
 mod removal;
 mod soak;
