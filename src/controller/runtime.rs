@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use futures::stream::{self, StreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::ListParams;
@@ -223,7 +224,8 @@ async fn one_controller(
     let (reader, writer) = reflector::store();
     // A status that was written calls no pass by itself: the pass that wrote it knows when the next one is due.
     let seen = reflector(writer, watcher(migrations, watcher::Config::default().page_size(PAGE)))
-        .applied_objects()
+        .map_ok(Watched::noticing_deletion)
+        .touched_objects()
         .predicate_filter(Watched::asked, PredicateConfig::default());
     // How many passes there are at once is up to their turns.
     Controller::for_stream(seen, reader)

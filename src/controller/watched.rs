@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use kube::runtime::watcher;
 use serde::{Deserialize, Deserializer};
 
 use crate::api::SchemaMigration;
@@ -26,6 +27,15 @@ impl Watched {
     #[must_use]
     pub fn asked(&self) -> Option<u64> {
         Some(self.asked)
+    }
+
+    /// Lets a deletion be noticed as a change.
+    #[must_use]
+    pub fn noticing_deletion(event: watcher::Event<Self>) -> watcher::Event<Self> {
+        match event {
+            watcher::Event::Delete(gone) => watcher::Event::Delete(Self { asked: !gone.asked, ..gone }),
+            other => other,
+        }
     }
 }
 
@@ -128,6 +138,12 @@ mod tests {
         ];
         for change in others {
             assert_ne!(asked(change), before);
+        }
+        let seen: Watched = serde_json::from_value(serde_json::json!({"metadata": {"name": "m"}})).unwrap();
+        let before = seen.asked();
+        match Watched::noticing_deletion(watcher::Event::Delete(seen)) {
+            watcher::Event::Delete(gone) => assert_ne!(gone.asked(), before),
+            other => panic!("{other:?}"),
         }
     }
 
