@@ -65,9 +65,11 @@ test-crash: ## Kill the engine or its MySQL at points drawn by chance, for two m
 	tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 
 .PHONY: test-gitops
-test-gitops: ## Run the tests that need what Argo CD and Flux are made of: its Lua engine for health and actions, its library for applying
+test-gitops: ## Run the tests with Argo CD itself, its Lua engine, and Flux's library for applying (builds for minutes the first time; needs root, Go, Debian)
 	tests/cluster/api-server.sh run --gitops -- cargo test --locked --test api -- --ignored argocd::
 	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run --gitops -- cargo test --locked --test controller -- --ignored flux::
+	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- tests/cluster/argo-cd.sh run -- \
+		cargo test --locked --test controller -- --ignored argocd::
 
 .PHONY: test-monitoring
 test-monitoring: ## Run the tests of alerts, dashboard and the manifests of the Prometheus operator by Prometheus' own programs

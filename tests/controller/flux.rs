@@ -65,14 +65,6 @@ fn migration(place: &Place, name: &str, spec: &Value) -> Value {
         "metadata": {"name": name, "namespace": place.namespace}, "spec": spec})
 }
 
-async fn keys(place: &Place, schema: &str) -> String {
-    place
-        .one_text(&format!(
-            "SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = '{schema}'"
-        ))
-        .await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs flux-apply: make test-gitops"]
 async fn a_kustomization_is_ready_once_its_migration_is_complete_and_pruning_takes_no_key_away() {
@@ -102,7 +94,7 @@ async fn a_kustomization_is_ready_once_its_migration_is_complete_and_pruning_tak
     assert!(ready.status.success(), "{}", said(&ready));
     assert!(said(&ready).contains("unchanged"), "applied again, the object was changed: {}", said(&ready));
     assert_eq!(condition(&place.read("rollout").await, "Ready")["reason"], "Complete");
-    assert_eq!(keys(&place, schema).await, "2");
+    assert_eq!(place.keys(schema).await, "2");
 
     // What steers by an annotation is not Git's, and stays.
     place.patch("rollout", json!({"metadata": {"annotations": {"holdfast.dev/retry-at": "1"}}})).await;
@@ -121,7 +113,7 @@ async fn a_kustomization_is_ready_once_its_migration_is_complete_and_pruning_tak
         left.map_or(Ok(()), |left| Err(format!("{:?}", left.metadata.finalizers)))
     })
     .await;
-    assert_eq!(keys(&place, schema).await, "2");
+    assert_eq!(place.keys(schema).await, "2");
     operator.stop().await;
 }
 
@@ -146,7 +138,7 @@ async fn what_fails_is_told_at_once_and_what_depends_on_it_is_not_applied() {
     assert!(!said(&failed).contains("timeout waiting for"), "it waited for its limit: {}", said(&failed));
     let end = place.read("rollout").await;
     assert_eq!(condition(&end, "Ready")["reason"], "RollbackSucceeded");
-    assert_eq!(keys(&place, schema).await, "0");
+    assert_eq!(place.keys(schema).await, "0");
     // dependsOn: the next Kustomization is reconciled only where this one is ready.
     assert!(!rollout.reconcile("30s").status.success());
     // What Git mends begins anew under another name; then what depends on it may come.
@@ -155,6 +147,6 @@ async fn what_fails_is_told_at_once_and_what_depends_on_it_is_not_applied() {
     let mended = rollout.reconcile("240s");
     assert!(mended.status.success(), "{}", said(&mended));
     assert!(application.reconcile("30s").status.success());
-    assert_eq!(keys(&place, schema).await, "2");
+    assert_eq!(place.keys(schema).await, "2");
     operator.stop().await;
 }

@@ -2,9 +2,11 @@
 //! (`node.rs`), since there is none.
 //!
 //! It needs the kubeconfig of an administrator in HOLDFAST_TEST_KUBECONFIG, the definitions of CSI's snapshots in the folder
-//! HOLDFAST_TEST_SNAPSHOT_CRDS, helm, kubectl and kstatus on the PATH, and a MySQL in HOLDFAST_TEST_MYSQL: `make test-controller` starts all.
+//! HOLDFAST_TEST_SNAPSHOT_CRDS, helm, kubectl and kstatus on the PATH, and a MySQL in HOLDFAST_TEST_MYSQL: `make test-controller` starts all, and `make test-gitops` what
+//! the ignored ones need.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod argocd;
 mod at_rest;
 #[path = "../mysql/common.rs"]
 #[allow(dead_code)]

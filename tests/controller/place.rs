@@ -38,6 +38,13 @@ impl Place {
         Self::with(client, metadata).await
     }
 
+    /// A new namespace of that name.
+    pub(crate) async fn called(namespace: &str) -> Self {
+        let client = client(None).await;
+        DEFINITIONS.get_or_init(|| install_definitions(&client)).await;
+        Self::with(client, named(namespace)).await
+    }
+
     /// The namespace of that name on an API server that has the definitions.
     pub(crate) async fn on(client: Client, namespace: &str) -> Self {
         Self::with(client, named(namespace)).await
@@ -171,15 +178,28 @@ impl Place {
         self.wait(name, &format!("waiting: {reason}"), |object| condition(object, "Ready")["reason"] == reason).await
     }
 
-    /// Waits until a migration waits for an approval, and decides about what comes before `before`: `{"phase": ...}` or `{"stage": ...}`.
-    pub(crate) async fn decide(&self, name: &str, before: Value, decision: &str) {
+    /// Waits until a migration waits for an approval of what comes before `before`, and returns it.
+    pub(crate) async fn wait_for_gate(&self, name: &str, before: &Value) -> Value {
         let here = |object: &Value| {
             let gates = object["status"]["gates"].as_array();
             gates.is_some_and(|all| {
-                all.iter().any(|gate| gate["before"] == before && gate["reason"] == "ApprovalPending")
+                all.iter().any(|gate| gate["before"] == *before && gate["reason"] == "ApprovalPending")
             })
         };
-        let waiting = self.wait(name, &format!("waiting for the approval before {before}"), here).await;
+        self.wait(name, &format!("waiting for the approval before {before}"), here).await
+    }
+
+    /// The number of foreign keys in a schema.
+    pub(crate) async fn keys(&self, schema: &str) -> String {
+        self.one_text(&format!(
+            "SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = '{schema}'"
+        ))
+        .await
+    }
+
+    /// Waits until a migration waits for an approval, and decides about what comes before `before`: `{"phase": ...}` or `{"stage": ...}`.
+    pub(crate) async fn decide(&self, name: &str, before: Value, decision: &str) {
+        let waiting = self.wait_for_gate(name, &before).await;
         let approval = json!({
             "apiVersion": "holdfast.dev/v1alpha1", "kind": "MigrationApproval", "metadata": {"generateName": format!("{name}-")},
             "spec": {"migrationRef": {"name": name}, "before": before, "decision": decision,

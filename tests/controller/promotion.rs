@@ -16,7 +16,7 @@ use crate::node::Node;
 use crate::operator::Operator;
 use crate::place::{Place, condition};
 
-fn plugin(arguments: &[&str]) -> Output {
+pub(crate) fn plugin(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kubectl-holdfast"))
         .args(arguments)
         .env("KUBECONFIG", std::env::var("HOLDFAST_TEST_KUBECONFIG").unwrap())
@@ -24,19 +24,19 @@ fn plugin(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// The key pair of an environment, as a newcomer makes it.
-struct Keys {
-    private: Secret,
+pub(crate) struct Keys {
+    pub(crate) private: Secret,
     public: Secret,
     public_file: PathBuf,
 }
 
 impl Keys {
-    fn make(folder: &Path, environment: &str) -> Self {
+    pub(crate) fn make(folder: &Path, environment: &str) -> Self {
         let public_file = folder.join(format!("{environment}.yaml"));
         let made = plugin(&["evidence", "keygen", environment, "--public-key", public_file.to_str().unwrap()]);
         assert!(made.status.success(), "{}", said(&made));
@@ -53,7 +53,7 @@ impl Keys {
     }
 }
 
-async fn apply_secret(place: &Place, secret: &Secret) {
+pub(crate) async fn apply_secret(place: &Place, secret: &Secret) {
     let api: Api<Secret> = Api::namespaced(place.client.clone(), &place.namespace);
     api.create(&PostParams::default(), secret).await.unwrap();
 }

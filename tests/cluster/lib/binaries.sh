@@ -33,6 +33,10 @@ module_flags() {
 	prometheus) printf '%s\n' -trimpath "-ldflags=-s -w" -tags=remove_all_sd ;;
 	containerd) printf '%s\n' -trimpath "-ldflags=-s -w" -tags=no_btrfs,no_devmapper,no_zfs ;;
 	helm) printf '%s\n' -trimpath "-ldflags=-s -w -X helm.sh/helm/v4/internal/version.version=$(required helm helm.sh/helm/v4)" ;;
+	argo-cd)
+		version=$(required argo-cd github.com/argoproj/argo-cd/v2)
+		printf '%s\n' -trimpath "-ldflags=-s -w -X github.com/argoproj/argo-cd/v2/common.version=${version#v}"
+		;;
 	*) printf '%s\n' -trimpath "-ldflags=-s -w" ;;
 	esac
 }
