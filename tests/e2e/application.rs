@@ -63,6 +63,7 @@ fn log_of(case: &Rollout, object: &Value, purpose: &str, state: &str) -> Outcome
 }
 
 #[test]
+#[ignore = "drizzle-kit and npm test want the processors for themselves: tests/e2e/run.sh runs it after the others"]
 fn an_application_that_is_not_ready_takes_everything_back_and_one_that_is_completes() -> Outcome<()> {
     let kubectl = &surroundings().shop.kubectl;
     // An earlier run's volume begins anew as well.

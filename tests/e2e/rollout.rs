@@ -14,7 +14,7 @@ use super::surroundings::{self, surroundings};
 /// Longest time that a case may take to its end, the waits that the operator promises included.
 pub(crate) const END: Duration = Duration::from_secs(240);
 /// Longest time to the next thing that happens.
-pub(crate) const SOON: Duration = Duration::from_secs(90);
+pub(crate) const SOON: Duration = Duration::from_secs(180);
 
 /// A migration and the schema that it is for.
 pub(crate) struct Rollout {

@@ -15,7 +15,8 @@ tests/cluster/cluster.sh old-mysql
 # The cases wait most of the time: more of them than there are processors.
 cases() {
 	cargo test --locked --test e2e -- --test-threads 12 "$@"
-	# What all of them together have asked the API server for.
+	# What wants the processors for itself, then what all of them together have asked the API server for.
+	[[ $# -gt 0 ]] || cargo test --locked --test e2e -- --ignored application::
 	[[ $# -gt 0 ]] || cargo test --locked --test e2e -- --ignored --exact rights::the_operator_has_the_rights_that_it_uses_and_no_others
 }
 export -f cases
