@@ -181,66 +181,24 @@ fn run_program(arguments: &Arguments, option_file: &Path, upload: &mut dyn Uploa
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
 
+    use super::super::stand_ins::Folder;
     use super::*;
 
-    struct World {
-        folder: PathBuf,
-        arguments: Arguments,
+    /// A folder, and what the Job is told in it, with a script that stands in for mysqldump.
+    fn world(name: &str, script: &str) -> (Folder, Arguments) {
+        let folder = Folder::new(&format!("dump-{name}"));
+        let arguments = folder.dump(folder.program("mysqldump", script));
+        (folder, arguments)
     }
 
-    impl Drop for World {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.folder);
-        }
-    }
-
-    /// A folder with credentials and a program that stands in for mysqldump.
-    fn world(name: &str, script: &str) -> World {
-        let folder = std::env::temp_dir().join(format!("holdfast-dump-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        for each in ["credentials", "private", "backup"] {
-            fs::create_dir_all(folder.join(each)).unwrap();
-        }
-        fs::write(folder.join("credentials/username"), "migrator").unwrap();
-        fs::write(folder.join("credentials/password"), "correct horse").unwrap();
-        let program = folder.join("mysqldump");
-        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let arguments = Arguments {
-            server: login::Arguments {
-                host: "mysql".to_owned(),
-                port: 3306,
-                credentials: folder.join("credentials"),
-                ssl_mode: "REQUIRED".to_owned(),
-                certificate_authority: None,
-                private: folder.join("private"),
-            },
-            database: "shop".to_owned(),
-            destination: storage::Arguments::folder(folder.join("backup")),
-            read_back: true,
-            name: "uid-1".to_owned(),
-            migration: "uid".to_owned(),
-            termination_message: folder.join("message"),
-            program,
-        };
-        World { folder, arguments }
-    }
-
-    impl World {
-        fn outcome(&self) -> Outcome {
-            serde_json::from_slice(&fs::read(&self.arguments.termination_message).unwrap()).unwrap()
-        }
-
-        fn files(&self) -> Vec<String> {
-            let mut names: Vec<String> = fs::read_dir(self.folder.join("backup"))
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-                .collect();
-            names.sort();
-            names
-        }
+    fn files(folder: &Folder) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder.join("backup"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
     }
 
     const GOOD: &str =
@@ -248,55 +206,57 @@ mod tests {
 
     #[test]
     fn a_good_dump_is_named_summed_and_described() {
-        let world = world("good", &format!("echo 'mysqldump: [Warning] careful' >&2; {GOOD}"));
-        run(&world.arguments).unwrap();
-        assert_eq!(world.files(), ["uid-1.manifest.json", "uid-1.sql"]);
-        let dump = fs::read(world.folder.join("backup").join("uid-1.sql")).unwrap();
-        let Outcome::Made(summary) = world.outcome() else { panic!("{:?}", world.outcome()) };
+        let (folder, arguments) = world("good", &format!("echo 'mysqldump: [Warning] careful' >&2; {GOOD}"));
+        run(&arguments).unwrap();
+        assert_eq!(files(&folder), ["uid-1.manifest.json", "uid-1.sql"]);
+        let dump = fs::read(folder.join("backup").join("uid-1.sql")).unwrap();
+        let Outcome::Made(summary) = folder.outcome() else { panic!("{:?}", folder.outcome()) };
         assert_eq!((summary.rows, summary.bytes), (vec![2], dump.len() as u64));
         assert_eq!(summary.sha256, hexadecimal(&Sha256::digest(&dump)));
-        let text = fs::read(world.folder.join("backup").join("uid-1.manifest.json")).unwrap();
+        let text = fs::read(folder.join("backup").join("uid-1.manifest.json")).unwrap();
         assert_eq!(summary.manifest, hexadecimal(&Sha256::digest(&text)));
         let manifest: Manifest = serde_json::from_slice(&text).unwrap();
         assert_eq!(manifest.warnings, ["mysqldump: [Warning] careful"]);
         assert_eq!((manifest.migration.as_str(), manifest.tables["t"].rows), ("uid", 2));
-        assert!(!world.arguments.server.private.join("mysqldump.cnf").exists(), "the password is gone");
+        assert!(!arguments.server.private.join("mysqldump.cnf").exists(), "the password is gone");
     }
 
     #[test]
     fn the_password_is_in_the_option_file_and_not_in_the_arguments() {
-        let world = world("password", &format!("echo \"$@\" > \"$0.args\"; cp \"${{1#*=}}\" \"$0.cnf\"; {GOOD}"));
-        run(&world.arguments).unwrap();
-        let arguments = fs::read_to_string(world.folder.join("mysqldump.args")).unwrap();
+        let (folder, arguments) =
+            world("password", &format!("echo \"$@\" > \"$0.args\"; cp \"${{1#*=}}\" \"$0.cnf\"; {GOOD}"));
+        run(&arguments).unwrap();
+        let arguments = fs::read_to_string(folder.join("mysqldump.args")).unwrap();
         assert!(arguments.starts_with("--defaults-file=") && !arguments.contains("correct horse"), "{arguments}");
-        assert!(fs::read_to_string(world.folder.join("mysqldump.cnf")).unwrap().contains("correct horse"));
+        assert!(fs::read_to_string(folder.join("mysqldump.cnf")).unwrap().contains("correct horse"));
     }
 
     #[test]
     fn an_error_line_fails_the_backup_even_when_the_exit_code_is_zero() {
-        let world = world("stderr", &format!("echo \"mysqldump: Couldn't execute 'SHOW EVENTS'\" >&2; {GOOD}"));
-        assert!(run(&world.arguments).unwrap_err().contains("SHOW EVENTS"));
-        assert!(matches!(world.outcome(), Outcome::Failed(message) if message.contains("SHOW EVENTS")));
-        assert_eq!(world.files(), Vec::<String>::new(), "half a dump does not stay");
+        let (folder, arguments) =
+            world("stderr", &format!("echo \"mysqldump: Couldn't execute 'SHOW EVENTS'\" >&2; {GOOD}"));
+        assert!(run(&arguments).unwrap_err().contains("SHOW EVENTS"));
+        assert!(matches!(folder.outcome(), Outcome::Failed(message) if message.contains("SHOW EVENTS")));
+        assert_eq!(files(&folder), Vec::<String>::new(), "half a dump does not stay");
     }
 
     #[test]
     fn an_exit_code_fails_the_backup() {
-        let world = world("exit", &format!("{GOOD}; echo 'mysqldump: Got error: 1045' >&2; exit 2"));
-        let message = run(&world.arguments).unwrap_err();
+        let (_folder, arguments) = world("exit", &format!("{GOOD}; echo 'mysqldump: Got error: 1045' >&2; exit 2"));
+        let message = run(&arguments).unwrap_err();
         assert!(message.contains("exit status: 2") && message.contains("1045"), "{message}");
     }
 
     #[test]
     fn a_dump_without_its_trailer_is_no_backup() {
-        let world = world("trailer", "printf 'CREATE TABLE `t` (\\n);\\n'");
-        assert!(run(&world.arguments).unwrap_err().contains("Dump completed"));
+        let (_folder, arguments) = world("trailer", "printf 'CREATE TABLE `t` (\\n);\\n'");
+        assert!(run(&arguments).unwrap_err().contains("Dump completed"));
     }
 
     #[test]
     fn an_image_without_the_tool_is_named_as_such() {
-        let mut world = world("tool", "");
-        world.arguments.program = PathBuf::from("/nowhere/mysqldump");
-        assert!(run(&world.arguments).unwrap_err().contains("spec.backup.job.image"));
+        let (_folder, mut arguments) = world("tool", "");
+        arguments.program = PathBuf::from("/nowhere/mysqldump");
+        assert!(run(&arguments).unwrap_err().contains("spec.backup.job.image"));
     }
 }

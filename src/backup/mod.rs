@@ -1,11 +1,13 @@
 //! What the backup's Jobs run: mysqldump, watched so closely that its output can be called a backup, and a server of their own that
 //! restores it. The operator's binary is copied into the image that holds MySQL's programs, so that any image with them will do.
 
+mod client;
 pub mod contents;
 pub mod dump;
 pub mod install;
 mod interruption;
 pub mod login;
+pub mod made;
 pub mod manifest;
 pub mod option_file;
 mod programs;
@@ -17,6 +19,8 @@ pub mod rehearsed;
 pub mod remove;
 pub mod restored;
 mod scratch;
+#[cfg(test)]
+mod stand_ins;
 pub mod storage;
 pub mod verify;
 

@@ -2,19 +2,19 @@
 //! with the manifest as the proof on a scratch server does. Nothing but tables: views, routines and triggers stay as they are, and an event
 //! would run. Putting the tables in place is the operator's.
 
-use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use jiff::Timestamp;
 
+use super::client::Client;
 use super::login::{self, OptionFile};
+use super::made;
 use super::manifest::{self, Manifest, Outcome};
 use super::programs::Program;
 use super::reader::Reader;
 use super::restored::{Restored, compare, lossy};
-use super::storage::{self, Interrupted, Storage};
-use super::verify::{contents_of, read_manifest};
+use super::storage::{self, Storage};
+use super::verify::contents_of;
 use crate::mysql::scratch_statements;
 
 /// Arguments of `holdfast restore-tables`.
@@ -23,18 +23,9 @@ pub struct Arguments {
     /// The server.
     #[command(flatten)]
     pub server: login::Arguments,
-    /// Where the dump and its manifest are.
+    /// The backup.
     #[command(flatten)]
-    pub backup: storage::Arguments,
-    /// Name of the dump without its ending.
-    #[arg(long)]
-    pub name: String,
-    /// SHA-256 of the manifest, as the backup Job told it.
-    #[arg(long)]
-    pub manifest: String,
-    /// Uid of the SchemaMigration.
-    #[arg(long)]
-    pub migration: String,
+    pub backup: made::Arguments,
     /// The schema that the tables are restored into. It must be there and empty.
     #[arg(long)]
     pub schema: String,
@@ -60,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let restored = restore(arguments).map(|restored| {
         println!(
             "restored {} into {}: {} rows in {} tables are those of the backup",
-            arguments.name, arguments.schema, restored.rows, restored.tables
+            arguments.backup.name, arguments.schema, restored.rows, restored.tables
         );
         Outcome::Restored(restored)
     });
@@ -69,9 +60,9 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
 
 fn restore(arguments: &Arguments) -> Result<Restored, String> {
     let started_at = Timestamp::now();
-    let storage = storage::open(&arguments.backup)?;
+    let storage = storage::open(&arguments.backup.storage)?;
     let storage = storage.as_ref();
-    let manifest = read_manifest(storage, (&arguments.name, &arguments.manifest, &arguments.migration))?;
+    let manifest = arguments.backup.manifest(storage)?;
     let (lossy_columns, lossy) = lossy(&manifest);
     if lossy_columns > 0 {
         return Err(format!(
@@ -107,64 +98,28 @@ fn fill_and_compare(
     manifest: &Manifest,
 ) -> Result<(String, u64, u64), String> {
     let schema = arguments.schema.as_str();
-    let version = query(arguments, option_file, scratch_statements::VERSION)?;
-    let there = query(arguments, option_file, scratch_statements::TABLES)?;
+    let client = Client { path: &arguments.mysql, option_file, schema: Some(schema), hint: NO_PROGRAM };
+    let ask = |statement| client.query(statement).map(|row| row.trim().to_owned());
+    let version = ask(scratch_statements::VERSION)?;
+    let there = ask(scratch_statements::TABLES)?;
     if there != "0" {
         return Err(format!(
             "the schema {schema} is not empty ({there} tables): nothing is restored over what is there"
         ));
     }
     println!("restoring the tables of {} into {schema} on MySQL {version}", manifest.file);
-    fill(arguments, option_file, storage, manifest)?;
+    let mut dump = storage::existing(storage, &manifest.file)?;
+    let mut reader = Reader::default();
+    let mut before = Some(scratch_statements::BEFORE_TABLES);
+    client.restore(&mut dump, &storage.place(&manifest.file), |piece, hand| {
+        before.take().map_or(Ok(()), |statements| hand(statements.as_bytes()))?;
+        reader.push_tables(piece, hand)
+    })?;
     println!("comparing");
     let found = contents_of(Program::mysqldump(&arguments.mysqldump, option_file, schema, NO_PROGRAM)?)?;
     let tables_only = Manifest { objects: Default::default(), ..manifest.clone() };
     compare(&tables_only, &found, &version)?;
     Ok((version, found.tables.len() as u64, found.tables.values().map(|table| table.rows).sum()))
-}
-
-/// The only row of a query in the schema.
-fn query(arguments: &Arguments, option_file: &Path, statement: &str) -> Result<String, String> {
-    let mut client = client(arguments, option_file, &["--batch", "--raw", "--skip-column-names"], Stdio::piped())?;
-    let written = client.child.stdin.take().map(|mut stdin| stdin.write_all(statement.as_bytes()));
-    let mut row = String::new();
-    let read = client.child.stdout.take().map(|mut stdout| stdout.read_to_string(&mut row));
-    client.finish()?;
-    match (written, read) {
-        (Some(Ok(())), Some(Ok(_))) => Ok(row.trim().to_owned()),
-        (Some(Err(error)), _) | (_, Some(Err(error))) => Err(format!("talking to mysql: {error}")),
-        _ => Err("mysql has no input or no output".to_owned()),
-    }
-}
-
-fn client(arguments: &Arguments, option_file: &Path, options: &[&str], stdout: Stdio) -> Result<Program, String> {
-    let options = [options, &["--max-allowed-packet=1G", "--", arguments.schema.as_str()]].concat();
-    Program::start("mysql", &arguments.mysql, option_file, &options, (Stdio::piped(), stdout), NO_PROGRAM)
-}
-
-/// Hands the statements of the dump that make and fill tables to the client.
-fn fill(arguments: &Arguments, option_file: &Path, storage: &dyn Storage, manifest: &Manifest) -> Result<(), String> {
-    let from = storage.place(&manifest.file);
-    let mut dump = storage::existing(storage, &manifest.file)?;
-    let options = ["--binary-mode", "--default-character-set=utf8mb4"];
-    let mut client = client(arguments, option_file, &options, Stdio::null())?;
-    let Some(mut stdin) = client.child.stdin.take() else { return Err("mysql has no input".to_owned()) };
-    let mut reader = Reader::default();
-    let mut hand = |piece: &[u8]| stdin.write_all(piece).map_err(|error| format!("handing {from} to mysql: {error}"));
-    let copied = hand(scratch_statements::BEFORE_TABLES.as_bytes())
-        .map_err(Interrupted::Taking)
-        .and_then(|()| storage::pieces(&mut dump, |piece| reader.push_tables(piece, &mut hand)));
-    if matches!(copied, Err(Interrupted::Reading(_))) {
-        // It would take what came so far for the whole.
-        client.kill();
-    }
-    drop(stdin);
-    let ended = client.finish().map_err(|error| format!("restoring {from}: {error}"));
-    match copied {
-        // A client that stopped at an error says which.
-        Ok(()) | Err(Interrupted::Taking(_)) if ended.is_err() => ended.map(drop),
-        copied => copied.map_err(|interrupted| interrupted.text(&from)),
-    }
 }
 
 #[cfg(test)]

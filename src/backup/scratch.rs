@@ -2,7 +2,7 @@
 //! ended with the Job whatever happens.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::client::Client;
 use super::option_file;
 use super::programs::Program;
-use super::storage::{self, Interrupted};
 use crate::mysql::scratch_statements;
 
 /// What to look at when a program is not there.
@@ -256,38 +256,12 @@ impl Scratch {
 
     /// Runs statements and returns their rows.
     pub(super) fn query(&self, statements: &str) -> Result<String, String> {
-        let arguments = ["--batch", "--raw", "--skip-column-names"];
-        let mut client = self.client(&arguments, Stdio::piped())?;
-        let written = client.child.stdin.take().map(|mut stdin| stdin.write_all(statements.as_bytes()));
-        let mut rows = String::new();
-        let read = client.child.stdout.take().map(|mut stdout| stdout.read_to_string(&mut rows));
-        client.finish()?;
-        match (written, read) {
-            (Some(Ok(())), Some(Ok(_))) => Ok(rows),
-            (Some(Err(error)), _) | (_, Some(Err(error))) => Err(format!("talking to mysql: {error}")),
-            _ => Err("mysql has no input or no output".to_owned()),
-        }
+        self.client(None).query(statements)
     }
 
-    /// Restores a dump as a person would: by the client `mysql`. `from` is where it lies.
+    /// Restores a dump. `from` is where it lies.
     pub(super) fn restore(&self, dump: &mut dyn io::Read, from: &str, schema: &str) -> Result<(), String> {
-        let arguments = ["--binary-mode", "--default-character-set=utf8mb4", "--", schema];
-        let mut client = self.client(&arguments, Stdio::null())?;
-        let Some(mut stdin) = client.child.stdin.take() else { return Err("mysql has no input".to_owned()) };
-        let copied = storage::pieces(dump, |piece| {
-            stdin.write_all(piece).map_err(|error| format!("handing {from} to mysql: {error}"))
-        });
-        if matches!(copied, Err(Interrupted::Reading(_))) {
-            // It would take what came so far for the whole.
-            client.kill();
-        }
-        drop(stdin);
-        let ended = client.finish().map_err(|error| format!("restoring {from}: {error}"));
-        match copied {
-            // A client that stopped at an error says which.
-            Ok(()) | Err(Interrupted::Taking(_)) if ended.is_err() => ended.map(drop),
-            copied => copied.map_err(|interrupted| interrupted.text(from)),
-        }
+        self.client(Some(schema)).restore(dump, from, |piece, hand| hand(piece))
     }
 
     /// Begins a dump of a schema.
@@ -295,8 +269,8 @@ impl Scratch {
         Program::mysqldump(&self.mysqldump, &self.option_file, schema, NO_PROGRAM)
     }
 
-    fn client(&self, arguments: &[&str], stdout: Stdio) -> Result<Program, String> {
-        Program::start("mysql", &self.mysql, &self.option_file, arguments, (Stdio::piped(), stdout), NO_PROGRAM)
+    fn client<'a>(&'a self, schema: Option<&'a str>) -> Client<'a> {
+        Client { path: &self.mysql, option_file: &self.option_file, schema, hint: NO_PROGRAM }
     }
 
     /// Whether the server runs.

@@ -5,10 +5,10 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use super::contents::Contents;
-use super::manifest::{self, FORMAT, Manifest, Outcome, hexadecimal};
+use super::made;
+use super::manifest::{self, Manifest, Outcome};
 use super::programs::Program;
 use super::reader::Reader;
 use super::rehearsal::Rehearsal;
@@ -21,18 +21,9 @@ use crate::plan::Identifier;
 /// Arguments of `holdfast verify-backup`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Where the dump and its manifest are.
+    /// The backup.
     #[command(flatten)]
-    pub backup: storage::Arguments,
-    /// Name of the dump without its ending.
-    #[arg(long)]
-    pub name: String,
-    /// SHA-256 of the manifest, as the backup Job told it.
-    #[arg(long)]
-    pub manifest: String,
-    /// Uid of the SchemaMigration.
-    #[arg(long)]
-    pub migration: String,
+    pub backup: made::Arguments,
     /// Folder for the server's data.
     #[arg(long)]
     pub folder: PathBuf,
@@ -81,9 +72,9 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
 
 fn prove(arguments: &Arguments) -> Result<Restored, String> {
     let started_at = Timestamp::now();
-    let storage = storage::open(&arguments.backup)?;
+    let storage = storage::open(&arguments.backup.storage)?;
     let storage = storage.as_ref();
-    let manifest = read_manifest(storage, (&arguments.name, &arguments.manifest, &arguments.migration))?;
+    let manifest = arguments.backup.manifest(storage)?;
     let rehearsal = arguments.rehearsal.as_ref().map(|file| Rehearsal::read(file, &arguments.plan)).transpose();
     let rehearsal = rehearsal.map_err(|error| format!("the rehearsal cannot begin: {error}"))?;
     let place = Place {
@@ -101,7 +92,7 @@ fn prove(arguments: &Arguments) -> Result<Restored, String> {
     let mut restored = Restored { started_at, ..restored };
     println!(
         "restored {}: {} rows in {} tables and {} other objects are those of the backup; the server's data took {} bytes",
-        arguments.name, restored.rows, restored.tables, restored.objects, restored.bytes
+        arguments.backup.name, restored.rows, restored.tables, restored.objects, restored.bytes
     );
     if let Some(rehearsal) = rehearsal {
         restored.rehearsal = Some(Box::new(rehearsal.begun()));
@@ -165,33 +156,6 @@ pub(super) fn contents_of(mut dump: Program) -> Result<Contents, String> {
     let explained = |error: String| format!("dumping what was restored: {error}");
     dump.finish().map_err(explained)?;
     read?.finish().map_err(explained)
-}
-
-/// Reads a backup's manifest, which must be the one that the backup Job told of. `wanted`: the backup, the SHA-256 of its manifest, and the
-/// uid of the migration.
-pub(super) fn read_manifest(
-    storage: &dyn Storage,
-    (backup, sha256, migration): (&str, &str, &str),
-) -> Result<Manifest, String> {
-    let name = manifest::file_name(backup);
-    let place = storage.place(&name);
-    let text =
-        storage::read_whole(storage, &name)?.ok_or_else(|| format!("the backup's manifest {place} is not there"))?;
-    let digest = hexadecimal(&Sha256::digest(&text));
-    if digest != sha256 {
-        return Err(format!(
-            "the backup's manifest {place} was changed after it was written: its SHA-256 is {digest}, and was {sha256}"
-        ));
-    }
-    let manifest: Manifest =
-        serde_json::from_slice(&text).map_err(|error| format!("the backup's manifest {place}: {error}"))?;
-    if manifest.format != FORMAT || manifest.migration != migration {
-        return Err(format!(
-            "the backup's manifest {} has format {} and belongs to the migration {}, and format {FORMAT} of the migration {} is wanted",
-            place, manifest.format, manifest.migration, migration
-        ));
-    }
-    Ok(manifest)
 }
 
 fn read_dump(mut stdout: impl Read) -> Result<Reader, String> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use holdfast::backup::rehearsal::Instructions;
 use holdfast::backup::rehearsed::End;
-use holdfast::backup::{Outcome, Rehearsed, Restored, dump, login, storage, verify};
+use holdfast::backup::{Outcome, Rehearsed, Restored, dump, login, made, storage, verify};
 use holdfast::mysql::catalogue::read_catalogue;
 use holdfast::mysql::checks::Checks;
 use holdfast::mysql::rehearsal::Step;
@@ -161,10 +161,12 @@ impl Rehearsal {
             checks: Checks { probes: true, scenarios: vec![scenario] },
         };
         let arguments = verify::Arguments {
-            backup: storage::Arguments::folder(folder.join("backup")),
-            name: "u-1".to_owned(),
-            manifest: summary.manifest,
-            migration: "u".to_owned(),
+            backup: made::Arguments {
+                storage: storage::Arguments::folder(folder.join("backup")),
+                name: "u-1".to_owned(),
+                manifest: summary.manifest,
+                migration: "u".to_owned(),
+            },
             folder: folder.join("scratch"),
             private: folder.join("private"),
             storage: None,

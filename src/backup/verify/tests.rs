@@ -1,13 +1,13 @@
 //! Backups that are restored by programs that stand in for MySQL's, and each thing that can be wrong with one.
 
 #![allow(clippy::unwrap_used)]
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 
 use super::*;
-use crate::backup::{dump, login};
-use std::fs;
+use crate::backup::manifest::hexadecimal;
+use crate::backup::stand_ins::Folder;
+use sha2::{Digest as _, Sha256};
 
 const DUMP: &str = "-- Server version\t9.7.4\nCREATE TABLE `bookmarks` (\n  `id` int,\n  `share` float\n);\n\
     INSERT INTO `bookmarks` VALUES (1,0.5),(2,0.25);\n\
@@ -16,62 +16,16 @@ const MYSQL: &str = "input=$(cat)\ncase \"$input\" in *VERSION*) echo 9.7.5;; *C
 const MYSQLD: &str = "case \"$*\" in *--initialize-insecure*) exit 0;; esac\nexec sleep 600";
 
 struct World {
-    folder: PathBuf,
+    folder: Folder,
     arguments: Arguments,
     _socket: UnixListener,
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn program(path: &Path, script: &str) {
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 /// A backup as the backup Job makes it, and programs that stand in for MySQL's; what is dumped after the restore is `restored`.
 fn world(name: &str, restored: &str) -> World {
-    let folder = std::env::temp_dir().join(format!("holdfast-verify-{name}-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&folder);
-    for each in ["credentials", "private", "backup", "scratch"] {
-        fs::create_dir_all(folder.join(each)).unwrap();
-    }
-    fs::write(folder.join("credentials/username"), "migrator").unwrap();
-    fs::write(folder.join("credentials/password"), "correct horse").unwrap();
-    fs::write(folder.join("source.sql"), DUMP).unwrap();
-    fs::write(folder.join("restored.sql"), restored).unwrap();
-    program(&folder.join("dump"), &format!("cat '{}'", folder.join("source.sql").display()));
-    program(&folder.join("mysqldump"), &format!("cat '{}'", folder.join("restored.sql").display()));
-    program(&folder.join("mysql"), MYSQL);
-    program(&folder.join("mysqld"), MYSQLD);
-    let dump = dump::Arguments {
-        server: login::Arguments {
-            host: "mysql".to_owned(),
-            port: 3306,
-            credentials: folder.join("credentials"),
-            ssl_mode: "REQUIRED".to_owned(),
-            certificate_authority: None,
-            private: folder.join("private"),
-        },
-        database: "shop".to_owned(),
-        destination: storage::Arguments::folder(folder.join("backup")),
-        read_back: false,
-        name: "u-1".to_owned(),
-        migration: "u".to_owned(),
-        termination_message: folder.join("message"),
-        program: folder.join("dump"),
-    };
-    dump::run(&dump).unwrap();
-    let made: Outcome = serde_json::from_slice(&fs::read(folder.join("message")).unwrap()).unwrap();
-    let Outcome::Made(summary) = made else { panic!("{made:?}") };
+    let folder = Folder::new(&format!("verify-{name}"));
     let arguments = Arguments {
-        backup: storage::Arguments::folder(folder.join("backup")),
-        name: "u-1".to_owned(),
-        manifest: summary.manifest,
-        migration: "u".to_owned(),
+        backup: folder.backup(DUMP),
         folder: folder.join("scratch"),
         private: folder.join("private"),
         storage: None,
@@ -79,26 +33,22 @@ fn world(name: &str, restored: &str) -> World {
         rehearsal: None,
         plan: Vec::new(),
         termination_message: folder.join("message"),
-        mysqld: folder.join("mysqld"),
-        mysql: folder.join("mysql"),
-        mysqldump: folder.join("mysqldump"),
+        mysqld: folder.program("mysqld", MYSQLD),
+        mysql: folder.program("mysql", MYSQL),
+        mysqldump: folder.printing("mysqldump", restored),
     };
     let socket = UnixListener::bind(folder.join("scratch/mysqld.sock")).unwrap();
     World { folder, arguments, _socket: socket }
 }
 
 impl World {
-    fn outcome(&self) -> Outcome {
-        serde_json::from_slice(&fs::read(&self.arguments.termination_message).unwrap()).unwrap()
-    }
-
     /// Expects a failure that says all of this, in the termination message too, and hands it on.
     fn fails(&self, texts: &[&str]) -> String {
         let error = run(&self.arguments).unwrap_err();
         for text in texts {
             assert!(error.contains(text), "{text:?} is not in {error}");
         }
-        assert!(matches!(self.outcome(), Outcome::Failed(_)));
+        assert!(matches!(self.folder.outcome(), Outcome::Failed(_)));
         error
     }
 
@@ -115,7 +65,7 @@ impl World {
 fn a_backup_whose_restore_holds_the_same_is_proven() {
     let world = world("good", DUMP);
     run(&world.arguments).unwrap();
-    let Outcome::Restored(restored) = world.outcome() else { panic!("{:?}", world.outcome()) };
+    let Outcome::Restored(restored) = world.folder.outcome() else { panic!("{:?}", world.folder.outcome()) };
     assert_eq!((restored.tables, restored.rows, restored.server_version.as_str()), (2, 3, "9.7.5"));
     assert_eq!((restored.lossy_columns, restored.lossy), (1, vec!["bookmarks.share".to_owned()]));
     assert_eq!(fs::read_to_string(world.folder.join("mysql.restored")).unwrap(), DUMP, "the dump itself was restored");
@@ -124,29 +74,29 @@ fn a_backup_whose_restore_holds_the_same_is_proven() {
 #[test]
 fn a_flipped_byte_is_found_before_anything_is_restored() {
     let world = world("flipped", DUMP);
-    fs::write(world.backup().join("u-1.sql"), DUMP.replace("(7)", "(6)")).unwrap();
-    world.fails(&["u-1.sql was changed after it was written", &hexadecimal(&Sha256::digest(DUMP))]);
+    fs::write(world.backup().join("uid-1.sql"), DUMP.replace("(7)", "(6)")).unwrap();
+    world.fails(&["uid-1.sql was changed after it was written", &hexadecimal(&Sha256::digest(DUMP))]);
     assert!(!world.was_restored());
 }
 
 #[test]
 fn a_truncated_dump_and_a_missing_one_are_found() {
     let world = world("truncated", DUMP);
-    fs::write(world.backup().join("u-1.sql"), DUMP.get(..100).unwrap()).unwrap();
+    fs::write(world.backup().join("uid-1.sql"), DUMP.get(..100).unwrap()).unwrap();
     world.fails(&["it has 100 bytes", &format!("had {}", DUMP.len())]);
-    fs::remove_file(world.backup().join("u-1.sql")).unwrap();
-    world.fails(&["u-1.sql is not there"]);
+    fs::remove_file(world.backup().join("uid-1.sql")).unwrap();
+    world.fails(&["uid-1.sql is not there"]);
 }
 
 #[test]
 fn a_changed_manifest_and_one_of_another_migration_are_found() {
     let mut world = world("manifest", DUMP);
-    world.arguments.migration = "another".to_owned();
-    world.fails(&["belongs to the migration u", "another"]);
-    let path = world.backup().join("u-1.manifest.json");
+    world.arguments.backup.migration = "another".to_owned();
+    world.fails(&["belongs to the migration uid", "another"]);
+    let path = world.backup().join("uid-1.manifest.json");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(path, text.replace("\"rows\": 2", "\"rows\": 3")).unwrap();
-    world.fails(&["u-1.manifest.json was changed", &world.arguments.manifest]);
+    world.fails(&["uid-1.manifest.json was changed", &world.arguments.backup.manifest]);
 }
 
 #[test]
@@ -161,7 +111,7 @@ fn a_missing_table_and_a_missing_row_are_found_after_the_restore() {
 #[test]
 fn a_server_of_another_major_version_restores_nothing() {
     let world = world("version", DUMP);
-    program(&world.arguments.mysql, &MYSQL.replace("9.7.5", "8.0.36"));
+    world.folder.program("mysql", &MYSQL.replace("9.7.5", "8.0.36"));
     world.fails(&["MySQL 9.7.4", "8.0.36", "spec.backup.scratch.image"]);
     assert!(!world.was_restored());
 }
@@ -169,7 +119,7 @@ fn a_server_of_another_major_version_restores_nothing() {
 #[test]
 fn a_server_that_does_not_start_is_named_with_its_own_words() {
     let world = world("start", DUMP);
-    program(&world.arguments.mysqld, "echo '2026 0 [ERROR] [MY-1] no such plugin' >&2; exit 1");
+    world.folder.program("mysqld", "echo '2026 0 [ERROR] [MY-1] no such plugin' >&2; exit 1");
     world.fails(&["could not be made", "exit status: 1", "no such plugin"]);
     let _ = fs::remove_file(&world.arguments.mysqld);
     world.fails(&["starting", "spec.backup.scratch.image"]);
@@ -180,8 +130,8 @@ fn a_client_that_fails_says_where() {
     let world = world("client", DUMP);
     let script =
         format!("case \"$*\" in *binary-mode*) echo 'ERROR 1064 (42000) at line 3: near' >&2; exit 1;; esac\n{MYSQL}");
-    program(&world.arguments.mysql, &script);
-    world.fails(&["restoring", "u-1.sql", "ERROR 1064 (42000) at line 3"]);
+    world.folder.program("mysql", &script);
+    world.fails(&["restoring", "uid-1.sql", "ERROR 1064 (42000) at line 3"]);
 }
 
 #[test]
@@ -189,7 +139,7 @@ fn a_volume_that_is_too_small_is_named_as_such() {
     let mut world = world("small", DUMP);
     world.arguments.storage = Some(4096);
     fs::write(world.arguments.folder.join("ibdata1"), vec![1; 100_000]).unwrap();
-    program(&world.arguments.mysqld, "exec sleep 600");
+    world.folder.program("mysqld", "exec sleep 600");
     world.fails(&["the scratch volume is too small", "spec.backup.scratch.storage allows 4096"]);
 }
 
@@ -199,6 +149,6 @@ fn a_full_disk_is_named_as_such() {
     let script = format!(
         "case \"$*\" in *binary-mode*) echo \"ERROR 1114 (HY000) at line 3: The table 'users' is full\" >&2; exit 1;; esac\n{MYSQL}"
     );
-    program(&world.arguments.mysql, &script);
+    world.folder.program("mysql", &script);
     world.fails(&["the scratch volume is full", "raise spec.backup.scratch.storage", "1114"]);
 }
