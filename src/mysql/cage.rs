@@ -7,7 +7,7 @@ use tokio::time::error::Elapsed;
 
 use super::connection::{Connection, SessionLimits, Target};
 use super::deadline::{SHORT_STATEMENT, within};
-use super::error::{Cause, Error, code};
+use super::error::{Cause, Error};
 use crate::plan::Identifier;
 
 /// ER_XA_RBDEADLOCK
@@ -104,8 +104,7 @@ impl Cage {
 
 /// Waits a little before the next try of a cage that met a lock; gives the error back where another try does not help.
 pub(crate) async fn try_again(error: Error, tries: u32) -> Result<(), Error> {
-    let locked = error.cause == Cause::LockWaitTimeout || error.code == Some(code::DEADLOCK);
-    if !locked || tries >= TRIES {
+    if error.cause != Cause::LockWaitTimeout || tries >= TRIES {
         return Err(error);
     }
     tokio::time::sleep(Duration::from_millis(fastrand::u64(50..250))).await;

@@ -150,6 +150,12 @@ impl Error {
         matches!(self.cause, Cause::AccessDenied | Cause::TlsFailed | Cause::ServerUnsupported)
     }
 
+    /// Whether the server rolled back a statement, or its whole transaction, because of another transaction's locks.
+    #[must_use]
+    pub(crate) fn is_lock_conflict(&self) -> bool {
+        matches!(self.code, Some(code::DEADLOCK | code::LOCK_WAIT_TIMEOUT))
+    }
+
     /// Whether the same step may succeed when it is tried again, nothing else changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -171,7 +177,8 @@ impl From<sqlx::Error> for Error {
                     Cause::AccessDenied
                 }
                 code::TABLE_ACCESS_DENIED | code::SPECIFIC_ACCESS_DENIED => Cause::PrivilegeMissing,
-                code::LOCK_WAIT_TIMEOUT => Cause::LockWaitTimeout,
+                // One of two that wait for each other is rolled back at once, and not told to wait: nothing else differs.
+                code::LOCK_WAIT_TIMEOUT | code::DEADLOCK => Cause::LockWaitTimeout,
                 // The server goes, or has no room for another connection: as if it did not answer.
                 code::SERVER_SHUTDOWN
                 | code::SESSION_KILLED

@@ -7,10 +7,12 @@ pub(super) mod history;
 pub(super) mod left;
 mod opening;
 pub(super) mod restores;
+mod tries;
 pub(super) mod unfinished;
 
 use sqlx::Row;
 
+use self::tries::Tries;
 use super::connection::{Connection, SessionLimits, Target, sql};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
@@ -187,27 +189,36 @@ impl Journal {
         ))
     }
 
+    /// Runs a statement that changes one row, in a transaction of its own.
     async fn write(&self, what: String, statement: String, values: &[Option<&str>]) -> Result<(), Error> {
-        within(SHORT_STATEMENT, &what, async {
-            let mut connection = self.lend().await?;
-            connection.run("START TRANSACTION").await?;
-            self.assert_epoch(&mut connection).await?;
-            let mut query = sqlx::query(sql(statement));
-            for value in values {
-                query = query.bind(*value);
+        let mut tries = Tries::default();
+        loop {
+            match within(SHORT_STATEMENT, &what, self.write_once(&what, &statement, values)).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tries.again(error).await?,
             }
-            let changed = query.execute(connection.raw()).await?.rows_affected();
-            if changed != 1 {
-                return Err(Error::new(
-                    Cause::Drifted,
-                    format!("{changed} rows of the journal changed where 1 should have"),
-                ));
-            }
-            connection.commit(&what).await?;
-            connection.give_back();
-            Ok(())
-        })
-        .await
+        }
+    }
+
+    /// One try; a connection that met an error is closed, and what was open on it goes with it.
+    async fn write_once(&self, what: &str, statement: &str, values: &[Option<&str>]) -> Result<(), Error> {
+        let mut connection = self.lend().await?;
+        connection.run("START TRANSACTION").await?;
+        self.assert_epoch(&mut connection).await?;
+        let mut query = sqlx::query(sql(statement));
+        for value in values {
+            query = query.bind(*value);
+        }
+        let changed = query.execute(connection.raw()).await?.rows_affected();
+        if changed != 1 {
+            return Err(Error::new(
+                Cause::Drifted,
+                format!("{changed} rows of the journal changed where 1 should have"),
+            ));
+        }
+        connection.commit(what).await?;
+        connection.give_back();
+        Ok(())
     }
 
     /// Announces an operation. Announcing it again, after a crash or after it was undone, keeps its place.

@@ -77,7 +77,6 @@ fn prevents_probing(error: &Error) -> bool {
             error.code,
             Some(
                 code::DUPLICATE_ENTRY
-                    | code::DEADLOCK
                     | 1048
                     | 1264
                     | 1265

@@ -15,7 +15,7 @@ use super::failpoints;
 use super::held::Held;
 use super::quarantine::Registered;
 use super::report::RestoreReport;
-use super::row_session::{Attempts, BATCH_DEADLINE, Isolation, open, wait_until_calm, worth_repeating};
+use super::row_session::{Attempts, BATCH_DEADLINE, Isolation, open, wait_until_calm};
 use super::row_shape::{self, Shape, pairs};
 use super::session::Work;
 use super::work_table::key_as_text;
@@ -162,7 +162,7 @@ async fn restore_batch(connection: &mut Connection, sources: &[Source], batch: u
             connection.run("SAVEPOINT holdfast_rows").await?;
             match insert(connection, source, &condition).await {
                 Ok(rows) => outcome.rows += rows,
-                Err(error) if error.code.is_none() || worth_repeating(&error) => return Err(error),
+                Err(error) if error.code.is_none() || error.is_lock_conflict() => return Err(error),
                 Err(_) => {
                     connection.run("ROLLBACK TO SAVEPOINT holdfast_rows").await?;
                     refused.extend(ids(connection, source, &condition).await?.into_iter().map(|id| (source, id)));
@@ -226,7 +226,7 @@ async fn restore_singly<'a>(
             connection.run("SAVEPOINT holdfast_row").await?;
             match insert(connection, source, &format!("holdfast_id = {id}")).await {
                 Ok(rows) => outcome.rows += rows,
-                Err(error) if error.code.is_none() || worth_repeating(&error) => return Err(error),
+                Err(error) if error.code.is_none() || error.is_lock_conflict() => return Err(error),
                 Err(error) => {
                     connection.run("ROLLBACK TO SAVEPOINT holdfast_row").await?;
                     still.push((source, id));
@@ -299,7 +299,7 @@ async fn restore_values(
                         source.shape.name
                     ));
                 }
-                Err(error) if error.code.is_none() || worth_repeating(&error) => return Err(error),
+                Err(error) if error.code.is_none() || error.is_lock_conflict() => return Err(error),
                 Err(error) => {
                     let row = describe(connection, source, id).await?;
                     outcome.conflicts.push(format!(
@@ -370,7 +370,7 @@ async fn put_value(
             Ok(true)
         }
         Err(error) => {
-            if error.code.is_some() && !worth_repeating(&error) {
+            if error.code.is_some() && !error.is_lock_conflict() {
                 connection.run("ROLLBACK TO SAVEPOINT holdfast_value").await?;
             }
             Err(error)

@@ -77,11 +77,6 @@ pub(crate) async fn interruptible<T>(
     running.until_stopped(work.stop, SCAN_DEADLINE, statement).await
 }
 
-/// Whether the server rolled a transaction back for a reason that goes away by itself.
-pub(crate) fn worth_repeating(error: &Error) -> bool {
-    matches!(error.code, Some(code::DEADLOCK | code::LOCK_WAIT_TIMEOUT))
-}
-
 /// The tries of one transaction under the migration's epoch: again after a deadlock or a lock that was not to be had.
 ///
 /// A caller loops: [`Self::begin`] and the batch within [`BATCH_DEADLINE`], then [`Self::end`], until that gives the result.
@@ -129,7 +124,7 @@ impl<'a> Attempts<'a> {
             return Err(error);
         }
         within(SHORT_STATEMENT, format!("rolling back after: {error}"), connection.run("ROLLBACK")).await?;
-        if !worth_repeating(&error) {
+        if !error.is_lock_conflict() {
             return Err(error);
         }
         if error.code == Some(code::LOCK_WAIT_TIMEOUT) {

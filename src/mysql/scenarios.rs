@@ -113,7 +113,7 @@ async fn run_steps(connection: &mut Connection, scenario: &Scenario) -> Result<(
     for (number, step) in (1..).zip(&scenario.steps) {
         let result = connection.run(&step.sql).await;
         if let Err(error) = &result
-            && (error.code.is_none() || matches!(error.code, Some(code::DEADLOCK | code::LOCK_WAIT_TIMEOUT)))
+            && (error.code.is_none() || error.is_lock_conflict())
         {
             return result.map(|_| ());
         }

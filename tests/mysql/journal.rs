@@ -18,6 +18,30 @@ async fn state_of(database: &Database, operation: &str, state: &str) -> bool {
     database.number(&query).await == 1
 }
 
+/// They write to the same tables of the journal, and none of them waits for another one or gives up because of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_of_many_schemas_begin_and_end_in_one_journal_at_the_same_moment() {
+    const SCHEMAS: usize = 8;
+    let mut databases = Vec::new();
+    for number in 0..SCHEMAS {
+        databases.push(Database::fresh(&format!("together_{number}"), PARENT_AND_CHILD).await);
+    }
+    let journal = databases[0].journal.clone();
+    for column in ["first", "second", "third"] {
+        let works = databases.iter().map(|database| async {
+            let mut engine = database.engine();
+            engine.settings.journal = JournalLocation::Schema(journal.clone());
+            let plan = database.plan(vec![database.add_column("child", column)]).await;
+            let session = engine.begin("shop/any", &plan).await.unwrap();
+            run_section(&session, Section::FixTypes).await.unwrap();
+            session.finish(MigrationOutcome::Complete).await.unwrap();
+        });
+        futures::future::join_all(works).await;
+    }
+    let complete = format!("SELECT COUNT(*) FROM {}.migrations WHERE state = 'Complete'", journal.quoted());
+    assert_eq!(databases[0].number(&complete).await, 3 * SCHEMAS as i64);
+}
+
 #[tokio::test]
 async fn a_crash_between_intent_and_change_is_settled_by_making_the_change() {
     let database = Database::fresh("crash_before", PARENT_AND_CHILD).await;

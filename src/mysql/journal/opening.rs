@@ -9,6 +9,7 @@ use super::super::journal_tables;
 use super::super::lending::Lender;
 use super::super::work::JournalLocation;
 use super::Journal;
+use super::tries::Tries;
 use crate::plan::Plan;
 
 impl Journal {
@@ -38,8 +39,14 @@ impl Journal {
             lender: Lender::default(),
         };
         let complete = journal.complete_and_standing(plan).await?;
-        within(SHORT_STATEMENT, "opening the journal", journal.take_over(plan, owner, complete, connection)).await?;
-        Ok(journal)
+        let mut tries = Tries::default();
+        loop {
+            let taking = journal.take_over(plan, owner, complete.clone(), connection);
+            let Err(error) = within(SHORT_STATEMENT, "opening the journal", taking).await else { return Ok(journal) };
+            tries.again(error).await?;
+            // Not every conflict ended more than its statement.
+            connection.run("ROLLBACK").await?;
+        }
     }
 
     async fn take_over(
@@ -50,6 +57,8 @@ impl Journal {
         connection: &mut Connection,
     ) -> Result<(), Error> {
         let migrations = self.table("migrations")?.quoted();
+        // Others open the same journal: what is locked are rows that are there, not the places of those that are to come.
+        connection.run("SET TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
         connection.run("START TRANSACTION").await?;
         if let Err(error) = self.settle_others(plan, connection).await {
             connection.run("ROLLBACK").await?;
@@ -63,6 +72,7 @@ impl Journal {
         .bind(&plan.digest)
         .fetch_optional(connection.raw())
         .await?;
+        (self.resumed, self.complete) = (false, false);
         let own = own.map(|row| Ok::<_, Error>((row.try_get(0)?, row.try_get::<u64, _>(1)?))).transpose()?;
         if let Some((id, epoch)) = own {
             self.epoch = epoch + 1;
