@@ -6,6 +6,7 @@ mod failing;
 mod gates;
 mod git;
 mod promotion;
+mod pruning;
 mod repository;
 mod shop;
 mod waves;
