@@ -20,7 +20,7 @@ SAME_SEEDS := HOLDFAST_SIMULATION_FIRST=1 HOLDFAST_SIMULATION_CASES=3000 HOLDFAS
 
 .PHONY: test
 test: ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, all started and stopped by itself (needs root, Rust, Go, Debian)
-	tests/prepare.sh -- $(MAKE) --no-print-directory lint test-programs
+	tests/prepare.sh test -- $(MAKE) --no-print-directory lint test-programs
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- tests/cluster/s3-server.sh run -- cargo test --locked --no-fail-fast
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica

@@ -1,25 +1,31 @@
 #!/usr/bin/env bash
-# Runs a command, and beside it builds everything that `make test` starts: servers, the cluster's programs and images. Compiling Rust keeps one
-# processor busy for much of its time, and so does this; one after the other they would take minutes longer. Where all is built, it costs seconds.
+# Runs a command, and beside it builds everything else that `make test` or `make demo` starts: servers, the cluster's programs and images.
+# Compiling Rust keeps one processor busy for much of its time, and so does this; one after the other they would take minutes longer. Where all is
+# built, it costs seconds.
 #
-#   prepare.sh -- COMMAND...
+#   prepare.sh test|demo -- COMMAND...
 #
 # Exit status: that of COMMAND, or of what could not be built, whose last messages are then printed. Nothing of it outlives this script.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-[[ ${1:-} == -- && $# -ge 2 ]] || {
-	echo "usage: prepare.sh -- COMMAND..." >&2
+purpose=${1:-}
+[[ $purpose =~ ^(test|demo)$ && ${2:-} == -- && $# -ge 3 ]] || {
+	echo "usage: prepare.sh test|demo -- COMMAND..." >&2
 	exit 1
 }
-shift
+shift 2
 
+# First what is mostly fetched, for that leaves the processors to the command.
 build() {
 	tests/harness/modules.sh
-	tests/cluster/cluster.sh build
+	if [[ $purpose == demo ]]; then
+		tests/cluster/cluster.sh build
+		return
+	fi
+	tests/cluster/mysqld.sh build mysql-9.7 mysql-8.0 mariadb-10.11
 	tests/cluster/cluster.sh old-mysql
 	tests/cluster/s3-server.sh run -- true
 	tests/cluster/api-server.sh build
-	tests/cluster/mysqld.sh build mysql-9.7 mysql-8.0 mariadb-10.11
 }
 
 log=$(mktemp)
@@ -43,7 +49,10 @@ builder=$!
 set +m
 "$@"
 began=$SECONDS
-kill -0 "$builder" 2>/dev/null && echo "waiting for what is built beside it, now: $(tail -n 1 "$log")" >&2
+if kill -0 "$builder" 2>/dev/null; then
+	echo "waiting for what is built beside it:" >&2
+	tail --lines=1 --follow --sleep-interval=0.2 --pid="$builder" "$log" >&2
+fi
 status=0
 wait "$builder" || status=$?
 builder=
@@ -51,4 +60,4 @@ builder=
 	tail -n 40 "$log" >&2
 	exit "$status"
 }
-echo "all that the tests start is built; waited $((SECONDS - began)) s more for it" >&2
+echo "all that is started is built; waited $((SECONDS - began)) s more for it" >&2

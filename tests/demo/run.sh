@@ -30,6 +30,6 @@ existing) on_existing_cluster "$@" ;;
 *) stop "CLUSTER=$CLUSTER is not known: leave it out for a local cluster, or set it to existing for the one of the current kubectl context" ;;
 esac
 
-cargo build --release --locked --bin holdfast --example sample --example demo
+tests/prepare.sh demo -- cargo build --release --locked --bin holdfast --example sample --example demo
 tests/harness/images.sh release operator sample application
 exec tests/cluster/cluster.sh run -- target/release/examples/demo "$@"
