@@ -49,11 +49,12 @@ pub struct Replica {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.caSecretRef) || self.mode in ['VerifyIdentity', 'VerifyCA']", "message": "caSecretRef is of no use with mode Required or Disabled, which check no certificate: remove it, or use VerifyIdentity or VerifyCA"}]))]
 pub struct Tls {
-    /// VerifyIdentity (default) checks the certificate and the host name in it; VerifyCA the certificate only; Required encrypts
+    /// VerifyIdentity (default) checks the certificate and the host name in it; VerifyCA the certificate only, which public authorities give to
+    /// anybody, for names of their own; Required encrypts
     /// without checking; Disabled sends everything, the password included, in the clear. Anything less than VerifyIdentity is said in the message of condition Planned.
     #[serde(default)]
     pub mode: TlsMode,
-    /// Key of a Secret of this namespace that holds the certificate authority in PEM. Left out: the system's certificate authorities.
+    /// Key of a Secret of this namespace that holds the certificate authority in PEM. Left out: the system's certificate authorities. The public ones (Mozilla's list) count in either case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<KeyReference>,
 }

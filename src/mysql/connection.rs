@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Row};
 
+use super::authorities;
 use super::dialect::Dialect;
 use super::error::{Cause, Error};
 use super::failpoints;
@@ -77,7 +78,8 @@ pub struct Target {
     pub password: String,
     /// Protection of the connection.
     pub tls: TlsMode,
-    /// Certificate authority in PEM form, for the two modes that verify; without one the system's authorities count.
+    /// Certificate authority in PEM form, for the two modes that verify; without one the system's authorities count. The public ones of
+    /// Mozilla's list, which the program brings, count beside either.
     pub certificate_authority: Option<Vec<u8>>,
     /// How long opening a connection may take.
     pub connect_timeout: Duration,
@@ -204,9 +206,12 @@ impl Target {
             .timezone(None)
             .charset("utf8mb4")
             .disable_statement_logging();
-        let options = match &self.certificate_authority {
-            Some(pem) => options.ssl_ca_from_pem(pem.clone()),
-            None => options,
+        let options = match (&self.certificate_authority, self.tls) {
+            (Some(pem), _) => options.ssl_ca_from_pem(pem.clone()),
+            (None, TlsMode::VerifyIdentity | TlsMode::VerifyCa) => {
+                options.ssl_ca_from_pem(authorities::of_the_system().to_vec())
+            }
+            (None, TlsMode::Required | TlsMode::Disabled) => options,
         };
         match &self.socket {
             Some(socket) => options.socket(socket),

@@ -8,6 +8,9 @@ use super::error::{Cause, Error};
 use super::quarantine::registered;
 use super::session::Work;
 
+/// A statement over many tables is planned longer, and one for each is sent as often as there are tables.
+const TABLES_TO_A_STATEMENT: usize = 50;
+
 /// Counts against the approval: rows and values that the migration has taken and not put back.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -19,19 +22,28 @@ impl Ledger {
     /// Reads what was taken already.
     pub(crate) async fn read(work: &Work<'_>, connection: &mut Connection) -> Result<Self, Error> {
         let mut taken = 0;
-        if work.allowance.max_rows.is_some() {
-            for table in registered(work, connection).await? {
-                let statement = format!(
-                    "SELECT COUNT(*) FROM {} WHERE holdfast_migration = ? AND holdfast_kind IN ('Row', 'Value') \
-                     AND holdfast_reason <> 'Column' AND holdfast_restored_at IS NULL",
-                    table.name.quoted()
-                );
-                let row = within(SHORT_STATEMENT, "counting what is in quarantine", async {
-                    Ok(sqlx::query(sql(statement)).bind(work.journal.migration()).fetch_one(connection.raw()).await?)
+        let tables = match work.allowance.max_rows {
+            Some(_) => registered(work, connection).await?,
+            None => Vec::new(),
+        };
+        for some in tables.chunks(TABLES_TO_A_STATEMENT) {
+            let counts: Vec<String> = some
+                .iter()
+                .map(|table| {
+                    format!(
+                        "(SELECT COUNT(*) FROM {} WHERE holdfast_migration = ? AND holdfast_kind IN ('Row', 'Value') \
+                         AND holdfast_reason <> 'Column' AND holdfast_restored_at IS NULL)",
+                        table.name.quoted()
+                    )
                 })
-                .await?;
-                taken += u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0);
+                .collect();
+            let mut query = sqlx::query(sql(format!("SELECT CAST({} AS UNSIGNED)", counts.join(" + "))));
+            for _ in some {
+                query = query.bind(work.journal.migration());
             }
+            let what = "counting what is in quarantine";
+            let row = within(SHORT_STATEMENT, what, async { Ok(query.fetch_one(connection.raw()).await?) }).await?;
+            taken += row.try_get::<u64, _>(0)?;
         }
         Ok(Self { allowed: work.allowance.max_rows, taken })
     }

@@ -2,6 +2,7 @@
 //! and the way back.
 
 mod add_keys;
+mod authorities;
 mod backfill;
 mod barrier;
 pub mod blast_radius;

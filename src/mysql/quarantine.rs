@@ -141,6 +141,16 @@ fn registry(work: &Work<'_>) -> Result<TableName, Error> {
     work.journal.table("quarantine_tables")
 }
 
+async fn create_registry(registry: &TableName, connection: &mut Connection) -> Result<(), Error> {
+    let statement = format!(
+        "CREATE TABLE IF NOT EXISTS {} (name VARCHAR(64) NOT NULL PRIMARY KEY, source_schema VARCHAR(64) NOT NULL, \
+         source_table VARCHAR(64) NOT NULL, generated_columns LONGTEXT NOT NULL, created_at DATETIME(6) NOT NULL) \
+         ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+        registry.quoted()
+    );
+    connection.run(&statement).await.map(drop)
+}
+
 impl Quarantine {
     /// The quarantine table of a table, created where it is missing. No transaction may be open on the connection.
     pub(crate) async fn ensure(work: &Work<'_>, connection: &mut Connection, shape: Shape) -> Result<Self, Error> {
@@ -210,14 +220,11 @@ impl Quarantine {
                 columns.join(", ")
             ))
             .await?;
-        let registry = registry(work)?.quoted();
-        connection
-            .run(&format!(
-                "CREATE TABLE IF NOT EXISTS {registry} (name VARCHAR(64) NOT NULL PRIMARY KEY, source_schema VARCHAR(64) NOT NULL, \
-                 source_table VARCHAR(64) NOT NULL, generated_columns LONGTEXT NOT NULL, created_at DATETIME(6) NOT NULL) \
-                 ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-            ))
-            .await?;
+        let registry = registry(work)?;
+        if !journal_tables::exists(&registry, connection).await? {
+            create_registry(&registry, connection).await?;
+        }
+        let registry = registry.quoted();
         let generated: Vec<&str> =
             self.shape.columns.iter().filter(|column| column.generated).map(|column| column.name.as_str()).collect();
         failpoints::before("registering the quarantine table");
