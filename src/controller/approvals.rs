@@ -45,12 +45,17 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
     if let Some((GateState::Closed, approval)) = recorded {
         return Answer::Granted(approval.clone());
     }
-    if let Policies::Missing(names) = &view.observed.policies {
-        let message = format!(
-            "the gate before {point} stays closed: {} missing, so anybody could approve in another's name; install the chart's \
-             admission policies, or start the operator with --allow-without-policies",
+    let closed = match &view.observed.policies {
+        Policies::Installed | Policies::NotRequired => None,
+        Policies::Missing(names) => Some(format!(
+            "{} missing, so anybody could approve in another's name; install the chart's admission policies, or start the operator with \
+             --allow-without-policies",
             names.join(", ")
-        );
+        )),
+        Policies::NotRead => Some("the admission policies are looked at once the step before it has ended".to_owned()),
+    };
+    if let Some(why) = closed {
+        let message = format!("the gate before {point} stays closed: {why}");
         return Answer::Waiting(Reason::ApprovalPolicyMissing, message, None);
     }
     if external_backup::asked_at(view.migration, point) {

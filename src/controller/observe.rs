@@ -66,17 +66,36 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
     }
     // While a task is at work it was begun with them, and nothing else is begun: a look at its progress asks no more than it needs.
     let at_work = matches!(observed.task, TaskState::Running(..));
-    if !at_work {
-        match named_objects(context, migration, &status, &namespace).await? {
-            Ok(digest) => observed.content_digest = Some(digest),
-            Err(missing) => observed.missing = Some(missing),
+    let named = async {
+        if at_work { Ok(None) } else { named_objects(context, migration, &status, &namespace).await.map(Some) }
+    };
+    let policies = async {
+        match (context.flags.allow_without_policies, at_work) {
+            (true, _) => Ok(Policies::NotRequired),
+            // No gate is asked meanwhile, and none would open.
+            (false, true) => Ok(Policies::NotRead),
+            (false, false) => policies(context).await,
         }
+    };
+    let name = migration.name_any();
+    // One after the other they would make most of a pass.
+    let (named, snapshot, plan, approvals, policies) = futures::try_join!(
+        Box::pin(named),
+        Box::pin(snapshot_store::find(&context.client, migration, &status)),
+        Box::pin(stored_plan(context, &status, &uid, &namespace)),
+        Box::pin(approvals_of(context, &name, &namespace)),
+        Box::pin(policies),
+    )?;
+    match named {
+        Some(Ok(digest)) => observed.content_digest = Some(digest),
+        Some(Err(missing)) => observed.missing = Some(missing),
+        None => {}
     }
-    match snapshot_store::find(&context.client, migration, &status).await? {
+    match snapshot {
         Ok(snapshot) => observed.snapshot = snapshot,
         Err(missing) => observed.missing = observed.missing.or(Some(missing)),
     }
-    observed.plan = stored_plan(context, &status, &uid, &namespace).await?;
+    (observed.plan, observed.approvals, observed.policies) = (plan, approvals, policies);
     if let Some(promotion) = &migration.spec.promotion {
         if evidence::is_asked(&status) {
             observed.evidence = evidence_store::required(&context.client, &namespace, promotion).await?;
@@ -91,25 +110,14 @@ pub async fn observe(context: &Context, migration: &SchemaMigration, now: Timest
             observed.jobs.insert(job.name.clone(), view);
         }
     }
-    let approvals: Api<MigrationApproval> = Api::namespaced(context.client.clone(), &namespace);
-    let name = migration.name_any();
-    observed.approvals = approvals
-        .list(&ListParams::default())
-        .await
-        .map_err(asking("listing MigrationApprovals"))?
-        .items
-        .into_iter()
-        .filter(|approval| approval.spec.migration_ref.name == name)
-        .collect();
-    if !context.flags.allow_without_policies {
-        observed.policies = if at_work {
-            // No gate is asked meanwhile, and none would open.
-            Policies::Missing(vec!["the look at the admission policies is".to_owned()])
-        } else {
-            policies(context).await?
-        };
-    }
     Ok(observed)
+}
+
+/// The approvals that name the migration.
+async fn approvals_of(context: &Context, name: &str, namespace: &str) -> Result<Vec<MigrationApproval>, PassError> {
+    let approvals: Api<MigrationApproval> = Api::namespaced(context.client.clone(), namespace);
+    let all = approvals.list(&ListParams::default()).await.map_err(asking("listing MigrationApprovals"))?;
+    Ok(all.items.into_iter().filter(|approval| approval.spec.migration_ref.name == name).collect())
 }
 
 fn refusals_of(migration: &SchemaMigration, now: Timestamp) -> Result<Vec<(String, String)>, PassError> {
@@ -318,11 +326,12 @@ async fn log_tail(
 async fn policies(context: &Context) -> Result<Policies, PassError> {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(context.client.clone());
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(context.client.clone());
+    let looked = admission::NEEDED
+        .iter()
+        .map(|policy| futures::future::join(policies.get_opt(policy.name), bindings.get_opt(policy.name)));
     let mut missing = Vec::new();
-    for policy in admission::NEEDED {
-        let found = policies.get_opt(policy.name).await;
-        let bound = bindings.get_opt(policy.name).await;
-        match (found, bound) {
+    for (policy, looked) in admission::NEEDED.iter().zip(futures::future::join_all(looked).await) {
+        match looked {
             (Ok(Some(_)), Ok(Some(_))) => {}
             (Ok(None), _) => missing.push(format!("the ValidatingAdmissionPolicy {} is", policy.name)),
             (_, Ok(None)) => missing.push(format!("the ValidatingAdmissionPolicyBinding {} is", policy.name)),

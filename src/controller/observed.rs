@@ -226,6 +226,8 @@ pub enum Policies {
     Missing(Vec<String>),
     /// The administrator said that they need not be.
     NotRequired,
+    /// Not looked at, since a task is at work: no gate opens by this.
+    NotRead,
 }
 
 /// The stored plan.

@@ -27,7 +27,7 @@ const PASS_LIMIT: Duration = Duration::from_secs(60);
 /// After a conflict the cache needs a moment to see what was written.
 const AFTER_CONFLICT: Duration = Duration::from_millis(200);
 /// The least time between two passes, so that a decision that repeats itself does not spin.
-const LEAST_PAUSE: Duration = Duration::from_millis(50);
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
 
 /// A pass with a limit.
 ///

@@ -35,7 +35,7 @@ const LOOK_FOR_DEFINITIONS: Duration = Duration::from_secs(5);
 /// Migrations that one answer of the API server may hold: it is in memory as a whole.
 const PAGE: u32 = 25;
 /// Passes begun in quick succession for one migration become one.
-const DEBOUNCE: Duration = Duration::from_millis(50);
+const DEBOUNCE: Duration = Duration::from_millis(10);
 
 /// Runs the operator until it is told to stop.
 ///

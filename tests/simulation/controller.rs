@@ -211,7 +211,7 @@ impl World {
         let name = migration.metadata.name.as_deref().unwrap_or_default();
         let named = self.cluster.approvals.iter().filter(|approval| approval.spec.migration_ref.name == name);
         observed.approvals = named.cloned().collect();
-        observed.policies = if at_work { Policies::Missing(Vec::new()) } else { self.cluster.policies.clone() };
+        observed.policies = if at_work { Policies::NotRead } else { self.cluster.policies.clone() };
         Ok(observed)
     }
 
