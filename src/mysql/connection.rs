@@ -12,6 +12,7 @@ use super::authorities;
 use super::dialect::Dialect;
 use super::error::{Cause, Error};
 use super::failpoints;
+use super::relay::Relay;
 
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +175,7 @@ impl Target {
             None => format!("{}:{}", self.host, self.port),
         };
         let opening = async {
-            let inner = self.options().connect().await?;
+            let inner = self.open().await?;
             Connection::prepare(inner, role, limits).await
         };
         match tokio::time::timeout(self.connect_timeout, opening).await {
@@ -185,6 +186,18 @@ impl Target {
                 format!("no answer from {place} within {} s{}", self.connect_timeout.as_secs(), role.check_place()),
             )),
         }
+    }
+
+    async fn open(&self) -> Result<MySqlConnection, Error> {
+        if let Some(socket) = &self.socket {
+            return Ok(self.options().socket(socket).connect().await?);
+        }
+        // Only Linux has sockets without a file; elsewhere no operator runs, and a plugin opens few connections.
+        if !cfg!(target_os = "linux") {
+            return Ok(self.options().connect().await?);
+        }
+        let relay = Relay::to(&self.host, self.port, self.connect_timeout).await.map_err(sqlx::Error::Io)?;
+        Ok(self.options().socket(relay.path()).connect().await?)
     }
 
     fn options(&self) -> MySqlConnectOptions {
@@ -206,16 +219,12 @@ impl Target {
             .timezone(None)
             .charset("utf8mb4")
             .disable_statement_logging();
-        let options = match (&self.certificate_authority, self.tls) {
+        match (&self.certificate_authority, self.tls) {
             (Some(pem), _) => options.ssl_ca_from_pem(pem.clone()),
             (None, TlsMode::VerifyIdentity | TlsMode::VerifyCa) => {
                 options.ssl_ca_from_pem(authorities::of_the_system().to_vec())
             }
             (None, TlsMode::Required | TlsMode::Disabled) => options,
-        };
-        match &self.socket {
-            Some(socket) => options.socket(socket),
-            None => options,
         }
     }
 }

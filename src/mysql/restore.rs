@@ -16,7 +16,7 @@ use super::held::Held;
 use super::quarantine::Registered;
 use super::report::RestoreReport;
 use super::row_session::{Attempts, BATCH_DEADLINE, Isolation, open, wait_until_calm};
-use super::row_shape::{self, Shape, pairs};
+use super::row_shape::{self, Shape};
 use super::session::Work;
 use super::work_table::key_as_text;
 use crate::plan::Operation;
@@ -26,25 +26,25 @@ use crate::plan::identifier::{Identifier, TableName, quoted_list};
 const NAMED_CONFLICTS: usize = 50;
 
 /// A quarantine table with entries of the operation, and the table they go back to.
-struct Source {
-    table: Registered,
-    shape: Shape,
+pub(super) struct Source {
+    pub(super) table: Registered,
+    pub(super) shape: Shape,
     /// Columns that both have and that can be written.
-    columns: Vec<Identifier>,
+    pub(super) columns: Vec<Identifier>,
     /// Columns of the quarantine table that the table no longer has.
     lost: Vec<Identifier>,
     /// Every quarantine table that keeps rows of the table: one for each definition that it has had.
-    all: Vec<TableName>,
+    pub(super) all: Vec<TableName>,
 }
 
 /// What one transaction put back.
 #[derive(Default)]
-struct Outcome {
+pub(super) struct Outcome {
     rows: u64,
-    values: u64,
+    pub(super) values: u64,
     /// Values whose row the application has deleted.
-    deleted: u64,
-    conflicts: Vec<String>,
+    pub(super) deleted: u64,
+    pub(super) conflicts: Vec<String>,
 }
 
 /// Puts back what an operation took. Can be repeated: what is back is marked.
@@ -172,7 +172,7 @@ async fn restore_batch(connection: &mut Connection, sources: &[Source], batch: u
     }
     restore_singly(connection, refused, &mut outcome).await?;
     for source in sources {
-        restore_values(connection, source, batch, &mut outcome).await?;
+        super::restore_values::restore_values(connection, source, batch, &mut outcome).await?;
     }
     Ok(outcome)
 }
@@ -246,7 +246,7 @@ async fn restore_singly<'a>(
 }
 
 /// A row's primary key, for messages.
-async fn describe(connection: &mut Connection, source: &Source, id: u64) -> Result<String, Error> {
+pub(super) async fn describe(connection: &mut Connection, source: &Source, id: u64) -> Result<String, Error> {
     let key: Vec<Identifier> =
         source.shape.primary_key.iter().filter(|column| among(&source.columns, column)).cloned().collect();
     if key.is_empty() {
@@ -256,134 +256,4 @@ async fn describe(connection: &mut Connection, source: &Source, id: u64) -> Resu
         format!("SELECT {} FROM {} q WHERE holdfast_id = ?", key_as_text("q", &key), source.table.name.quoted());
     let text: String = sqlx::query(sql(statement)).bind(id).fetch_one(connection.raw()).await?.try_get(0)?;
     Ok(format!("({text})"))
-}
-
-/// Puts changed values back where the column still holds what was left there.
-async fn restore_values(
-    connection: &mut Connection,
-    source: &Source,
-    batch: u64,
-    outcome: &mut Outcome,
-) -> Result<(), Error> {
-    let quarantine = source.table.name.quoted();
-    let statement = format!(
-        "SELECT holdfast_id, holdfast_columns FROM {quarantine} WHERE holdfast_batch = ? AND holdfast_kind = 'Value' \
-         AND holdfast_restored_at IS NULL ORDER BY holdfast_id DESC"
-    );
-    let entries = sqlx::query(sql(statement)).bind(batch).fetch_all(connection.raw()).await?;
-    let mut groups: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for entry in &entries {
-        groups.entry(entry.try_get(1)?).or_default().push(entry.try_get(0)?);
-    }
-    for (names, ids) in groups {
-        let columns: Vec<Identifier> = serde_json::from_str(&names).map_err(|error| {
-            Error::new(Cause::UnknownFormat, format!("columns of an entry of {quarantine}: {error}"))
-        })?;
-        for id in ids {
-            let missing = columns.iter().find(|column| !among(&source.columns, column));
-            let result = match missing {
-                Some(column) => {
-                    Err(Error { code: Some(0), ..Error::new(Cause::Drifted, format!("column {column} is gone")) })
-                }
-                None => put_value(connection, source, id, &columns).await,
-            };
-            match result {
-                Ok(true) => outcome.values += 1,
-                // The deletion stays, as every write of the application does, and so there is nothing to put back.
-                Ok(false) if deleted(connection, source, id).await? => outcome.deleted += 1,
-                Ok(false) => {
-                    let row = describe(connection, source, id).await?;
-                    outcome.conflicts.push(format!(
-                        "{} of row {row} of {} was changed since, or the row is in quarantine still: the old value stays in quarantine",
-                        quoted_list(&columns),
-                        source.shape.name
-                    ));
-                }
-                Err(error) if error.code.is_none() || error.is_lock_conflict() => return Err(error),
-                Err(error) => {
-                    let row = describe(connection, source, id).await?;
-                    outcome.conflicts.push(format!(
-                        "{} of row {row} of {} stays in quarantine: {error}",
-                        quoted_list(&columns),
-                        source.shape.name
-                    ));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether the row of an entry is neither in its table nor in quarantine.
-async fn deleted(connection: &mut Connection, source: &Source, id: u64) -> Result<bool, Error> {
-    let (quarantine, key) = (source.table.name.quoted(), &source.shape.primary_key);
-    let mut places = vec![format!("{} t ON {}", source.shape.name.quoted(), pairs("t", key, "q", key))];
-    places.extend(source.all.iter().map(|table| {
-        format!(
-            "{} t ON {} AND t.holdfast_migration = q.holdfast_migration AND t.holdfast_kind = 'Row' AND t.holdfast_restored_at IS NULL",
-            table.quoted(),
-            pairs("t", key, "q", key)
-        )
-    }));
-    for place in places {
-        let statement = format!("SELECT EXISTS (SELECT 1 FROM {quarantine} q JOIN {place} WHERE q.holdfast_id = {id})");
-        let found: i64 = sqlx::raw_sql(sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?;
-        if found != 0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-async fn put_value(
-    connection: &mut Connection,
-    source: &Source,
-    id: u64,
-    columns: &[Identifier],
-) -> Result<bool, Error> {
-    let (table, quarantine) = (source.shape.name.quoted(), source.table.name.quoted());
-    let key = &source.shape.primary_key;
-    let set: Vec<String> = columns.iter().map(|column| format!("t.{0} = q.{0}", column.quoted())).collect();
-    let untouched: Vec<String> = columns
-        .iter()
-        .map(|column| format!("CAST(t.{0} AS BINARY) <=> CAST(a.{0} AS BINARY)", column.quoted()))
-        .collect();
-    connection.run("SAVEPOINT holdfast_value").await?;
-    let update = connection
-        .run(&format!(
-            "UPDATE {quarantine} q LEFT JOIN {quarantine} a ON a.holdfast_of = q.holdfast_id AND a.holdfast_kind = 'After' \
-             JOIN {table} t ON {} SET {}{} WHERE q.holdfast_id = {id} AND {}",
-            pairs("t", key, "q", key),
-            set.join(", "),
-            source.shape.keep_timestamps("t", columns),
-            untouched_or_null(&untouched, columns),
-        ))
-        .await;
-    match update {
-        Ok(0) => Ok(false),
-        Ok(_) => {
-            connection
-                .run(&format!(
-                    "UPDATE {quarantine} SET holdfast_restored_at = UTC_TIMESTAMP(6) WHERE holdfast_id = {id}"
-                ))
-                .await?;
-            Ok(true)
-        }
-        Err(error) => {
-            if error.code.is_some() && !error.is_lock_conflict() {
-                connection.run("ROLLBACK TO SAVEPOINT holdfast_value").await?;
-            }
-            Err(error)
-        }
-    }
-}
-
-/// The row holds what was noted after the change; where nothing was noted, the change left NULL in all its columns.
-fn untouched_or_null(untouched: &[String], columns: &[Identifier]) -> String {
-    let nulled: Vec<String> = columns.iter().map(|column| format!("t.{} IS NULL", column.quoted())).collect();
-    format!(
-        "((a.holdfast_id IS NOT NULL AND {}) OR (a.holdfast_id IS NULL AND {}))",
-        untouched.join(" AND "),
-        nulled.join(" AND "),
-    )
 }
