@@ -514,7 +514,7 @@ async fn a_real_dump_is_restored_beside_the_live_tables_and_put_in_place() {
     assert_eq!(put_back(&session).await.unwrap().tables, 5);
     let after = database.text("SELECT CONCAT_WS(',', COUNT(*), SUM(id), SUM(CRC32(picture))) FROM measures").await;
     assert_eq!(before, after);
-    assert_eq!(database.number("SELECT COUNT(*) FROM shares").await, 2);
+    assert_eq!(database.number("SELECT COUNT(*) FROM shares").await, 3);
     session.finish(MigrationOutcome::RolledBack).await.unwrap();
     fs::remove_dir_all(folder).unwrap();
 }

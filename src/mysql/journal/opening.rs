@@ -26,7 +26,10 @@ impl Journal {
         owner: &str,
         connection: &mut Connection,
     ) -> Result<Self, Error> {
-        journal_tables::ensure(location, &plan.schema, connection).await?;
+        let mut tries = Tries::default();
+        while let Err(error) = journal_tables::ensure(location, &plan.schema, connection).await {
+            tries.again(error).await?;
+        }
         let mut journal = Self {
             target: target.clone(),
             location: location.clone(),
@@ -39,7 +42,6 @@ impl Journal {
             lender: Lender::default(),
         };
         let complete = journal.complete_and_standing(plan).await?;
-        let mut tries = Tries::default();
         loop {
             let taking = journal.take_over(plan, owner, complete.clone(), connection);
             let Err(error) = within(SHORT_STATEMENT, "opening the journal", taking).await else { return Ok(journal) };
