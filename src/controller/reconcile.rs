@@ -101,9 +101,10 @@ async fn pass(seen: &Watched, context: &Arc<Context>) -> Result<Passed, PassErro
         return Ok(Passed::Done(Action::await_change()));
     }
     let now = Timestamp::now();
-    let observed = observe(context, &migration, now).await?;
-    if observed.missing.is_none() && observed.trouble.is_some() && matches!(observed.task, TaskState::Idle) {
-        end_dependency_trouble(context, &migration);
+    let mut observed = observe(context, &migration, now).await?;
+    if is_there_again(&migration, &observed) {
+        context.tasks.end_trouble(migration.metadata.uid.as_deref().unwrap_or_default());
+        observed.trouble = None;
     }
     let decision = decide(&migration, &observed, now);
     let before = migration.status.clone().unwrap_or_default();
@@ -130,14 +131,17 @@ pub fn next_pass(decision: &Decision, observed: &Observed, written: bool) -> Dur
     if goes_on { LEAST_PAUSE } else { decision.again.max(LEAST_PAUSE) }
 }
 
-/// Trouble that came from a missing object ends when it is there again; trouble of a task ends when the task succeeds.
-fn end_dependency_trouble(context: &Context, migration: &SchemaMigration) {
-    let waits = migration.status.iter().flat_map(|status| &status.conditions).any(|condition| {
-        condition.type_ == "Reconciling" && condition.reason == crate::api::Reason::DependencyNotReady.as_str()
-    });
-    if waits {
-        context.tasks.end_trouble(migration.metadata.uid.as_deref().unwrap_or_default());
-    }
+/// Whether an object that was missing, as the status says, is there: then nothing is left to wait for. Trouble of a task ends when the task
+/// succeeds.
+#[must_use]
+pub fn is_there_again(migration: &SchemaMigration, observed: &Observed) -> bool {
+    let mut conditions = migration.status.iter().flat_map(|status| &status.conditions);
+    observed.missing.is_none()
+        && observed.trouble.is_some()
+        && matches!(observed.task, TaskState::Idle)
+        && conditions.any(|condition| {
+            condition.type_ == "Reconciling" && condition.reason == crate::api::Reason::DependencyNotReady.as_str()
+        })
 }
 
 enum Written {

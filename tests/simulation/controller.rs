@@ -16,7 +16,7 @@ use holdfast::controller::evidence::OwnEvidence;
 use holdfast::controller::gates;
 use holdfast::controller::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskState, Trouble};
 use holdfast::controller::project::project;
-use holdfast::controller::reconcile::next_pass;
+use holdfast::controller::reconcile::{is_there_again, next_pass};
 use holdfast::controller::retention;
 use holdfast::controller::volume_snapshot::SnapshotView;
 use jiff::{SignedDuration, Timestamp};
@@ -93,9 +93,10 @@ impl World {
         }
         self.between(process, life)?;
         let now = self.now;
-        let observed = defects::looked_at(self.defect, self.observe(process, life, &migration, now)?, now);
-        if observed.missing.is_none() && observed.trouble.is_some() && matches!(observed.task, TaskState::Idle) {
-            self.end_dependency_trouble(process, &migration);
+        let mut observed = defects::looked_at(self.defect, self.observe(process, life, &migration, now)?, now);
+        if is_there_again(&migration, &observed) {
+            self.memory(process, &migration).trouble = None;
+            observed.trouble = None;
         }
         let decision = decide(&defects::seen(self.defect, &migration), &observed, now);
         let decision = defects::decided(self.defect, decision, now);
@@ -218,15 +219,6 @@ impl World {
     fn memory(&mut self, process: usize, migration: &SchemaMigration) -> &mut Memory {
         let uid = migration.metadata.uid.clone().unwrap_or_default();
         self.processes[process].memory.entry(uid).or_default()
-    }
-
-    fn end_dependency_trouble(&mut self, process: usize, migration: &SchemaMigration) {
-        let waits = migration.status.iter().flat_map(|status| &status.conditions).any(|condition| {
-            condition.type_ == "Reconciling" && condition.reason == Reason::DependencyNotReady.as_str()
-        });
-        if waits {
-            self.memory(process, migration).trouble = None;
-        }
     }
 
     fn execute(
