@@ -43,7 +43,7 @@ pub struct MigrationApprovalSpec {
     /// Digest of the plan that is decided, from the migration's `status.plan.digest`. It is of no use for another plan.
     #[schemars(length(max = 71), regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     pub plan_digest: String,
-    /// Most rows that cleanup may move to quarantine; if it finds more, the gate closes again. Left out: none, so the gate stays closed if rows were found.
+    /// Before CleanUp: most rows that cleanup may move to quarantine. Before RestoreBackup: most rows written since the backup that may be lost. If there are more, the gate closes again. Left out: none, so the gate stays closed if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max_rows: Option<i64>,

@@ -164,7 +164,7 @@ pub enum Weekday {
 #[serde(rename_all = "camelCase", default)]
 pub struct Rollback {
     /// Undo (default): every change is taken back and quarantined rows return. Hold: everything stays where it is until a person decides.
-    /// RestoreBackup: the backup is put back after an approval of its own, because later writes are lost.
+    /// RestoreBackup: the backup is put back after an approval of its own, because later writes are lost; needs backup.type Job with verification Restore, and journal.schema.
     pub on_failure: OnFailure,
 }
 

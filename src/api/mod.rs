@@ -27,6 +27,7 @@ pub mod spec;
 pub mod state_diagram;
 pub mod status;
 mod status_plan;
+mod status_put_back;
 mod status_soak;
 mod status_work;
 pub mod steering;

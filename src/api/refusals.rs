@@ -48,7 +48,7 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
     refuse(
         spec.rollback.on_failure == OnFailure::RestoreBackup,
         "spec.rollback.onFailure",
-        "RestoreBackup is not done in this version: use Undo or Hold",
+        "RestoreBackup is not done in this version, which has not shown it on a cluster: use Undo or Hold",
     );
     found
 }

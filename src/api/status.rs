@@ -10,6 +10,7 @@ use super::gates::Before;
 pub use super::{
     phase::Phase,
     status_plan::{PlanCounts, PlanEstimates, PlanStatus},
+    status_put_back::{LossStatus, PutBackStatus, TableLossStatus},
     status_soak::{SoakBaseline, SoakStatus, SoakWatch, StatementBaseline, StatementKind, Watched},
     status_work::{
         BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, PurgeStatus, RehearsalStatus,
@@ -348,6 +349,9 @@ pub struct RollbackStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub remaining: Vec<String>,
+    /// With the strategy RestoreBackup: what is lost, and where the tables are that were there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_back: Option<PutBackStatus>,
 }
 
 /// Evidence of another environment that counted.

@@ -368,6 +368,8 @@ pub enum JobPurpose {
     Rehearse,
     /// The deletion of the backups.
     RemoveBackups,
+    /// The restore of the backup's tables beside the live ones, to be put in place.
+    RestoreBackup,
     /// The application's schema update.
     SchemaUpdate,
     /// The way back of the application's schema update.

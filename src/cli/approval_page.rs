@@ -120,9 +120,14 @@ pub fn page(decision: Decision<'_>, style: Style) -> String {
     if gate.before.phase == Some(GatedPhase::CleanUp) {
         page.extend(cleanup(status, decision));
     }
+    if gate.before.phase == Some(GatedPhase::RestoreBackup) {
+        page.extend(lost(status, decision).iter().map(|line| style.bad(line)));
+    }
     let mut add = |name: &str, text: &str| page.extend(named(name, text));
     if decision.decision == ApprovalDecision::Deny {
-        let what = if status.started_at.is_some() {
+        let what = if gate.before.phase == Some(GatedPhase::RestoreBackup) {
+            "the rollback ends as RollbackFailed; every change can still be taken back instead"
+        } else if status.started_at.is_some() {
             "changes are taken back, or stay, as spec.rollback.onFailure says"
         } else {
             "the migration ends; nothing was changed"
@@ -138,6 +143,38 @@ pub fn page(decision: Decision<'_>, style: Style) -> String {
         add("Reason", reason);
     }
     page.join("\n") + "\n"
+}
+
+/// What putting the backup back loses.
+fn lost(status: &SchemaMigrationStatus, decision: Decision<'_>) -> Vec<String> {
+    let put_back = status.rollback.as_ref().and_then(|rollback| rollback.put_back.as_ref());
+    let Some(loss) = put_back.and_then(|put_back| put_back.loss.as_ref()) else { return Vec::new() };
+    let rows = |count: i64| grouped(u64::try_from(count).unwrap_or(0));
+    let taken = status.backup.as_ref().and_then(|backup| backup.taken_at.as_ref());
+    let since = taken.map_or_else(|| "the backup".to_owned(), |taken| taken.0.to_string());
+    let mut text =
+        format!("everything that was written since {since}: up to {} rows in {} tables", rows(loss.rows), loss.tables);
+    if let Some(why) = &loss.uncounted {
+        text.push_str(&format!("; nobody counted what was written ({why}), so these are all that are there"));
+    }
+    if let (ApprovalDecision::Approve, Some(most)) = (decision.decision, decision.max_rows) {
+        text.push_str(&format!("; it is put back only while these are no more than {}", rows(most)));
+    }
+    let mut lines = named("Lost", &text);
+    for table in loss.most.iter().take(LISTED) {
+        let shown = |count: Option<i64>| count.map_or_else(|| "?".to_owned(), rows);
+        let text = format!(
+            "- {}: {} rows then, {} now; {} inserted, {} changed, {} deleted",
+            table.table,
+            shown(table.rows_then),
+            shown(table.rows_now),
+            shown(table.inserted),
+            shown(table.changed),
+            shown(table.deleted)
+        );
+        lines.extend(named("", &text));
+    }
+    lines
 }
 
 /// What cleanup may take.

@@ -218,13 +218,16 @@ fn rows(
     given: Option<i64>,
     yes: bool,
 ) -> Result<Option<i64>, Failure> {
-    if gate.before.phase != Some(GatedPhase::CleanUp) {
-        return match given {
-            Some(_) => Err(Failure::usage(
-                "--max-rows limits what cleanup takes, and is told before CleanUp only: leave it out here",
-            )),
-            None => Ok(None),
-        };
+    match gate.before.phase {
+        Some(GatedPhase::CleanUp) => {}
+        Some(GatedPhase::RestoreBackup) => return rows_lost(status, gate, given).map(Some),
+        _ if given.is_some() => {
+            return Err(Failure::usage(
+                "--max-rows limits what cleanup takes, or what the backup loses, and is told before CleanUp and RestoreBackup only: leave it \
+                 out here",
+            ));
+        }
+        _ => return Ok(None),
     }
     let found: i64 = status.validation.iter().filter(|line| line.is_of_a_rule()).map(|line| line.count).sum();
     let again = gate.reason == Reason::MoreRowsThanApproved.as_str();
@@ -244,6 +247,19 @@ fn rows(
             "with --yes, say how many rows cleanup may take: --max-rows {found} or more, since validation found {found}"
         ))),
         None => Ok((found > 0).then_some(found)),
+    }
+}
+
+/// The rows that an approval of the backup's restore allows to be lost. Nobody loses what was not named.
+fn rows_lost(status: &SchemaMigrationStatus, gate: &GateStatus, given: Option<i64>) -> Result<i64, Failure> {
+    let put_back = status.rollback.as_ref().and_then(|rollback| rollback.put_back.as_ref());
+    let needed = put_back.and_then(|put_back| put_back.loss.as_ref()).map_or(0, |loss| loss.rows);
+    match given {
+        Some(given) if given >= needed => Ok(given),
+        _ => Err(Failure::usage(format!(
+            "say with --max-rows how many rows may be lost, {needed} or more: {}",
+            gate.message.clone().unwrap_or_default()
+        ))),
     }
 }
 

@@ -6,11 +6,12 @@ use kube::ResourceExt as _;
 use crate::api::approval::ApprovalDecision;
 use crate::api::gates::{Before, GatePoint, GatedPhase};
 use crate::api::status::{ApprovalRecord, GateState, GateStatus, SchemaMigrationStatus};
+use crate::api::steering::SteeringAction;
 use crate::api::{MigrationApproval, Reason, SchemaMigration};
 
-use super::external_backup;
 use super::gates::View;
 use super::observed::Policies;
+use super::{external_backup, loss};
 
 /// What people say about a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +35,12 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
     // Anybody may stop: a denial counts even where the policies are missing that would let an approval count.
     if let Some(denial) = current.iter().find(|approval| approval.spec.decision == ApprovalDecision::Deny) {
         let record = record(denial);
+        let then = match point {
+            GatePoint::Phase(GatedPhase::RestoreBackup) => "to ask again",
+            _ => "and change the spec to begin again",
+        };
         let message = format!(
-            "{} denied the step {point}{}; delete the MigrationApproval {:?} and change the spec to begin again",
+            "{} denied the step {point}{}; delete the MigrationApproval {:?} {then}",
             record.approved_by,
             why(&record),
             record.name
@@ -62,7 +67,12 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
         return external(view, &current, digest);
     }
     let how = how_to_approve(view.migration, point, digest);
-    let needed = if point == GatePoint::Phase(GatedPhase::CleanUp) { rows_needed(view.status) } else { 0 };
+    let needed = match point {
+        GatePoint::Phase(GatedPhase::CleanUp) => rows_needed(view.status),
+        GatePoint::Phase(GatedPhase::RestoreBackup) => rows_lost(view.status),
+        _ => 0,
+    };
+    let lost = (point == GatePoint::Phase(GatedPhase::RestoreBackup)).then(|| lost(view)).unwrap_or_default();
     let allowed = |approval: &MigrationApproval| approval.spec.max_rows.unwrap_or(0);
     match current.into_iter().max_by_key(|approval| allowed(approval)) {
         Some(approval) if allowed(approval) >= needed => Answer::Granted(record(approval)),
@@ -73,12 +83,18 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
             });
             // The cleanup that met the limit knows how many it needs.
             let known = closed.and_then(|gate| gate.message.clone());
-            let computed = format!(
-                "cleanup needs to take {needed} rows or more, and the MigrationApproval {:?} allows {}: {how} and maxRows of at least {needed}",
-                approval.name_any(),
-                allowed(approval)
-            );
-            let message = known.unwrap_or(computed);
+            let (name, allows) = (approval.name_any(), allowed(approval));
+            let message = if lost.is_empty() {
+                let computed = format!(
+                    "cleanup needs to take {needed} rows or more, and the MigrationApproval {name:?} allows {allows}: {how} and maxRows of at \
+                     least {needed}"
+                );
+                known.unwrap_or(computed)
+            } else {
+                format!(
+                    "up to {needed} rows may be lost, and the MigrationApproval {name:?} allows {allows}: {how}{lost}"
+                )
+            };
             Answer::Waiting(Reason::MoreRowsThanApproved, message, Some(record(approval)))
         }
         None => match elsewhere.last() {
@@ -98,7 +114,7 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
                     .as_ref()
                     .map(|contact| format!(" (contact: {contact})"))
                     .unwrap_or_default();
-                let message = format!("waiting for an approval before {point}: {how}{contact}");
+                let message = format!("waiting for an approval before {point}: {how}{lost}{contact}");
                 Answer::Waiting(Reason::ApprovalPending, message, None)
             }
         },
@@ -145,6 +161,28 @@ fn rows_needed(status: &SchemaMigrationStatus) -> i64 {
         .and_then(|gate| gate.approval.as_ref())
         .map_or(0, |approval| approval.max_rows.unwrap_or(0).saturating_add(1));
     counted(status).max(exceeded)
+}
+
+/// The rows that an approval of the backup's restore must allow to be lost: as many as were counted, and more than an approval that turned
+/// out to allow too few.
+#[must_use]
+pub(super) fn rows_lost(status: &SchemaMigrationStatus) -> i64 {
+    let loss = status.rollback.as_ref().and_then(|rollback| rollback.put_back.as_ref()?.loss.as_ref());
+    // Nobody approves what nobody has counted.
+    loss.map_or(i64::MAX, |loss| loss.rows)
+}
+
+/// What is lost, and what to do about it, behind how to approve it.
+fn lost(view: View<'_>) -> String {
+    let loss = view.status.rollback.as_ref().and_then(|rollback| rollback.put_back.as_ref()?.loss.as_ref());
+    let Some(loss) = loss else { return String::new() };
+    let told = loss::told(loss, view.status.backup.as_ref(), &view.migration.spec.database.name);
+    let undo = SteeringAction::Rollback.annotation();
+    format!(
+        " and maxRows of at least {}, or as many more as may be written until then. {told}. To take every change back instead, which loses \
+         nothing: annotate the migration with {undo}",
+        loss.rows
+    )
 }
 
 /// Rows that the validation report showed and that cleanup will take.

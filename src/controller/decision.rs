@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use crate::api::gates::OnFailure;
 use crate::api::status::{
-    BackupStatus, EvidenceStatus, GateStatus, JobPurpose, JobState, Phase, PlanStatus, PurgeStatus, RehearsalStatus,
-    RemovalStatus, SoakBaseline, SoakStatus, StageState, StageStatus, TestResults, TestedStatus, ValidationCount,
+    BackupStatus, EvidenceStatus, GateStatus, JobPurpose, JobState, LossStatus, Phase, PlanStatus, PurgeStatus,
+    RehearsalStatus, RemovalStatus, SoakBaseline, SoakStatus, StageState, StageStatus, TestResults, TestedStatus,
+    ValidationCount,
 };
 use crate::api::steering::Request;
 use crate::api::{ConditionType, Reason};
@@ -164,6 +165,21 @@ pub enum Fact {
         /// What remains.
         remaining: Vec<String>,
     },
+    /// What putting the backup back would lose; `None`: it is to be counted again.
+    Loss(Option<Box<LossStatus>>),
+    /// The schema that the backup's tables are restored into.
+    RestoredInto(String),
+    /// The backup is in place, and whoever put it there could not tell.
+    FoundInPlace,
+    /// The backup is in place.
+    PutBack {
+        /// Tables of it.
+        tables: i64,
+        /// Tables that were there before.
+        kept_tables: i64,
+        /// Where they are kept.
+        kept_schema: String,
+    },
     /// The strategy of the rollback that begins.
     Strategy(OnFailure),
     /// The answer to a person's request.
@@ -297,6 +313,17 @@ pub enum JobRequest {
         name: String,
         /// How many backups were begun.
         attempts: i32,
+    },
+    /// The restore of the backup's tables beside the live ones.
+    RestoreTables {
+        /// Name of the Job.
+        name: String,
+        /// Which backup.
+        attempt: i32,
+        /// SHA-256 of its manifest.
+        manifest: String,
+        /// The schema that takes them.
+        schema: String,
     },
     /// One of the user's Jobs.
     User {

@@ -18,7 +18,7 @@ use super::events::{MAX_NOTE, Told};
 use super::observed::JobView;
 use super::tasks::give_back;
 use super::telling::{publish, work_span};
-use super::{evidence_store, job_view, jobs, remove_job, snapshot_store, verify_job, work};
+use super::{evidence_store, job_view, jobs, remove_job, restore_job, snapshot_store, verify_job, work};
 
 /// Does it.
 ///
@@ -102,6 +102,11 @@ async fn create_job(context: &Context, migration: &SchemaMigration, request: &Jo
         JobRequest::RemoveBackups { name, attempts } => {
             remove_job::remove(migration, &context.flags.operator_image, name, *attempts)
                 .ok_or_else(|| PassError::Content("spec.backup.job and its destination are not both set".to_owned()))?
+        }
+        JobRequest::RestoreTables { name, attempt, manifest, schema } => {
+            let backup = verify_job::Backup { attempt: *attempt, manifest };
+            restore_job::restore(migration, &context.flags.operator_image, name, backup, schema)
+                .map_err(PassError::Content)?
         }
         JobRequest::User { name, template, purpose } => {
             let templates: Api<PodTemplate> = Api::namespaced(context.client.clone(), &namespace);

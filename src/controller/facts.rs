@@ -99,6 +99,29 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
                 rollback.remaining.clone_from(remaining);
             }
         }
+        Fact::Loss(loss) => {
+            if let Some(rollback) = &mut status.rollback {
+                rollback.put_back.get_or_insert_default().loss = loss.as_deref().cloned();
+            }
+        }
+        Fact::RestoredInto(schema) => {
+            if let Some(rollback) = &mut status.rollback {
+                rollback.put_back.get_or_insert_default().restored_schema = Some(schema.clone());
+            }
+        }
+        Fact::FoundInPlace => {
+            if let Some(rollback) = &mut status.rollback {
+                rollback.put_back.get_or_insert_default().in_place = true;
+            }
+        }
+        Fact::PutBack { tables, kept_tables, kept_schema } => {
+            if let Some(rollback) = &mut status.rollback {
+                let put_back = rollback.put_back.get_or_insert_default();
+                (put_back.restored_schema, put_back.in_place) = (None, true);
+                (put_back.tables, put_back.kept_tables) = (Some(*tables), Some(*kept_tables));
+                put_back.kept_schema = Some(kept_schema.clone());
+            }
+        }
         Fact::Answered { request, accepted, message } => {
             status.last_handled.acknowledge(request.action, &request.token);
             status.steering.retain(|answer| answer.action != request.action);
@@ -120,7 +143,13 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
         Fact::Tested(tested) => status.tested = Some(tested.clone()),
         Fact::Removal(removal) => status.backup.get_or_insert_default().removal = Some((**removal).clone()),
         Fact::Evidence(evidence) => status.evidence = Some(evidence.clone()),
-        Fact::Purged => status.quarantine.get_or_insert_default().purged_at = Some(Time(now)),
+        Fact::Purged => {
+            status.quarantine.get_or_insert_default().purged_at = Some(Time(now));
+            let put_back = status.rollback.as_mut().and_then(|rollback| rollback.put_back.as_mut());
+            if let Some(put_back) = put_back.filter(|put_back| put_back.kept_schema.is_some()) {
+                put_back.purged_at = Some(Time(now));
+            }
+        }
         Fact::PurgeInTime(purge) => status.quarantine.get_or_insert_default().purge = Some((**purge).clone()),
         Fact::Retrying { reason, since, until } => {
             status.retrying =

@@ -124,6 +124,8 @@ fn approvals_before<'a>(view: View<'a>, step: GatePoint<'a>, copies: Copies) -> 
         listed.filter_map(|gate| gate.before.point().ok()).any(|gate| gate == *point)
             || matches!(point, GatePoint::Phase(phase) if view.observed.required_gates.contains(phase))
             || external_backup::asked_at(view.migration, *point)
+            // Gated even if unlisted: it loses what was written since.
+            || *point == GatePoint::Phase(GatedPhase::RestoreBackup)
     };
     here.retain(|point| asked(point));
     // What cleanup may take was approved before it, and counts wherever rows are taken later.

@@ -44,47 +44,25 @@ pub fn backup(
     let spec = &migration.spec;
     let job = spec.backup.job.as_ref()?;
     let place = BackupPlace::new(&job.destination, false)?;
-    let namespace = migration.namespace().unwrap_or_default();
     let uid = migration.metadata.uid.clone().unwrap_or_default();
-    let ssl_mode = match spec.database.tls.mode {
-        TlsMode::VerifyIdentity => "VERIFY_IDENTITY",
-        TlsMode::VerifyCA => "VERIFY_CA",
-        TlsMode::Required => "REQUIRED",
-        TlsMode::Disabled => "DISABLED",
-    };
-    let mut command = vec![
-        format!("{PROGRAM}/holdfast"),
-        "backup".to_owned(),
-        argument("host", &host(&spec.database.host, &namespace)),
-        argument("port", &spec.database.port.to_string()),
+    let access = database_access(migration);
+    let mut command = vec![format!("{PROGRAM}/holdfast"), "backup".to_owned()];
+    command.extend(access.arguments);
+    command.extend([
         argument("database", &spec.database.name),
-        argument("credentials", CREDENTIALS),
-        argument("ssl-mode", ssl_mode),
-        argument("private", PRIVATE),
         argument("name", &backup_name(&uid, attempt)),
         argument("migration", &uid),
-    ];
+    ]);
     command.extend(place.arguments);
     if is_read_back(migration) {
         command.push("--read-back".to_owned());
     }
-    let mut volumes = vec![
-        secret_volume("credentials", &spec.database.credentials_secret_ref.name, None),
-        program_volume(),
-        private_volume(),
-    ];
-    let mut mounts = vec![
-        mount("credentials", CREDENTIALS, true),
-        mount("program", PROGRAM, true),
-        mount("private", PRIVATE, false),
-    ];
+    let mut volumes = vec![program_volume(), private_volume()];
+    let mut mounts = vec![mount("program", PROGRAM, true)];
+    volumes.extend(access.volumes);
+    mounts.extend(access.mounts);
     volumes.extend(place.volumes);
     mounts.extend(place.mounts);
-    if let Some(authority) = &spec.database.tls.ca_secret_ref {
-        command.push(argument("certificate-authority", &format!("{TLS}/ca.crt")));
-        volumes.push(secret_volume("tls", &authority.name, Some(&authority.key)));
-        mounts.push(mount("tls", TLS, true));
-    }
     let dump = Container {
         name: "backup".to_owned(),
         image: Some(job.image.clone()),
@@ -98,6 +76,43 @@ pub fn backup(
     let mut metadata = metadata(migration, name);
     metadata.annotations.get_or_insert_default().insert(BASELINE.to_owned(), baseline);
     Some(of_backup(metadata, pod))
+}
+
+/// What a container of ours gets that logs in to the database.
+pub(super) struct DatabaseAccess {
+    pub(super) arguments: Vec<String>,
+    pub(super) volumes: Vec<Volume>,
+    /// With the folder in memory, which [`private_volume`] makes.
+    pub(super) mounts: Vec<VolumeMount>,
+}
+
+/// Where the database is, and the credentials as files.
+pub(super) fn database_access(migration: &SchemaMigration) -> DatabaseAccess {
+    let database = &migration.spec.database;
+    let namespace = migration.namespace().unwrap_or_default();
+    let ssl_mode = match database.tls.mode {
+        TlsMode::VerifyIdentity => "VERIFY_IDENTITY",
+        TlsMode::VerifyCA => "VERIFY_CA",
+        TlsMode::Required => "REQUIRED",
+        TlsMode::Disabled => "DISABLED",
+    };
+    let mut access = DatabaseAccess {
+        arguments: vec![
+            argument("host", &host(&database.host, &namespace)),
+            argument("port", &database.port.to_string()),
+            argument("credentials", CREDENTIALS),
+            argument("ssl-mode", ssl_mode),
+            argument("private", PRIVATE),
+        ],
+        volumes: vec![secret_volume("credentials", &database.credentials_secret_ref.name, None)],
+        mounts: vec![mount("credentials", CREDENTIALS, true), mount("private", PRIVATE, false)],
+    };
+    if let Some(authority) = &database.tls.ca_secret_ref {
+        access.arguments.push(argument("certificate-authority", &format!("{TLS}/ca.crt")));
+        access.volumes.push(secret_volume("tls", &authority.name, Some(&authority.key)));
+        access.mounts.push(mount("tls", TLS, true));
+    }
+    access
 }
 
 /// Whether the backup Job looks at what was stored. One that is restored is read there anyway.

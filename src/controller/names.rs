@@ -23,6 +23,7 @@ pub fn job(
         (JobPurpose::VerifyBackup, _) => "verify",
         (JobPurpose::Rehearse, _) => "rehearse",
         (JobPurpose::RemoveBackups, _) => "remove-backups",
+        (JobPurpose::RestoreBackup, _) => "restore-backup",
         (JobPurpose::SchemaUpdate, _) => "schema-update",
         (JobPurpose::UndoSchemaUpdate, _) => "undo-schema-update",
         (JobPurpose::Test, _) => "test",

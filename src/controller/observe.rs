@@ -264,7 +264,9 @@ async fn job_of(
     let says_itself = match &view {
         JobView::Failed { message, .. } => match purpose {
             JobPurpose::Backup => true,
-            JobPurpose::VerifyBackup | JobPurpose::Rehearse | JobPurpose::RemoveBackups => message.is_some(),
+            JobPurpose::VerifyBackup | JobPurpose::Rehearse | JobPurpose::RemoveBackups | JobPurpose::RestoreBackup => {
+                message.is_some()
+            }
             JobPurpose::SchemaUpdate | JobPurpose::UndoSchemaUpdate | JobPurpose::Test => false,
         },
         _ => true,

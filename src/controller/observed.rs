@@ -13,8 +13,9 @@ use crate::api::status::{
 use crate::api::{MigrationApproval, Reason};
 use crate::backup::Rehearsed;
 use crate::backup::rehearsed::End;
+use crate::mysql::loss::Loss;
 use crate::mysql::rehearsal::Step;
-use crate::mysql::report::{Proof, SectionReport, UndoReport};
+use crate::mysql::report::{Proof, PutBackReport, SectionReport, UndoReport};
 use crate::mysql::{Error, Reading};
 use crate::plan::Plan;
 use crate::plan::model::Section;
@@ -50,6 +51,12 @@ pub enum Task {
     Prove,
     /// Take everything back and close the journal.
     Undo,
+    /// Count what putting the backup back would lose.
+    CountLoss,
+    /// Make room for the backup's tables, for this try of restoring them.
+    PrepareRestore(i32),
+    /// Exchange the live tables for the backup's and close the journal.
+    PutBack,
     /// Delete what is in quarantine for good.
     Purge,
 }
@@ -75,6 +82,9 @@ impl Task {
             Self::Scan => "looking for orphans after the soak",
             Self::Prove => "proving the result",
             Self::Undo => "taking every change back",
+            Self::CountLoss => "counting what the backup would lose",
+            Self::PrepareRestore(_) => "making room for the backup's tables",
+            Self::PutBack => "putting the backup's tables in place",
             Self::Purge => "deleting the quarantined rows",
         }
     }
@@ -149,12 +159,25 @@ pub enum TaskResult {
     Proven(Box<Proof>),
     /// Everything is back.
     Undone(Box<UndoReport>),
+    /// What putting the backup back would lose.
+    LossCounted(Loss),
+    /// There is room for the backup's tables.
+    RestorePrepared {
+        /// The backup is in place already: nothing is to be restored.
+        in_place: bool,
+        /// The schema that takes them.
+        schema: String,
+    },
+    /// The backup is in place.
+    PutBack(Box<PutBackReport>),
     /// The quarantine of this migration is empty.
     Purged {
         /// Rows and values that were deleted.
         entries: u64,
         /// Quarantine tables that held some.
         tables: u64,
+        /// Tables that a backup had taken the place of.
+        kept_tables: u64,
     },
 }
 

@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::conditions::{ConditionStatus, ConditionWriter, find, is_true, shortened};
 use crate::api::gates::OnFailure;
 use crate::api::status::{
-    BackupStatus, GateState, JobPurpose, Phase, PhaseStatus, RemovalStatus, RollbackStatus, SchemaMigrationStatus,
-    SoakStatus, StageState,
+    BackupStatus, GateState, JobPurpose, Phase, PhaseStatus, PutBackStatus, RemovalStatus, RollbackStatus,
+    SchemaMigrationStatus, SoakStatus, StageState,
 };
 use crate::api::{ConditionType, Reason, SchemaMigration};
 use crate::plan::Plan;
@@ -178,6 +178,9 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
             if let Some(rollback) = &mut status.rollback {
                 rollback.finished_at = None;
                 rollback.remaining.clear();
+                rollback.strategy = strategy;
+                // What was counted then is not what would be lost now.
+                rollback.put_back = rollback.put_back.take().map(|before| PutBackStatus { loss: None, ..before });
             }
             begin_again(status, Phase::RollBack);
             taking_back(status, generation, now);
@@ -363,6 +366,7 @@ fn rollback_status(
         undone: 0,
         tables_identical: 0,
         remaining: Vec::new(),
+        put_back: None,
     }
 }
 
@@ -380,7 +384,11 @@ fn roll_back(
     status.retrying = None;
     failed_in(status, failed, reason, message, generation, now);
     taking_back(status, generation, now);
-    let text = format!("taking every change back, because {failed} failed: {message}");
+    let doing = match strategy {
+        OnFailure::RestoreBackup => "putting the backup back",
+        OnFailure::Undo | OnFailure::Hold => "taking every change back",
+    };
+    let text = format!("{doing}, because {failed} failed: {message}");
     active(status, Phase::RollBack, Reason::RollingBack, &text, generation, now);
 }
 

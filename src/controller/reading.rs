@@ -30,7 +30,7 @@ use super::left_unfinished::plan_left;
 use super::observe::templates;
 use super::observed::TaskResult;
 use super::work::Work;
-use super::{plan_store, soak_reading, verify_job};
+use super::{plan_store, putting_back, soak_reading, verify_job};
 
 /// Longest description of a cascade path in the status, in bytes.
 const MAX_CASCADE: usize = 512;
@@ -174,6 +174,7 @@ pub(super) async fn plan(work: &Work) -> Result<TaskResult, Error> {
     let seen = statements::read(&mut connection, &touched, plan.server.lower_case_table_names).await?;
     let mut found = unacknowledged_replace(spec, &plan, &seen);
     found.extend(not_rehearsable(spec, &plan)?);
+    found.extend(putting_back::problems(work, &mut connection, &plan).await?);
     if !found.is_empty() {
         return Ok(problems(found));
     }

@@ -31,7 +31,7 @@ use super::context::{Context, PassError};
 use super::events::of_notice;
 use super::observed::{JobView, Task, TaskResult, signed};
 use super::telling::publish;
-use super::{job_view, jobs, plan_store, reading, soak_reading, target};
+use super::{job_view, jobs, plan_store, putting_back, reading, soak_reading, target};
 
 /// Longest time that one of the tasks that only read may take.
 const READING_DEADLINE: Duration = Duration::from_secs(24 * 3600);
@@ -70,7 +70,10 @@ pub fn run(
             Task::CheckBackup(_) => work.check_backup().await,
             Task::Validate => reading::validate(&work).await,
             Task::CheckBeforeStart => work.check_before_start().await,
-            Task::Section(_) | Task::Prove | Task::Undo => work.in_session(task).await,
+            Task::Section(_) | Task::Prove | Task::Undo | Task::PrepareRestore(_) | Task::PutBack => {
+                work.in_session(task).await
+            }
+            Task::CountLoss => putting_back::count_loss(&work).await.map(TaskResult::LossCounted),
             Task::Test => work.test().await,
             Task::Look => soak_reading::look(&work).await,
             Task::Scan => soak_reading::scan(&work).await,
@@ -298,11 +301,13 @@ impl Work {
             Task::Undo => {
                 session.undo(&self.progress, &self.stop).await.map(|report| TaskResult::Undone(Box::new(report)))
             }
+            Task::PrepareRestore(attempt) => putting_back::prepare(self, &session, attempt).await,
+            Task::PutBack => putting_back::put_back(self, &session).await,
             other => Err(Error::new(Cause::Server, format!("{other:?} needs no session"))),
         };
         let outcome = match &result {
             Ok(TaskResult::Proven(_)) => MigrationOutcome::Complete,
-            Ok(TaskResult::Undone(_)) => MigrationOutcome::RolledBack,
+            Ok(TaskResult::Undone(_) | TaskResult::PutBack(_)) => MigrationOutcome::RolledBack,
             Err(error) if error.cause == Cause::RollbackIncomplete => MigrationOutcome::Failed,
             // The connection that held the fence is gone, or the way in has changed; the next task begins anew.
             Err(error) if matches!(error.cause, Cause::FenceLost | Cause::Unreachable) || error.shuts_out() => {
@@ -320,7 +325,7 @@ impl Work {
         let recorded = self.migration.status.as_ref().and_then(|status| status.plan.as_ref());
         let recorded = recorded.ok_or_else(|| Error::new(Cause::Drifted, "no plan is recorded in the status"))?;
         let report = self.engine.purge(&self.schema()?, &recorded.digest, &self.progress, &self.stop).await?;
-        Ok(TaskResult::Purged { entries: report.entries, tables: report.tables })
+        Ok(TaskResult::Purged { entries: report.entries, tables: report.tables, kept_tables: report.kept_tables })
     }
 
     async fn test(&self) -> Result<TaskResult, Error> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use holdfast::api::SchemaMigrationSpec;
 use holdfast::mysql::catalogue::read_catalogue;
 use holdfast::mysql::replicas::Replicas;
-use holdfast::mysql::report::{MigrationOutcome, UndoReport};
+use holdfast::mysql::report::{MigrationOutcome, PutBackReport, UndoReport};
 use holdfast::mysql::session::{Engine, Session};
 use holdfast::mysql::{
     Allowance, Cause, Error, JournalLocation, KillBlockers, Progress, SessionLimits, Settings, Stop, Target, TlsMode,
@@ -18,6 +18,11 @@ use crate::sql::address;
 
 /// No part of a rollout may take longer.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The name of a schema beside a test's.
+pub(crate) fn beside(schema: &str, what: &str) -> String {
+    format!("{schema}_{what}")
+}
 
 /// One schema and the specification for it.
 #[derive(Debug, Clone)]
@@ -122,6 +127,26 @@ impl Driver {
         let stop = Stop::default();
         let done = tokio::time::timeout(PATIENCE, session.undo(&progress, &stop)).await;
         done.unwrap_or_else(|_| panic!("the rollback did not end; it was at {:?}", *reading.borrow()))
+    }
+
+    /// The way back by a backup: its tables are beside, in a schema of their own, and go where the Job would restore them.
+    pub(crate) async fn put_back(&self, plan: &Plan, session: &Session) -> Result<PutBackReport, Error> {
+        let beside = |what: &str| Identifier::new(beside(self.schema.as_str(), what)).unwrap();
+        let (copy, restored, kept) = (beside("copy"), beside("restored"), beside("kept"));
+        let (progress, reading) = Progress::new();
+        let stop = Stop::default();
+        let work = async {
+            if !session.prepare_restore(&restored, &kept, &progress, &stop).await? {
+                let names = plan.tables.keys().map(|name| name.rsplit('.').next().unwrap());
+                let moves = names.map(|name| format!("{}.`{name}` TO {}.`{name}`", copy.quoted(), restored.quoted()));
+                let mut connection = target().connect(SessionLimits::default()).await?;
+                connection.run(&format!("RENAME TABLE {}", moves.collect::<Vec<_>>().join(", "))).await?;
+                connection.close().await?;
+            }
+            session.put_back(&progress, &stop).await
+        };
+        let done = tokio::time::timeout(PATIENCE, work).await;
+        done.unwrap_or_else(|_| panic!("the backup was not put back; it was at {:?}", *reading.borrow()))
     }
 
     /// Ends the migration.

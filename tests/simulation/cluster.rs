@@ -241,21 +241,23 @@ impl Cluster {
                 names: String::new(),
                 rows: vec![1],
             })),
-            JobPurpose::VerifyBackup | JobPurpose::Rehearse => Some(Outcome::Restored(Restored {
-                server_version: "9.7.4".to_owned(),
-                tables: 1,
-                rows: 1,
-                objects: 0,
-                bytes: 1,
-                lossy_columns: 0,
-                lossy: Vec::new(),
-                started_at: job.made,
-                finished_at: job.ends,
-                rehearsal: job
-                    .rehearsal
-                    .clone()
-                    .map(|(plan, end)| Box::new(Rehearsed { end, ..Rehearsed::begun(&plan, job.made) })),
-            })),
+            JobPurpose::VerifyBackup | JobPurpose::Rehearse | JobPurpose::RestoreBackup => {
+                Some(Outcome::Restored(Restored {
+                    server_version: "9.7.4".to_owned(),
+                    tables: 1,
+                    rows: 1,
+                    objects: 0,
+                    bytes: 1,
+                    lossy_columns: 0,
+                    lossy: Vec::new(),
+                    started_at: job.made,
+                    finished_at: job.ends,
+                    rehearsal: job
+                        .rehearsal
+                        .clone()
+                        .map(|(plan, end)| Box::new(Rehearsed { end, ..Rehearsed::begun(&plan, job.made) })),
+                }))
+            }
             JobPurpose::RemoveBackups => Some(Outcome::Removed(Removed { backups: 1, bytes: 1, left: Vec::new() })),
             JobPurpose::SchemaUpdate | JobPurpose::UndoSchemaUpdate | JobPurpose::Test => None,
         };

@@ -253,7 +253,9 @@ impl World {
                 let memory = self.memory(process, migration);
                 if memory.run.is_none() && memory.outcome.is_none() {
                     let session = match task {
-                        Task::Section(_) | Task::Prove | Task::Undo => memory.session.take(),
+                        Task::Section(_) | Task::Prove | Task::Undo | Task::PrepareRestore(_) | Task::PutBack => {
+                            memory.session.take()
+                        }
                         _ => None,
                     };
                     memory.run = Some(Run::new(*task, *allowance, migration.clone(), session));
@@ -324,6 +326,7 @@ impl World {
             JobRequest::VerifyBackup { name, .. } => (name, JobPurpose::VerifyBackup),
             JobRequest::Rehearse { name, .. } => (name, JobPurpose::Rehearse),
             JobRequest::RemoveBackups { name, .. } => (name, JobPurpose::RemoveBackups),
+            JobRequest::RestoreTables { name, .. } => (name, JobPurpose::RestoreBackup),
             JobRequest::User { name, purpose, .. } => (name, *purpose),
         };
         self.call()?;
@@ -347,6 +350,9 @@ impl World {
         let uid = self.cluster.new_uid();
         let job = Job { uid, owner, purpose, made: self.now, ends, fate, over: false, rehearsal };
         self.job_made(migration, name, &job);
+        if let JobRequest::RestoreTables { schema, .. } = request {
+            self.restores_into(&stored, schema);
+        }
         self.cluster.jobs.insert(stored, job);
         self.wake(which);
         Ok(self.call()?)
@@ -358,11 +364,14 @@ impl World {
             JobRequest::Backup { attempt, .. } => {
                 let tables = plans::definition(&self.database.objects);
                 self.cluster.backups.insert((owner.to_owned(), *attempt), tables);
+                self.copied(owner, *attempt);
                 return None;
             }
             JobRequest::VerifyBackup { plan, attempt, .. } => (plan.clone()?, *attempt),
             JobRequest::Rehearse { plan, attempt, .. } => (plan.clone(), *attempt),
-            JobRequest::RemoveBackups { .. } | JobRequest::User { .. } => return None,
+            JobRequest::RestoreTables { .. } | JobRequest::RemoveBackups { .. } | JobRequest::User { .. } => {
+                return None;
+            }
         };
         let planned = self.cluster.plans.get(&plan).and_then(|plan| plan.tables.values().next().cloned());
         let end = match self.rng.u32(0..30) {

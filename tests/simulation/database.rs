@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::put_back::Exchange;
+
 /// A connection; never used twice.
 pub(crate) type Connection = u64;
 
@@ -42,6 +44,8 @@ pub(crate) struct Migration {
     pub(crate) epoch: u64,
     pub(crate) ending: Ending,
     pub(crate) entries: Vec<Entry>,
+    /// Of its tables for those of its backup.
+    pub(crate) exchange: Exchange,
 }
 
 impl Migration {

@@ -1,4 +1,4 @@
-//! Fifteen ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
+//! Seventeen ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
 //! what it is there to find: `property.rs` has a test for each.
 
 use std::borrow::Cow;
@@ -43,6 +43,10 @@ pub(crate) enum Defect {
     ErrorsOverlooked,
     /// The soak ends before its time.
     SoakCutShort,
+    /// What would be lost is not counted again before the backup is put in place.
+    LossOverlooked,
+    /// After a crash the catalogue is not asked whether the tables were exchanged.
+    ExchangeForgotten,
 }
 
 /// The resource as a broken `decide` sees it.

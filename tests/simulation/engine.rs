@@ -38,6 +38,9 @@ pub(crate) enum At {
     Change(usize),
     Await(usize),
     Record(usize),
+    Announce,
+    Exchange,
+    Exchanged,
     Close(Ending),
 }
 
@@ -72,11 +75,16 @@ impl Run {
         session: Option<Session>,
     ) -> Self {
         let at = match task {
-            Task::Section(_) | Task::Prove | Task::Undo => At::Begin,
+            Task::Section(_) | Task::Prove | Task::Undo | Task::PrepareRestore(_) | Task::PutBack => At::Begin,
             _ => At::Reading(2),
         };
         let (stop, reading) = (false, Reading::default());
         Self { task, allowance, migration, stop, at, session, reading, list: vec![], result: None, done: vec![] }
+    }
+
+    /// It has come to this, and closes the journal so.
+    pub(crate) fn finish(&mut self, result: Ended, ending: Ending) {
+        (self.result, self.at) = (Some(result), At::Close(ending));
     }
 
     /// Whether it works under a fence.
@@ -195,6 +203,7 @@ impl World {
                 epoch: 1,
                 ending: Ending::Running,
                 entries: Vec::new(),
+                exchange: self.exchanged_before(&plan.digest),
             };
             self.database.journal.push(started);
             let migration = self.database.journal.len() - 1;
@@ -216,6 +225,8 @@ impl World {
                 entry.standing = Standing::Done;
             }
         }
+        self.settle_exchange(place);
+        let resumed = &self.database.journal[place];
         Ok(Session { connection, migration: place, epoch: resumed.epoch, complete: false })
     }
 
@@ -307,6 +318,9 @@ impl World {
                 run.done.push(id);
                 run.at = At::Operation(at + 1);
             }
+            At::Announce => self.announce_exchange(process, run)?,
+            At::Exchange => self.exchange(process, run)?,
+            At::Exchanged => self.record_exchange(process, run)?,
             At::Reading(_) | At::Close(_) => {}
         }
         Ok(())
@@ -315,6 +329,7 @@ impl World {
     fn put_back(&mut self, migration: usize, id: &str) -> u64 {
         let rows = self.database.journal[migration].entry(id).map_or(0, |entry| entry.quarantined);
         self.database.orphans[plans::table(id)] += rows;
+        self.undo_puts_back(migration, rows);
         rows
     }
 
@@ -359,6 +374,8 @@ impl World {
                 }))));
                 run.at = At::Close(Ending::Complete);
             }
+            Task::PrepareRestore(attempt) => self.prepare_restore(process, run, attempt)?,
+            Task::PutBack => run.at = At::Announce,
             _ => {
                 let entries = &self.database.journal[session.migration].entries;
                 let standing = entries.iter().rev().filter(|entry| entry.standing != Standing::Undone);

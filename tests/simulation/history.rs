@@ -68,6 +68,7 @@ impl World {
             }
             self.evidence_moves();
             self.snapshots_move();
+            self.application_writes();
             self.something();
             self.check()?;
         }

@@ -87,7 +87,7 @@ impl World {
         self.most_rows_approved(name, before, digest).is_some()
     }
 
-    fn most_rows_approved(&self, name: &str, before: &Before, digest: &str) -> Option<u64> {
+    pub(crate) fn most_rows_approved(&self, name: &str, before: &Before, digest: &str) -> Option<u64> {
         let counts = self.memories.approvals.iter().filter(|approval| {
             approval.spec.migration_ref.name == name
                 && approval.spec.before == *before
@@ -127,6 +127,7 @@ impl World {
             Effect::StartTask(Task::Look, _) if !soaks(migration) => phase(GatedPhase::Soak),
             Effect::StartTask(Task::Prove, _) => phase(GatedPhase::Complete),
             Effect::StartTask(Task::Purge, _) => phase(GatedPhase::Purge),
+            Effect::StartTask(Task::PrepareRestore(_) | Task::PutBack, _) => phase(GatedPhase::RestoreBackup),
             Effect::CreateJob(JobRequest::User { purpose: JobPurpose::SchemaUpdate, .. }) => {
                 phase(GatedPhase::UpdateSchema)
             }
@@ -177,6 +178,7 @@ impl World {
                 ));
             }
         }
+        self.put_back_begins(migration, effect, &digest);
         let points = Self::gates_before(migration, effect);
         for before in &points {
             let gates = migration.spec.gates.iter();

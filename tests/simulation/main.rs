@@ -19,6 +19,7 @@ mod people;
 mod plans;
 mod promotion;
 mod property;
+mod put_back;
 mod readings;
 mod snapshots;
 mod soak;

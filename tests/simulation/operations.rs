@@ -8,6 +8,7 @@ use crate::database::{Entry, Standing, Statement};
 use crate::defects::Defect;
 use crate::engine::{At, Run, Session, error};
 use crate::plans::{self, Kind};
+use crate::put_back::Exchange;
 use crate::world::World;
 
 impl World {
@@ -36,6 +37,9 @@ impl World {
             return error(Cause::ApprovalExceeded, format!("{id} copies its table, and no approval allows a COPY"));
         }
         let journal = &mut self.database.journal[session.migration];
+        if journal.exchange == Exchange::Done {
+            journal.exchange = Exchange::Past;
+        }
         match journal.entry_mut(id) {
             Some(entry) => entry.standing = Standing::Intended,
             None => journal.entries.push(Entry { id: id.to_owned(), standing: Standing::Intended, quarantined: 0 }),

@@ -101,6 +101,9 @@ impl World {
             gates.unwrap_or_default().iter().map(|gate| serde_json::to_value(&gate.before).unwrap()).collect();
         points.push(json!({"phase": "Copy"}));
         points.push(json!({"phase": "CleanUp"}));
+        if self.put_backs.is_used() {
+            points.push(json!({"phase": "RestoreBackup"}));
+        }
         self.rng.shuffle(&mut points);
         points
     }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::defects::Defect;
 use crate::history::{self, Failure};
 use crate::promotion::Promotion;
+use crate::put_back::PutBacks;
 use crate::snapshots::Snapshots;
 use crate::soak::Soak;
 
@@ -55,7 +56,8 @@ fn seeds_that_once_failed() {
         let seed = seed.parse().unwrap();
         let used = Promotion::new(seed).is_used()
             || Soak::new(seed, Timestamp::UNIX_EPOCH).is_used()
-            || Snapshots::new(seed).is_used();
+            || Snapshots::new(seed).is_used()
+            || PutBacks::new(seed).is_used();
         assert!(!used, "{seed} is no more the history that it was: choose another constant");
         if let Err(failure) = history::run(seed, None, false, None) {
             panic!("{}", told(seed, &failure));
@@ -205,6 +207,16 @@ fn errors_of_the_application_that_are_overlooked_are_found() {
 #[test]
 fn a_soak_that_is_cut_short_is_found() {
     found(Defect::SoakCutShort, &["Soaked before its time"]);
+}
+
+#[test]
+fn a_loss_that_is_not_counted_again_is_found() {
+    found(Defect::LossOverlooked, &["more than anybody approved"]);
+}
+
+#[test]
+fn an_exchange_of_tables_that_is_forgotten_is_found() {
+    found(Defect::ExchangeForgotten, &["already", "twice"]);
 }
 
 #[test]

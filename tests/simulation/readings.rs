@@ -85,9 +85,12 @@ impl World {
                         entries += std::mem::take(&mut entry.quarantined);
                     }
                 }
-                Ok(TaskResult::Purged { entries, tables: 1 })
+                Ok(TaskResult::Purged { entries, tables: 1, kept_tables: 0 })
             }
-            Task::Section(_) | Task::Prove | Task::Undo => error(Cause::Server, "needs a session"),
+            Task::CountLoss => self.count_loss(run),
+            Task::Section(_) | Task::Prove | Task::Undo | Task::PrepareRestore(_) | Task::PutBack => {
+                error(Cause::Server, "needs a session")
+            }
         }
     }
 

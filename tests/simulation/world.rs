@@ -19,6 +19,7 @@ use crate::engine::{Run, Session};
 use crate::invariants::Memories;
 use crate::plans::{NAMES, Wish};
 use crate::promotion::Promotion;
+use crate::put_back::PutBacks;
 use crate::snapshots::Snapshots;
 use crate::soak::Soak;
 
@@ -91,6 +92,7 @@ pub(crate) struct World {
     pub(crate) promotion: Promotion,
     pub(crate) snapshots: Snapshots,
     pub(crate) soak: Soak,
+    pub(crate) put_backs: PutBacks,
 }
 
 impl World {
@@ -121,6 +123,7 @@ impl World {
             promotion: Promotion::new(seed),
             snapshots: Snapshots::new(seed),
             soak: Soak::new(seed, now),
+            put_backs: PutBacks::new(seed),
         };
         world.processes[0].leads = true;
         world.create(0);
@@ -276,6 +279,12 @@ impl World {
         }
         if let Some(backup) = self.snapshots.spec() {
             (spec["backup"], spec["rehearsal"]) = (backup, json!({"enabled": false}));
+        }
+        if let Some(rollback) = self.put_backs.spec()
+            && spec["backup"]["type"] == "Job"
+        {
+            spec["rollback"] = rollback;
+            spec["backup"]["verification"] = json!("Restore");
         }
         spec["tests"] = json!({"jobs": tests, "probes": if self.rng.bool() { "Derived" } else { "None" }});
         json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "SchemaMigration",

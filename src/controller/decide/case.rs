@@ -62,7 +62,8 @@ fn belongs(task: Task, step: GatePoint<'_>) -> bool {
         Task::Look | Task::Scan => step == GatePoint::Phase(GatedPhase::Soak),
         Task::Prove => step == GatePoint::Phase(GatedPhase::Complete),
         Task::Purge => step == GatePoint::Phase(GatedPhase::Purge),
-        Task::Preflight | Task::Plan | Task::Undo => false,
+        Task::PrepareRestore(_) | Task::PutBack => step == GatePoint::Phase(GatedPhase::RestoreBackup),
+        Task::Preflight | Task::Plan | Task::Undo | Task::CountLoss => false,
     }
 }
 

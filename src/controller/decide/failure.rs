@@ -14,6 +14,7 @@ use crate::plan::render::counted;
 use super::super::decision::{Decision, Effect, End, Fact, Verdict};
 use super::super::observed::{JobView, Task, TaskResult, TaskState, signed};
 use super::case::{Case, JobEnd, JobPlace};
+use super::put_back;
 
 /// The reason that a condition gives for an error.
 pub(super) fn reason(cause: Cause) -> Reason {
@@ -98,7 +99,7 @@ impl Case<'_> {
 
     /// Cleanup found more rows than were approved: the gate closes again.
     fn approval_exceeded(&self, phase: Phase, task: Task, message: &str) -> Decision {
-        let before = Before::from(GatedPhase::CleanUp);
+        let before = Before::from(if task == Task::PutBack { GatedPhase::RestoreBackup } else { GatedPhase::CleanUp });
         let mut gate = self.status.gates.iter().find(|gate| gate.before == before).cloned();
         if let Some(gate) = &mut gate {
             gate.state = GateState::Closed;
@@ -109,6 +110,9 @@ impl Case<'_> {
         let mut decision = Decision::new(Verdict::Waiting(phase, Reason::MoreRowsThanApproved, message.to_owned()))
             .effect(Effect::ForgetTask(task));
         decision.gates.extend(gate);
+        if task == Task::PutBack {
+            decision = decision.fact(Fact::Loss(None));
+        }
         decision.at_once()
     }
 }
@@ -121,11 +125,22 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
     // One that will not start counts as failed, and is there until its deletion has gone through.
     let stray = |job: &&JobStatus| {
         let runs = matches!(case.observed.job(&job.name), JobView::Running { .. });
-        (job.state == JobState::Running || runs) && job.purpose != JobPurpose::UndoSchemaUpdate
+        let own = match job.purpose {
+            JobPurpose::UndoSchemaUpdate => true,
+            // One that would not start is on its way out.
+            JobPurpose::RestoreBackup => put_back::is_chosen(case) && job.state == JobState::Running,
+            _ => false,
+        };
+        (job.state == JobState::Running || runs) && !own
     };
     if let Some(job) = case.status.jobs.iter().find(stray) {
         let stopping = Verdict::Working(Phase::RollBack, format!("stopping the Job {}", job.name));
         return stop_job(case, job, stopping, "stopped, because the migration is taken back");
+    }
+    if put_back::is_chosen(case)
+        && let Some(decision) = put_back::ask(case)
+    {
+        return decision;
     }
     let ran = case.status.jobs.iter().any(|job| job.purpose == JobPurpose::SchemaUpdate);
     let undo = case.migration.spec.schema_update.as_ref().and_then(|update| update.undo_pod_template_ref.as_ref());
@@ -141,15 +156,18 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
             return case.user_job(place, &template.name, |end| undo_job_ended(case, end));
         }
     }
+    let mut remaining = case.status.rollback.as_ref().map(|rollback| rollback.remaining.clone()).unwrap_or_default();
+    if ran && undo.is_none() {
+        remaining.push(
+            "the application's schema file was updated and spec.schemaUpdate.undoPodTemplateRef is not set: put it back by hand"
+                .to_owned(),
+        );
+    }
+    if put_back::is_chosen(case) {
+        return put_back::restore(case, remaining);
+    }
     case.task(Phase::RollBack, Task::Undo, Allowance::default(), |result| {
         let TaskResult::Undone(report) = result else { return unexpected(case, result) };
-        let mut remaining = case.status.rollback.as_ref().map(|rollback| rollback.remaining.clone()).unwrap_or_default();
-        if ran && undo.is_none() {
-            remaining.push(
-                "the application's schema file was updated and spec.schemaUpdate.undoPodTemplateRef is not set: put it back by hand"
-                    .to_owned(),
-            );
-        }
         let fact = Fact::Undone {
             undone: signed(report.undone.len()),
             tables_identical: signed(report.tables_compared.len()),
@@ -165,16 +183,26 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
             End::RolledBack(message)
         } else {
             let left = remaining.join("; ");
-            End::Failed(Phase::RollBack, Reason::RollbackFailed, format!("the database is as it was, but: {left}. {message}"))
+            End::Failed(
+                Phase::RollBack,
+                Reason::RollbackFailed,
+                format!("the database is as it was, but: {left}. {message}"),
+            )
         };
         Decision::new(Verdict::Ended(end)).fact(fact).fact(Fact::Quarantined(report.quarantined)).at_once()
     })
 }
 
+/// Whether a task is one of the way back that is gone.
+fn belongs(case: &Case<'_>, task: Task) -> bool {
+    if put_back::is_chosen(case) { put_back::is_own(task) } else { task == Task::Undo }
+}
+
 /// Whatever was at work when the way back began has to end first, so that nothing goes forward any more.
 fn make_room(case: &Case<'_>) -> Option<Decision> {
     match &case.observed.task {
-        TaskState::Idle | TaskState::Running(Task::Undo, _) | TaskState::Ended(Task::Undo, _) => None,
+        TaskState::Idle => None,
+        TaskState::Running(task, _) | TaskState::Ended(task, _) if belongs(case, *task) => None,
         TaskState::Running(task, _) => {
             let message = format!("waiting until it has stopped: {}", task.describe());
             Some(Decision::new(Verdict::Working(Phase::RollBack, message)).effect(Effect::StopTask))

@@ -9,6 +9,7 @@ mod change;
 mod failure;
 mod patience;
 mod purge;
+mod put_back;
 mod rehearsal;
 mod removal;
 mod soak;
@@ -69,7 +70,9 @@ fn guard(case: &Case<'_>, decision: Decision) -> Decision {
                     | Task::Look
                     | Task::Scan
                     | Task::Prove
-                    | Task::Undo,
+                    | Task::Undo
+                    | Task::PrepareRestore(_)
+                    | Task::PutBack,
                 _
             )
     );

@@ -119,8 +119,12 @@ fn purge(case: &Case<'_>, wish: Wish) -> Decision {
     match &case.observed.task {
         TaskState::Running(Task::Purge, _) => unchanged(),
         TaskState::Running(..) => unchanged().effect(Effect::StopTask),
-        TaskState::Ended(Task::Purge, Ok(TaskResult::Purged { entries, tables })) => {
-            let message = format!("{entries} rows and values were deleted from {tables} quarantine tables for good");
+        TaskState::Ended(Task::Purge, Ok(TaskResult::Purged { entries, tables, kept_tables })) => {
+            let mut message =
+                format!("{entries} rows and values were deleted from {tables} quarantine tables for good");
+            if *kept_tables > 0 {
+                message.push_str(&format!(", and {kept_tables} tables that the backup took the place of"));
+            }
             wish.done(message).effect(Effect::ForgetTask(Task::Purge))
         }
         TaskState::Ended(Task::Purge, Err(error)) => match case.bears(error) {

@@ -8,7 +8,7 @@ use crate::api::{ConditionType, Reason, conditions};
 use super::super::decision::{Decision, Effect, Fact, Verdict};
 use super::super::observed::TaskState;
 use super::case::Case;
-use super::purge;
+use super::{purge, put_back};
 
 /// The decision about the first request that was not answered yet; `None`: there is none.
 pub(super) fn steer(case: &Case<'_>, position: Option<Phase>) -> Option<Decision> {
@@ -55,7 +55,8 @@ fn abort(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision
             let message = match (case.status.started_at.is_some(), case.migration.spec.rollback.on_failure) {
                 (false, _) => "stopped before the first change",
                 (true, OnFailure::Hold) => "stopped; everything stays where it is, as spec.rollback.onFailure says",
-                (true, _) => "stopped; changes are taken back",
+                (true, OnFailure::RestoreBackup) => "stopped; the backup is put back once that is approved",
+                (true, OnFailure::Undo) => "stopped; changes are taken back",
             };
             let decision = case.fail(case.failing(), Reason::Aborted, &failure);
             accepted(case.making_room(decision), request, message)
@@ -75,12 +76,17 @@ fn roll_back(case: &Case<'_>, position: Option<Phase>, request: Request) -> Deci
             let phase = case.status.rollback.as_ref().map_or(case.failing(), |rollback| rollback.failed_phase);
             accepted(begin(phase), request, "changes are taken back")
         }
-        (None, Some(Reason::RollbackFailed)) => rollback_again(request),
+        (None, Some(Reason::RollbackFailed)) => rollback_again(request, OnFailure::Undo),
         (None, Some(Reason::Complete)) => refused(
             request,
             "the migration is complete and proven; it is taken back by a migration of its own, or by hand from the plan's inverse statements",
         ),
         (None, _) => refused(request, "nothing stands that could be taken back"),
+        (Some(Phase::RollBack), _) if put_back::may_undo_instead(case) => {
+            let message = "changes are taken back instead, and the backup is not put back";
+            let again = Decision::new(Verdict::RollBackAgain(message.to_owned())).fact(Fact::Strategy(OnFailure::Undo));
+            accepted(case.making_room(again), request, message)
+        }
         (Some(Phase::RollBack), _) => refused(request, "changes are being taken back already"),
         _ if case.status.started_at.is_none() => refused(
             request,
@@ -93,9 +99,10 @@ fn roll_back(case: &Case<'_>, position: Option<Phase>, request: Request) -> Deci
     }
 }
 
-fn rollback_again(request: Request) -> Decision {
+fn rollback_again(request: Request, strategy: OnFailure) -> Decision {
     let message = "the rollback goes on where it stopped";
-    accepted(Decision::new(Verdict::RollBackAgain(message.to_owned())), request, message)
+    let again = Decision::new(Verdict::RollBackAgain(message.to_owned())).fact(Fact::Strategy(strategy));
+    accepted(again, request, message)
 }
 
 fn replan(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision {
@@ -136,7 +143,15 @@ fn retry(case: &Case<'_>, position: Option<Phase>, request: Request) -> Decision
             let message = "goes on where it was held";
             accepted(Decision::new(Verdict::GoOn(message.to_owned())), request, message)
         }
-        Some(Reason::RollbackFailed) => rollback_again(request),
+        Some(Reason::RollbackFailed) => {
+            // What the spec says by now; a rollback that a person asked for although it says Hold goes on as it began.
+            let begun = case.status.rollback.as_ref().map_or(OnFailure::Undo, |rollback| rollback.strategy);
+            let strategy = match case.migration.spec.rollback.on_failure {
+                OnFailure::Hold => begun,
+                wanted => wanted,
+            };
+            rollback_again(request, strategy)
+        }
         Some(Reason::ApprovalDenied) => refused(
             request,
             "a person denied this plan: delete that MigrationApproval and change the spec to begin again",

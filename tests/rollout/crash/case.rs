@@ -13,7 +13,7 @@ use tokio::sync::RwLock;
 
 use super::process::{Event, Halt, Order, Process, Task};
 use super::scenario;
-use crate::driver::Driver;
+use crate::driver::{Driver, beside};
 use crate::property::told;
 use crate::records::Records;
 use crate::sql::{Sql, quoted, text};
@@ -40,9 +40,9 @@ pub(crate) struct Case {
     pub(crate) victim: Victim,
     /// How long after the point, in milliseconds, during which the work goes on; none: exactly there.
     pub(crate) later: Option<u64>,
-    /// What is interrupted: [`Task::Up`] or [`Task::Back`].
+    /// What is interrupted: [`Task::Up`], [`Task::Back`] or [`Task::PutBack`].
     pub(crate) task: Task,
-    /// What a fresh process carries out then: [`Task::Up`], [`Task::UpAndBack`] or [`Task::Undo`].
+    /// What a fresh process carries out then: [`Task::Up`], [`Task::UpAndBack`], [`Task::Undo`] or [`Task::Restore`].
     pub(crate) then: Task,
     /// Whether that one begins while a process whose server was killed may still be there.
     pub(crate) beside: bool,
@@ -57,11 +57,16 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let victim = if self.victim == Victim::Process { "process" } else { "server" };
         let when = self.later.map_or_else(|| "at".to_owned(), |later| format!("+{later}ms"));
-        let task = if self.task == Task::Up { "up" } else { "back" };
+        let task = match self.task {
+            Task::Up => "up",
+            Task::PutBack => "put-back",
+            _ => "back",
+        };
         let then = match self.then {
             Task::Undo => "undo",
             Task::UpAndBack => "resume-and-undo",
-            Task::Up | Task::Back => "resume",
+            Task::Restore => "restore",
+            Task::Up | Task::Back | Task::PutBack => "resume",
         };
         let writers = if self.writers { "busy" } else { "quiet" };
         let again = self.again.map_or_else(|| "once".to_owned(), |again| format!("again+{again}ms"));
@@ -84,10 +89,15 @@ impl FromStr for Case {
         Ok(Self {
             victim: if victim == "process" { Victim::Process } else { Victim::Server },
             later: milliseconds(when, "+")?,
-            task: if task == "up" { Task::Up } else { Task::Back },
+            task: match task {
+                "up" => Task::Up,
+                "put-back" => Task::PutBack,
+                _ => Task::Back,
+            },
             then: match then {
                 "undo" => Task::Undo,
                 "resume-and-undo" => Task::UpAndBack,
+                "restore" => Task::Restore,
                 _ => Task::Up,
             },
             beside: beside == "beside",
@@ -122,6 +132,7 @@ struct Stage {
 pub(crate) struct Reference {
     pub(crate) up: Vec<String>,
     pub(crate) back: Vec<String>,
+    pub(crate) put_back: Vec<String>,
     /// How many operations the plan has.
     pub(crate) operations: usize,
     definitions: Vec<String>,
@@ -152,12 +163,26 @@ impl Stage {
 
     async fn clear(self) {
         let mut sql = Sql::connect().await.expect("the server of the tests answers");
-        for name in [&self.schema, &self.journal] {
+        let beside = ["copy", "restored", "kept"].map(|what| beside(&self.schema, what));
+        for name in [&self.schema, &self.journal].into_iter().chain(&beside) {
             sql.must(&format!("DROP SCHEMA IF EXISTS {}", quoted(name))).await;
         }
     }
 
+    /// What a backup holds, as tables that only wait to be moved.
+    async fn copy(&self) {
+        let copy = beside(&self.schema, "copy");
+        let mut sql = Sql::connect().await.expect("the server of the tests answers");
+        sql.must(&format!("DROP SCHEMA IF EXISTS {}", quoted(&copy))).await;
+        sql.must(&format!("CREATE SCHEMA {}", quoted(&copy))).await;
+        sql.must(&format!("USE {}", quoted(&copy))).await;
+        data::create(&self.world, &mut sql, &mut Rng::with_seed(DATA)).await;
+    }
+
     async fn process(&self, task: Task, halt: Halt) -> Process {
+        if task.needs_copy() {
+            self.copy().await;
+        }
         let order =
             Order { schema: self.schema.clone(), journal: self.journal.clone(), plan: self.plan.clone(), task, halt };
         Process::start(super::TEST, &order).await
@@ -229,13 +254,18 @@ fn changed(before: &[String], now: &[String]) -> Vec<String> {
     pairs.map(|(before, now)| format!("{now}\nis not\n{before}")).collect()
 }
 
-/// Runs up, and up and back, without an interruption, and lists the points on the way.
+/// Runs up, and up and back by either way, without an interruption, and lists the points on the way.
 pub(crate) async fn reference() -> Result<Reference, String> {
-    let mut found = Reference { up: Vec::new(), back: Vec::new(), operations: 0, definitions: Vec::new() };
-    for task in [Task::Up, Task::Back] {
+    let mut found =
+        Reference { up: Vec::new(), back: Vec::new(), put_back: Vec::new(), operations: 0, definitions: Vec::new() };
+    for task in [Task::Up, Task::Back, Task::PutBack] {
         let stage = Stage::set().await;
         let mut process = stage.process(task, Halt::Tell).await;
-        let points = if task == Task::Up { &mut found.up } else { &mut found.back };
+        let points = match task {
+            Task::Up => &mut found.up,
+            Task::PutBack => &mut found.put_back,
+            _ => &mut found.back,
+        };
         loop {
             match process.next().await? {
                 Event::Point(point) => points.push(point),

@@ -32,16 +32,22 @@ const AGAIN: std::ops::Range<u64> = 50..4000;
 /// Every case; what chance decides, `random` does.
 fn cases(reference: &Reference, random: &mut Rng) -> Vec<Case> {
     let mut cases = Vec::new();
-    for (task, points) in [(Task::Up, &reference.up), (Task::Back, &reference.back)] {
+    let tasks = [(Task::Up, &reference.up), (Task::Back, &reference.back), (Task::PutBack, &reference.put_back)];
+    for (task, points) in tasks {
         for point in points {
             for victim in [Victim::Process, Victim::Server] {
                 for under_way in [false, true] {
                     if under_way && !point.starts_with("before ") {
                         continue;
                     }
-                    for then in [Task::Up, Task::Undo] {
-                        // The way back has one direction.
-                        if task == Task::Back && then == Task::Up {
+                    for then in [Task::Up, Task::Undo, Task::Restore] {
+                        // The way back has one direction, and that by the backup two ends.
+                        let possible = match task {
+                            Task::Up => then != Task::Restore,
+                            Task::PutBack => then != Task::Up,
+                            _ => then == Task::Undo,
+                        };
+                        if !possible {
                             continue;
                         }
                         let then = if then == Task::Up && random.u32(0..4) == 0 { Task::UpAndBack } else { then };
@@ -53,7 +59,8 @@ fn cases(reference: &Reference, random: &mut Rng) -> Vec<Case> {
                             beside: victim == Victim::Server && random.bool(),
                             again: (random.u32(0..4) == 0).then(|| random.u64(AGAIN)),
                             // What the application has committed is not known where its server died.
-                            writers: victim == Victim::Process && random.u32(0..3) == 0,
+                            // And what it writes is lost with a backup.
+                            writers: victim == Victim::Process && task != Task::PutBack && random.u32(0..3) == 0,
                             point: point.clone(),
                         });
                     }
@@ -96,10 +103,11 @@ async fn campaign() {
     let mut random = Rng::with_seed(seed);
     let mut drawn = cases(&reference, &mut random);
     println!(
-        "crashes: {} operations, {} points on the way up, {} on the way back, {} cases; HOLDFAST_CRASH_SEED={seed}",
+        "crashes: {} operations, {} points on the way up, {} on the way back, {} on that by the backup, {} cases; HOLDFAST_CRASH_SEED={seed}",
         reference.operations,
         reference.up.len(),
         reference.back.len(),
+        reference.put_back.len(),
         drawn.len()
     );
     random.shuffle(&mut drawn);

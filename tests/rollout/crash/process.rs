@@ -37,6 +37,17 @@ pub(crate) enum Task {
     UpAndBack,
     /// Only back.
     Undo,
+    /// All of it, then a backup is put back; points count from there.
+    PutBack,
+    /// Only the backup is put back.
+    Restore,
+}
+
+impl Task {
+    /// Whether it puts a backup back, whose tables are then beside the live ones.
+    pub(crate) fn needs_copy(self) -> bool {
+        matches!(self, Self::PutBack | Self::Restore)
+    }
 }
 
 /// Where to halt.
@@ -110,7 +121,8 @@ async fn work(order: Order) -> Result<(), Error> {
         let names = Names { schema: order.schema.clone(), journal: journal.clone(), reached: Mutex::default() };
         failpoints::watch(move |point| names.reach(&halt, point));
     };
-    if task != Task::Back {
+    let from_here = matches!(task, Task::Back | Task::PutBack);
+    if !from_here {
         watch(halt.clone());
     }
     let session = match order.halt {
@@ -119,7 +131,7 @@ async fn work(order: Order) -> Result<(), Error> {
         // This one's server may go, and then somebody else is to take up.
         _ => driver.engine().begin("tests/rollout", &plan).await?,
     };
-    if task != Task::Undo {
+    if !matches!(task, Task::Undo | Task::Restore) {
         Box::pin(driver.up(&plan, &session)).await?;
     }
     if task == Task::Up {
@@ -129,10 +141,14 @@ async fn work(order: Order) -> Result<(), Error> {
         tell(&Event::Waiting);
         tokio::task::spawn_blocking(word).await.unwrap();
     }
-    if task == Task::Back {
+    if from_here {
         watch(halt);
     }
-    Box::pin(driver.undo(&session)).await?;
+    if task.needs_copy() {
+        Box::pin(driver.put_back(&plan, &session)).await?;
+    } else {
+        Box::pin(driver.undo(&session)).await?;
+    }
     session.finish(MigrationOutcome::RolledBack).await
 }
 

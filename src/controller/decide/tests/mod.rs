@@ -9,6 +9,7 @@ mod failures;
 mod forward;
 mod gates;
 mod promotion;
+mod put_back;
 mod rehearsal;
 mod removal;
 mod soak;

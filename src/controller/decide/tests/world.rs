@@ -23,11 +23,12 @@ use crate::api::{ConditionType, MigrationApproval, Reason, SchemaMigration};
 use crate::backup::rehearsed::{End, Slow, StepTook};
 use crate::backup::{Outcome, Rehearsed, Removed, Restored, Summary};
 use crate::evidence::{Document, Signed};
+use crate::mysql::loss::Loss;
 use crate::mysql::rehearsal::Step;
-use crate::mysql::report::{OperationReport, Proof, QuarantineCounts, SectionReport, UndoReport};
+use crate::mysql::report::{OperationReport, Proof, PutBackReport, QuarantineCounts, SectionReport, UndoReport};
 use crate::mysql::soak::{ErrorCounts, Sample, StatementCounts};
 use crate::mysql::{Allowance, Cause, Error, Reading};
-use crate::plan::Plan;
+use crate::plan::{Identifier, Plan};
 
 pub(super) const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -124,6 +125,10 @@ pub(super) struct World {
     pub(super) driver: (i64, fn(&mut Snapshot)),
     /// Whether their creation is refused.
     pub(super) refused: bool,
+    /// What putting the backup back would lose.
+    pub(super) loss: Loss,
+    /// Whether the backup is in place.
+    pub(super) in_place: bool,
 }
 
 impl World {
@@ -178,6 +183,8 @@ impl World {
             snapshots: BTreeMap::new(),
             driver: (10, |snapshot| snapshot.ready = true),
             refused: false,
+            loss: Loss::default(),
+            in_place: false,
         }
     }
 
@@ -301,6 +308,7 @@ impl World {
                 let (name, plan) = match request {
                     JobRequest::Backup { name, .. }
                     | JobRequest::RemoveBackups { name, .. }
+                    | JobRequest::RestoreTables { name, .. }
                     | JobRequest::User { name, .. } => (name, None),
                     JobRequest::VerifyBackup { name, plan, .. } => (name, plan.as_ref()),
                     JobRequest::Rehearse { name, plan, .. } => (name, Some(plan)),
@@ -357,7 +365,7 @@ impl World {
                 log: Some("boom".to_owned()),
             };
         }
-        if name.contains("-verify-") || name.contains("-rehearse-") {
+        if ["-verify-", "-rehearse-", "-restore-backup-"].iter().any(|part| name.contains(part)) {
             let rehearsal = plan.map(|digest| {
                 Box::new(Rehearsed {
                     end: self.ends.pop_front().unwrap_or(End::Passed { note: None }),
@@ -497,7 +505,27 @@ impl World {
                 replicas: Vec::new(),
             })),
             Task::Undo => TaskResult::Undone(Box::<UndoReport>::default()),
-            Task::Purge => TaskResult::Purged { entries: 3, tables: 1 },
+            Task::Purge => TaskResult::Purged { entries: 3, tables: 1, kept_tables: 0 },
+            Task::CountLoss => TaskResult::LossCounted(self.loss.clone()),
+            Task::PrepareRestore(attempt) => {
+                TaskResult::RestorePrepared { in_place: self.in_place, schema: format!("holdfast_restored_{attempt}") }
+            }
+            Task::PutBack => {
+                let lost = self.loss.at_most();
+                if self.allowance.max_rows.is_none_or(|most| lost > most) {
+                    return Err(Arc::new(Error::new(Cause::ApprovalExceeded, "more would be lost by now")));
+                }
+                self.in_place = true;
+                TaskResult::PutBack(Box::new(PutBackReport {
+                    tables: 4,
+                    kept_tables: 5,
+                    kept_schema: Identifier::new("holdfast_kept_1").unwrap(),
+                    compared: UndoReport {
+                        tables_compared: vec!["shop.bookmarks".to_owned()],
+                        ..UndoReport::default()
+                    },
+                }))
+            }
         })
     }
 
