@@ -265,6 +265,26 @@ async fn what_is_begun_anew_after_an_exchange_is_not_taken_for_taken_back() {
 }
 
 #[tokio::test]
+async fn a_second_rollout_of_a_plan_is_put_back_by_a_backup_of_its_own() {
+    let Some((database, plan, session, statements)) = migrated("put_back_twice", 1).await else { return };
+    let (first, second) = (Beside::of("put_back_twice").await, Beside::of("put_back_twice_more").await);
+    prepare(&session, &first).await.unwrap();
+    first.restore(&statements).await;
+    put_back(&session).await.unwrap();
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+    // Begun anew, and one session goes all the way: nothing is taken over.
+    let session = database.engine().begin("shop/first", &plan).await.unwrap();
+    run_section(&session, Section::Stage(0)).await.unwrap();
+    assert!(!prepare(&session, &second).await.unwrap(), "what the second rollout has made stands");
+    second.restore(&statements).await;
+    let report = put_back(&session).await.unwrap();
+    assert_eq!((&report.kept_schema, report.compared.undone.len()), (&second.kept, 1));
+    assert_eq!(database.keys_named("fk_new_0").await, 0);
+    assert_eq!((tables_in(&database, &first.kept).await, tables_in(&database, &second.kept).await), (2, 2));
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+}
+
+#[tokio::test]
 async fn tables_that_somebody_moved_by_hand_are_left_alone_and_named() {
     let Some((database, plan, session, statements)) = migrated("put_back_moved", 1).await else { return };
     let beside = Beside::of("put_back_moved").await;

@@ -127,10 +127,11 @@ impl Journal {
             return Ok(None);
         }
         let (migrations, operations) = (self.table("migrations")?.quoted(), self.table("operations")?.quoted());
-        // One that only looked, as this one does, has done nothing.
+        // One that only looked, as this one does, has done nothing. Once this one has begun, what is to be put back is its own.
         let statement = format!(
             "SELECT m.id, m.state, r.state FROM {migrations} own JOIN {migrations} m ON m.target_schema = own.target_schema \
              AND m.plan_digest = own.plan_digest AND m.id <> own.id LEFT JOIN {} r ON r.migration = m.id WHERE own.id = ? \
+             AND NOT EXISTS (SELECT 1 FROM {operations} o WHERE o.migration = own.id) \
              AND (r.migration IS NOT NULL OR EXISTS (SELECT 1 FROM {operations} o WHERE o.migration = m.id)) ORDER BY m.started_at DESC LIMIT 1",
             restores.quoted()
         );
