@@ -253,7 +253,9 @@ fn rows(
 /// The rows that an approval of the backup's restore allows to be lost. Nobody loses what was not named.
 fn rows_lost(status: &SchemaMigrationStatus, gate: &GateStatus, given: Option<i64>) -> Result<i64, Failure> {
     let put_back = status.rollback.as_ref().and_then(|rollback| rollback.put_back.as_ref());
-    let needed = put_back.and_then(|put_back| put_back.loss.as_ref()).map_or(0, |loss| loss.rows);
+    let Some(needed) = put_back.and_then(|put_back| put_back.loss.as_ref()).map(|loss| loss.rows) else {
+        return Err(Failure::no("what would be lost is being counted: wait until the status says it"));
+    };
     match given {
         Some(given) if given >= needed => Ok(given),
         _ => Err(Failure::usage(format!(
@@ -399,7 +401,31 @@ mod tests {
         status.validation.clear();
         assert_eq!(rows(&status, &gate, None, true).unwrap(), None);
         gate.before = GatedPhase::Copy.into();
-        assert!(rows(&status, &gate, Some(1), false).unwrap_err().message.contains("before CleanUp only"));
+        assert!(
+            rows(&status, &gate, Some(1), false).unwrap_err().message.contains("before CleanUp and RestoreBackup only")
+        );
+        assert_eq!(rows(&status, &gate, None, false).unwrap(), None);
+    }
+
+    #[test]
+    fn rows_that_the_backup_loses_are_named_by_whoever_approves() {
+        let mut status = standing::status(&waiting());
+        let mut gate = status.gates[0].clone();
+        gate.before = GatedPhase::RestoreBackup.into();
+        gate.message = Some("what is lost".to_owned());
+        status.rollback =
+            serde_json::from_value(json!({"reason": "TestsFailed", "message": "m", "failedPhase": "Test",
+            "strategy": "RestoreBackup", "startedAt": "2026-11-24T10:00:00Z", "undone": 0, "tablesIdentical": 0,
+            "putBack": {"loss": {"countedAt": "2026-11-24T10:00:00Z", "rows": 7, "tables": 1}}}))
+            .unwrap();
+        for given in [None, Some(6)] {
+            let failure = rows(&status, &gate, given, false).unwrap_err();
+            assert!(failure.message.contains("7 or more: what is lost"), "{failure}");
+        }
+        assert_eq!(rows(&status, &gate, Some(7), true).unwrap(), Some(7));
+        // What nobody has counted nobody approves.
+        status.rollback = None;
+        assert!(rows(&status, &gate, Some(1_000_000), false).is_err());
     }
 
     #[test]

@@ -142,8 +142,12 @@ fn recorded<'a>(
     status.started_at.as_ref()?;
     let gate = of(status, point)?;
     let counts = gate.state == GateState::Open || gate.reason == Reason::OutsideWindow.as_str();
+    // What is lost grows, and is counted anew for each try: nobody approved more than was named.
+    let enough = |approval: &ApprovalRecord| {
+        point != GatePoint::Phase(GatedPhase::RestoreBackup) || approval.max_rows.unwrap_or(0) >= rows_lost(status)
+    };
     let approval = gate.approval.as_ref().filter(|approval| {
-        counts && approval.plan_digest == digest && approval.decision == ApprovalDecision::Approve
+        counts && approval.plan_digest == digest && approval.decision == ApprovalDecision::Approve && enough(approval)
     })?;
     Some((gate.state, approval))
 }
@@ -163,10 +167,8 @@ fn rows_needed(status: &SchemaMigrationStatus) -> i64 {
     counted(status).max(exceeded)
 }
 
-/// The rows that an approval of the backup's restore must allow to be lost: as many as were counted, and more than an approval that turned
-/// out to allow too few.
-#[must_use]
-pub(super) fn rows_lost(status: &SchemaMigrationStatus) -> i64 {
+/// The rows that an approval of the backup's restore must allow to be lost.
+fn rows_lost(status: &SchemaMigrationStatus) -> i64 {
     let loss = status.rollback.as_ref().and_then(|rollback| rollback.put_back.as_ref()?.loss.as_ref());
     // Nobody approves what nobody has counted.
     loss.map_or(i64::MAX, |loss| loss.rows)

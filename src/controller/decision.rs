@@ -167,8 +167,8 @@ pub enum Fact {
     },
     /// What putting the backup back would lose; `None`: it is to be counted again.
     Loss(Option<Box<LossStatus>>),
-    /// The schema that the backup's tables are restored into.
-    RestoredInto(String),
+    /// The schema that the backup's tables are restored into; `None`: what was restored is of no use.
+    RestoredInto(Option<String>),
     /// The backup is in place, and whoever put it there could not tell.
     FoundInPlace,
     /// The backup is in place.

@@ -106,7 +106,7 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
         }
         Fact::RestoredInto(schema) => {
             if let Some(rollback) = &mut status.rollback {
-                rollback.put_back.get_or_insert_default().restored_schema = Some(schema.clone());
+                rollback.put_back.get_or_insert_default().restored_schema.clone_from(schema);
             }
         }
         Fact::FoundInPlace => {

@@ -2,7 +2,7 @@
 //!
 //! An approval is asked for once, where its gate comes up. Evidence of other environments is looked at until the first change is made. A
 //! window holds for the step behind its gate; among the steps that change the database it goes on to hold for those that follow, until
-//! another gate with a window comes. The way back is never held up by a window.
+//! another gate with a window comes. No window holds up the way back, but for one before RestoreBackup itself.
 
 use jiff::{Timestamp, Zoned};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -16,7 +16,7 @@ use crate::plan::model::{LockClass, Section};
 use super::decision::{Decision, End, Fact, Verdict};
 use super::facts;
 use super::observed::Observed;
-use super::taken_back::{taken_back, taking_back};
+use super::taken_back::{nothing_to_lose, taken_back, taking_back};
 
 /// Longest text of the status but for the messages of conditions.
 pub(super) const MAX_TEXT: usize = 1024;
@@ -182,6 +182,9 @@ fn apply(status: &mut SchemaMigrationStatus, verdict: &Verdict, strategy: OnFail
                 // What was counted then is not what would be lost now.
                 rollback.put_back = rollback.put_back.take().map(|before| PutBackStatus { loss: None, ..before });
             }
+            if strategy != OnFailure::RestoreBackup {
+                nothing_to_lose(status, generation, now);
+            }
             begin_again(status, Phase::RollBack);
             taking_back(status, generation, now);
             active(status, Phase::RollBack, Reason::RollingBack, message, generation, now);
@@ -225,7 +228,6 @@ fn failed_in(
     }
 }
 
-/// A phase that ended goes on.
 /// The backup that was being made is begun anew, with Jobs of other names.
 fn another_backup(status: &mut SchemaMigrationStatus) {
     let before = status.backup.take().unwrap_or_default();
@@ -234,6 +236,7 @@ fn another_backup(status: &mut SchemaMigrationStatus) {
     status.backup = Some(BackupStatus { restore: before.restore, removal: before.removal, ..next_attempt(attempt) });
 }
 
+/// A phase that ended goes on.
 fn begin_again(status: &mut SchemaMigrationStatus, phase: Phase) {
     if let Some(entry) = status.phases.iter_mut().find(|entry| entry.name == phase) {
         entry.finished = None;

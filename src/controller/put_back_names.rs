@@ -1,8 +1,10 @@
-//! The schemas that putting a backup back needs beside the live one: where its tables are restored, and where those go that were there.
+//! What putting a backup back asks of a spec, and the schemas that it needs beside the live one: where the backup's tables are restored, and
+//! where those go that were there.
 
 use sha2::{Digest, Sha256};
 
 use crate::api::SchemaMigration;
+use crate::api::backup::{BackupType, Verification};
 use crate::api::execution::JournalPlace;
 use crate::backup::manifest::hexadecimal;
 use crate::plan::Identifier;
@@ -19,15 +21,28 @@ pub struct Schemas {
     pub kept: Identifier,
 }
 
+/// Why a spec leads to no backup that could be put back; `None`: it does. The API server refuses such a spec where its definitions are ours.
+#[must_use]
+pub fn unfit(migration: &SchemaMigration) -> Option<String> {
+    let backup = &migration.spec.backup;
+    if (backup.backup_type, backup.verification) != (BackupType::Job, Verification::Restore) {
+        return Some(
+            "only a backup that was made here and restored for proof is put back: spec.backup.type Job with spec.backup.verification Restore"
+                .to_owned(),
+        );
+    }
+    journal_schema(migration).err()
+}
+
 /// The journal's schema, whose name those of the two begin with, so that one pattern grants what is needed.
 ///
 /// # Errors
 /// When the journal lies in the migrated schema, or its name is too long.
-pub fn journal_schema(migration: &SchemaMigration) -> Result<String, String> {
+fn journal_schema(migration: &SchemaMigration) -> Result<String, String> {
     let name = match migration.spec.journal.place() {
         Ok(JournalPlace::Schema(name)) => name.to_owned(),
         Ok(JournalPlace::TablePrefix(_)) => {
-            return Err("it needs schemas of its own, and spec.journal.tablePrefix says that there may be none: use spec.journal.schema"
+            return Err("it needs schemas beside the migrated one, and spec.journal.tablePrefix says that there may be none: set spec.journal.schema"
                 .to_owned());
         }
         Err(error) => return Err(format!("spec.journal: {error}")),

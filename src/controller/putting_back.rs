@@ -5,12 +5,13 @@ use kube::{Api, ResourceExt as _};
 
 use crate::api::gates::OnFailure;
 use crate::api::status::{BackupStatus, JobPurpose};
+use crate::api::steering::SteeringAction;
 use crate::mysql::loss::{self, Loss};
-use crate::mysql::put_back::obstacles;
+use crate::mysql::put_back::{missing_to_put_back, obstacles};
 use crate::mysql::row_counters::Baseline;
 use crate::mysql::session::Session;
 use crate::mysql::{Cause, Connection, Error, SessionLimits};
-use crate::plan::{Plan, Problem};
+use crate::plan::{Identifier, Plan, Problem};
 
 use super::observed::TaskResult;
 use super::work::Work;
@@ -28,8 +29,10 @@ pub(super) async fn problems(work: &Work, connection: &mut Connection, plan: &Pl
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    let journal = put_back_names::journal_schema(&work.migration).err();
-    found.extend(journal.map(|why| format!("RestoreBackup cannot be done: {why}, or use Undo or Hold")));
+    found.extend(
+        put_back_names::unfit(&work.migration)
+            .map(|why| format!("RestoreBackup cannot be done: {why}, or use Undo or Hold")),
+    );
     let elsewhere: Vec<String> =
         plan.touched().into_iter().filter(|table| table.schema != plan.schema).map(ToString::to_string).collect();
     if !elsewhere.is_empty() {
@@ -44,17 +47,33 @@ pub(super) async fn problems(work: &Work, connection: &mut Connection, plan: &Pl
     Ok(found.into_iter().map(|message| Problem::new(FIELD, message)).collect())
 }
 
-/// Counts what would be lost.
+/// Counts what would be lost, once it is known that nothing stands in the way: the strategy may have been chosen after planning, and tables
+/// change. Nobody is asked to approve what cannot be done.
 ///
 /// # Errors
-/// When the server or the API server cannot be asked.
+/// [`Cause::RollbackIncomplete`] with what stands in the way; when the server or the API server cannot be asked.
 pub(super) async fn count_loss(work: &Work) -> Result<Loss, Error> {
-    let baseline = baseline(work).await?;
     let schema = work.schema()?;
+    let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
+    let mut lacks = obstacles(&mut connection, &schema).await?;
+    let missing = missing_to_put_back(&mut connection, &work.engine.settings.journal).await?;
+    lacks.extend((!missing.is_empty()).then(|| format!("the account lacks privileges: {}", missing.join("; "))));
+    connection.close().await?;
+    if !lacks.is_empty() {
+        let undo = SteeringAction::Rollback.annotation();
+        let message =
+            format!("the backup cannot be put back: {}; {undo} takes every change back instead", lacks.join("; "));
+        return Err(Error::new(Cause::RollbackIncomplete, message));
+    }
+    counted(work, &schema).await
+}
+
+async fn counted(work: &Work, schema: &Identifier) -> Result<Loss, Error> {
+    let baseline = baseline(work).await?;
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
     let counted = work
         .stoppable(&mut connection, "counting what the backup would lose", async |connection| {
-            loss::count(connection, &schema, baseline.as_ref().map_err(Clone::clone)).await
+            loss::count(connection, schema, baseline.as_ref().map_err(Clone::clone)).await
         })
         .await;
     connection.close().await?;
@@ -100,7 +119,7 @@ pub(super) async fn prepare(work: &Work, session: &Session, attempt: i32) -> Res
 /// [`Cause::ApprovalExceeded`], or what the engine meets.
 pub(super) async fn put_back(work: &Work, session: &Session) -> Result<TaskResult, Error> {
     if !session.is_put_back(&work.progress, &work.stop).await? {
-        let lost = count_loss(work).await?.at_most();
+        let lost = counted(work, &work.schema()?).await?.at_most();
         let most = work.allowance.max_rows.unwrap_or(0);
         if lost > most {
             return Err(Error::new(

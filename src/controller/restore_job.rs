@@ -66,6 +66,13 @@ mod tests {
     use super::*;
     use crate::api::example;
 
+    /// The program's own arguments, as it reads them.
+    #[derive(clap::Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        own: crate::backup::put_back::Arguments,
+    }
+
     #[test]
     fn the_pod_reads_the_backup_and_gets_the_credentials_as_files() {
         let mut spec = serde_json::to_value(example::spec()).unwrap();
@@ -84,6 +91,9 @@ mod tests {
         for argument in ["restore-tables", "--name=u-2", "--manifest=abc", "--schema=holdfast_restored_1"] {
             assert!(command.contains(&json!(argument)), "{argument} is not in {command:?}");
         }
+        let arguments = command.iter().skip(1).map(|argument| argument.as_str().unwrap());
+        let own = <Parsed as clap::Parser>::try_parse_from(arguments).unwrap().own;
+        assert_eq!((own.server.host.as_str(), own.migration.as_str()), ("mysql.shop.svc", "u"));
         assert!(container.get("env").is_none(), "no credential in the environment: {container}");
         let mounts = container["volumeMounts"].as_array().unwrap();
         let read_only = |name: &str| mounts.iter().find(|mount| mount["name"] == name).unwrap()["readOnly"].clone();

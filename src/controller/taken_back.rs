@@ -1,9 +1,10 @@
-//! What the conditions of steps say while a rollback takes back what they did, and after it.
+//! What the conditions of steps and the gates say while a rollback takes back what was done, and after it.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::conditions::{ConditionStatus, ConditionWriter, find};
+use crate::api::gates::GatedPhase;
 use crate::api::status::{SchemaMigrationStatus, StageState};
 use crate::api::{ConditionType, Reason};
 
@@ -61,5 +62,20 @@ pub(super) fn taken_back(status: &mut SchemaMigrationStatus, whole: bool, genera
         if stage.state != StageState::Failed {
             (stage.state, stage.started, stage.finished) = (StageState::Pending, None, None);
         }
+    }
+}
+
+/// Changes are undone, which loses nothing: whether the backup may be put back is not asked any more, and a denial of it counts no more.
+pub(super) fn nothing_to_lose(status: &mut SchemaMigrationStatus, generation: i64, now: Timestamp) {
+    let asked = status.gates.len();
+    status.gates.retain(|gate| gate.before.phase != Some(GatedPhase::RestoreBackup));
+    if status.gates.is_empty() && asked > 0 {
+        let mut writer = ConditionWriter::new(&mut status.conditions, generation, now);
+        writer.set(
+            ConditionType::Approved,
+            ConditionStatus::Unknown,
+            Reason::Pending,
+            "no gate has come up on this way",
+        );
     }
 }

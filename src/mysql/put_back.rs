@@ -17,8 +17,8 @@ use super::quarantine_counts;
 use super::report::{PutBackReport, UndoReport};
 use super::schema_tables;
 use super::session::{Session, Work};
-use super::undo;
-use super::work::{Allowance, Progress, Stop};
+use super::work::{Allowance, JournalLocation, Progress, Stop};
+use super::{privileges, undo};
 use crate::plan::identifier::{Identifier, TableName};
 use crate::plan::model::{Estimate, LockClass};
 
@@ -74,6 +74,14 @@ impl Session {
 /// What the server answers.
 pub async fn obstacles(connection: &mut Connection, schema: &Identifier) -> Result<Vec<String>, Error> {
     Ok(schema_tables::read(connection, schema).await?.obstacles())
+}
+
+/// The privileges that this needs and the account lacks, each with the statement that grants it.
+///
+/// # Errors
+/// What the server answers.
+pub async fn missing_to_put_back(connection: &mut Connection, journal: &JournalLocation) -> Result<Vec<String>, Error> {
+    privileges::missing_to_put_back(connection, journal).await
 }
 
 fn in_schema(schema: &Identifier, tables: &[Identifier]) -> Vec<TableName> {

@@ -4,7 +4,7 @@ use super::model::{Fact, Slow};
 use super::words::{fact, known, moment, took, u};
 use crate::api::SchemaMigration;
 use crate::api::duration::Retention;
-use crate::api::status::{JobState, SchemaMigrationStatus};
+use crate::api::status::{JobState, PutBackStatus, SchemaMigrationStatus};
 use crate::cli::bars::counted;
 use crate::cli::standing;
 use crate::evidence::Signed;
@@ -275,6 +275,26 @@ pub(super) fn evidence(status: &SchemaMigrationStatus, signed: Option<&Signed>) 
     facts
 }
 
+/// What a backup that is in place has cost.
+fn put_back_facts(put_back: &PutBackStatus) -> Vec<Fact> {
+    let lost = put_back.loss.as_ref().map(|loss| {
+        format!(
+            "at most {} in {}, counted at {}",
+            counted(u(loss.rows), "row"),
+            counted(u(loss.tables), "table"),
+            moment(loss.counted_at.0)
+        )
+    });
+    let kept = put_back.kept_schema.as_ref().map(|schema| {
+        let tables = counted(u(put_back.kept_tables.unwrap_or(0)), "table");
+        match &put_back.purged_at {
+            Some(at) => format!("{tables} of before, purged at {}", moment(at.0)),
+            None => format!("{tables} of before, in the schema {schema} until a purge"),
+        }
+    });
+    known("Lost", lost).into_iter().chain(known("Kept", kept)).collect()
+}
+
 /// What a person asked for, what is tried again, and the rollback.
 pub(super) fn steering(status: &SchemaMigrationStatus) -> Vec<Fact> {
     let mut facts = Vec::new();
@@ -294,6 +314,7 @@ pub(super) fn steering(status: &SchemaMigrationStatus) -> Vec<Fact> {
         ]);
         facts.extend(known("Ended at", rollback.finished_at.as_ref().map(|at| moment(at.0))));
         facts.extend(rollback.remaining.iter().map(|left| fact("Not taken back", left.clone())));
+        facts.extend(rollback.put_back.iter().filter(|put_back| put_back.in_place).flat_map(put_back_facts));
     }
     if let Some(retrying) = &status.retrying {
         let text =

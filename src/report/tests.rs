@@ -314,3 +314,22 @@ fn the_text_tells_the_same_in_short() {
     }
     assert!(text.lines().all(|line| line.chars().count() <= 140), "{text}");
 }
+
+#[test]
+fn what_a_backup_that_is_in_place_has_cost_is_told() {
+    let at = "2026-11-24T10:00:00Z";
+    let told = |in_place: bool| {
+        let status = json!({"rollback": {"reason": "TestsFailed", "message": "m", "failedPhase": "Test", "strategy": "RestoreBackup",
+            "startedAt": at, "undone": 2, "tablesIdentical": 3, "putBack": {"inPlace": in_place, "keptSchema": "holdfast_kept_1",
+                "keptTables": 6, "loss": {"countedAt": at, "rows": 4500, "tables": 2}}}});
+        let facts = super::facts::steering(&serde_json::from_value(status).unwrap());
+        facts.into_iter().map(|fact| format!("{}: {}", fact.name, fact.value)).collect::<Vec<_>>().join("\n")
+    };
+    for text in [
+        "Lost: at most 4,500 rows in 2 tables",
+        "Kept: 6 tables of before, in the schema holdfast_kept_1 until a purge",
+    ] {
+        assert!(told(true).contains(text), "{text:?} is not in {}", told(true));
+        assert!(!told(false).contains(text), "{}", told(false));
+    }
+}

@@ -78,7 +78,12 @@ impl Case<'_> {
                 } else {
                     error.message.clone()
                 };
-                self.fail(phase, reason(cause), &message)
+                let decision = self.fail(phase, reason(cause), &message);
+                match (task, cause) {
+                    // What was restored is not what can be put in place: a retry restores anew.
+                    (Task::PutBack, Cause::RollbackIncomplete) => decision.fact(Fact::RestoredInto(None)),
+                    _ => decision,
+                }
             }
         }
     }
@@ -97,7 +102,7 @@ impl Case<'_> {
         self.without_a_limit(Verdict::Drifted(phase, reason, text))
     }
 
-    /// Cleanup found more rows than were approved: the gate closes again.
+    /// Cleanup found more rows than were approved, or more would be lost: the gate closes again.
     fn approval_exceeded(&self, phase: Phase, task: Task, message: &str) -> Decision {
         let before = Before::from(if task == Task::PutBack { GatedPhase::RestoreBackup } else { GatedPhase::CleanUp });
         let mut gate = self.status.gates.iter().find(|gate| gate.before == before).cloned();

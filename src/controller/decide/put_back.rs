@@ -3,7 +3,6 @@
 //! can still be undone instead.
 
 use crate::api::Reason;
-use crate::api::backup::{BackupType, Verification};
 use crate::api::gates::{GatePoint, GatedPhase, OnFailure};
 use crate::api::status::{JobPurpose, JobState, JobStatus, Phase, PutBackStatus};
 use crate::api::steering::SteeringAction;
@@ -14,14 +13,12 @@ use crate::plan::render::counted;
 
 use super::super::approvals;
 use super::super::decision::{Decision, Effect, End, Fact, JobRequest, Verdict};
-use super::super::observed::{Task, TaskResult, signed};
+use super::super::observed::{Task, TaskResult, TaskState, signed};
 use super::super::{loss, put_back_names};
 use super::backup::{failure_text, left, scratch_described};
 use super::case::{Case, JobEnd, JobPlace};
 use super::failure::unexpected;
 
-/// The field that chooses this way.
-const FIELD: &str = "spec.rollback.onFailure";
 const GATE: GatePoint<'static> = GatePoint::Phase(GatedPhase::RestoreBackup);
 
 /// Whether the migration is taken back by its backup.
@@ -45,6 +42,10 @@ pub(super) fn ask(case: &Case<'_>) -> Option<Decision> {
         let message = format!("the backup cannot be put back: {why}. {undo}");
         return Some(case.fail(Phase::RollBack, Reason::RollbackFailed, &message));
     }
+    // It was approved before, and nothing more is lost: what is left is to look whether all is as it should be.
+    if known(case).in_place {
+        return None;
+    }
     if known(case).loss.is_none() {
         return Some(case.task(Phase::RollBack, Task::CountLoss, Allowance::default(), |result| {
             let TaskResult::LossCounted(found) = result else { return unexpected(case, result) };
@@ -58,30 +59,15 @@ pub(super) fn ask(case: &Case<'_>) -> Option<Decision> {
 
 /// Why there is no backup that could be put back. The spec of the rollback may have been changed since planning.
 fn impossible(case: &Case<'_>) -> Option<String> {
-    if let Some((_, why)) = case.observed.refusals.iter().find(|(path, _)| path == FIELD) {
-        return Some(why.clone());
-    }
-    let backup = &case.migration.spec.backup;
-    let made = case.status.backup.as_ref().and_then(|made| made.manifest_sha256.as_ref());
-    match (backup.backup_type, backup.verification, made) {
-        (BackupType::Job, Verification::Restore, Some(_)) => {}
-        (BackupType::Job, Verification::Restore, None) => return Some("the status knows of no backup".to_owned()),
-        _ => {
-            return Some(
-                "only a backup of type Job whose verification is Restore is put back, and spec.backup asks for another"
-                    .to_owned(),
-            );
-        }
-    }
-    put_back_names::journal_schema(case.migration).err()
+    let made = case.status.backup.as_ref().is_some_and(|backup| backup.manifest_sha256.is_some());
+    put_back_names::unfit(case.migration).or_else(|| (!made).then(|| "the status knows of no backup".to_owned()))
 }
 
 /// Restores the backup beside the live tables, and exchanges them.
 pub(super) fn restore(case: &Case<'_>, file_left: Vec<String>) -> Decision {
     let place =
         JobPlace { phase: Phase::RollBack, purpose: JobPurpose::RestoreBackup, test: None, attempt: attempt(case) };
-    let restored = case.job_entry(&case.job_name(place)).is_some_and(|job| job.state == JobState::Succeeded);
-    if restored || known(case).in_place {
+    if is_restored(case) || known(case).in_place {
         return exchange(case, file_left);
     }
     let create = |name: String| {
@@ -107,7 +93,7 @@ pub(super) fn restore(case: &Case<'_>, file_left: Vec<String>) -> Decision {
             let message =
                 format!("creating the Job {name}, which restores the backup's tables into the schema {schema}");
             Decision::new(Verdict::Working(Phase::RollBack, message))
-                .fact(Fact::RestoredInto(schema.clone()))
+                .fact(Fact::RestoredInto(Some(schema.clone())))
                 .effect(Effect::CreateJob(request))
         })
     };
@@ -144,11 +130,20 @@ fn failed(case: &Case<'_>, message: &str) -> Decision {
     case.fail(Phase::RollBack, Reason::RollbackFailed, &format!("the backup was not put back: {message}; {undo}"))
 }
 
-/// Which try of the restore this is: another one only after one that failed, for what was restored is of use until it is in place.
+fn last_restore<'a>(case: &Case<'a>) -> Option<&'a JobStatus> {
+    case.status.jobs.iter().rfind(|job| job.purpose == JobPurpose::RestoreBackup)
+}
+
+/// Whether the backup's tables are beside the live ones, and of use.
+fn is_restored(case: &Case<'_>) -> bool {
+    let succeeded = last_restore(case).is_some_and(|job| job.state == JobState::Succeeded);
+    succeeded && known(case).restored_schema.is_some()
+}
+
+/// Which try of the restore this is: another one only after one that is of no use, for what was restored is of use until it is in place.
 fn attempt(case: &Case<'_>) -> i32 {
-    let last = case.status.jobs.iter().rfind(|job| job.purpose == JobPurpose::RestoreBackup);
-    match last {
-        Some(job) if job.state != JobState::Failed => job.attempt,
+    match last_restore(case) {
+        Some(job) if job.state == JobState::Running || is_restored(case) => job.attempt,
         Some(job) => case.status.attempt.max(job.attempt.saturating_add(1)),
         None => case.status.attempt,
     }
@@ -199,9 +194,12 @@ fn ended(case: &Case<'_>, report: &PutBackReport, file_left: Vec<String>) -> Dec
         .at_once()
 }
 
-/// A person who would rather have the changes taken back: as long as nothing was begun that only the backup's way ends.
+/// Whether a person may have the changes taken back instead: until the backup is in place, or is being put there.
 pub(super) fn may_undo_instead(case: &Case<'_>) -> bool {
-    let put_back = |job: &&JobStatus| job.purpose == JobPurpose::RestoreBackup;
-    let restored = case.status.jobs.iter().filter(put_back).any(|job| job.state == JobState::Succeeded);
-    is_chosen(case) && !restored && !known(case).in_place
+    let being_put = match &case.observed.task {
+        TaskState::Running(task, _) => *task == Task::PutBack,
+        TaskState::Ended(task, outcome) => *task == Task::PutBack && outcome.is_ok(),
+        TaskState::Idle => false,
+    };
+    is_chosen(case) && !known(case).in_place && !being_put
 }

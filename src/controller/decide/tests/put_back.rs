@@ -32,6 +32,14 @@ fn failing() -> World {
     world
 }
 
+/// Asks for something after the end, which begins it again once what the end left is cleared away.
+fn begin_again(world: &mut World, action: SteeringAction) {
+    assert!(world.finished(), "{:?}", world.status());
+    world.ask(action, "again");
+    world.passes(3);
+    assert!(!world.finished() && world.answer(action).0, "{:?}", world.answer(action));
+}
+
 fn message(world: &World) -> String {
     find(&world.status().conditions, ConditionType::Ready).unwrap().message.clone()
 }
@@ -59,7 +67,7 @@ fn nothing_is_restored_before_a_person_has_approved_what_is_lost() {
     world.approve("RestoreBackup", DIGEST, "Approve", Some(7));
     assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
     let begun: Vec<Task> = world.begun.iter().copied().skip_while(|task| *task != Task::CountLoss).collect();
-    assert_eq!(begun, [Task::CountLoss, Task::PrepareRestore(0), Task::PutBack]);
+    assert_eq!(begun, [Task::CountLoss, Task::PrepareRestore(1), Task::PutBack]);
     assert_eq!((world.made("-restore-backup-"), world.allowance.max_rows), (1, Some(7)));
     let status = world.status();
     assert!(is_true(&status.conditions, ConditionType::RolledBack));
@@ -111,11 +119,21 @@ fn a_denial_ends_the_rollback_and_leaves_both_ways_open() {
     assert_eq!(world.run(&[]), Reason::RollbackFailed);
     assert!(message(&world).contains("denied the step RestoreBackup"), "{}", message(&world));
     assert!(!world.in_place && world.made("-restore-backup-") == 0);
-    let mut undone = world;
-    undone.ask(SteeringAction::Rollback, "1");
-    assert_eq!(undone.run(&[]), Reason::RollbackSucceeded);
-    assert_eq!((undone.times(Task::Undo), undone.in_place), (1, false));
-    assert_eq!(undone.status().rollback.unwrap().strategy, OnFailure::Undo);
+    begin_again(&mut world, SteeringAction::Rollback);
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    assert_eq!((world.times(Task::Undo), world.in_place), (1, false));
+    assert_eq!(world.status().rollback.unwrap().strategy, OnFailure::Undo);
+    assert_eq!(world.status().gates, [], "what was denied is not done");
+
+    let mut world = failing();
+    world.approve("RestoreBackup", DIGEST, "Deny", None);
+    world.run(&[]);
+    world.approvals.clear();
+    begin_again(&mut world, SteeringAction::Retry);
+    assert_eq!(world.settle(), Reason::ApprovalPending, "it is asked again once the denial is deleted");
+    world.approve("RestoreBackup", DIGEST, "Approve", Some(7));
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    assert!(world.in_place && world.times(Task::Undo) == 0);
 }
 
 #[test]
@@ -126,6 +144,8 @@ fn a_person_may_have_every_change_taken_back_instead_while_it_waits_or_restores(
     assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
     assert_eq!((world.times(Task::Undo), world.made("-restore-backup-")), (1, 0));
     assert!(world.answer(SteeringAction::Rollback).0);
+    assert_eq!(world.status().gates, [], "nothing is asked for any more");
+    assert_eq!(world.reason(ConditionType::Approved), Reason::Pending);
 
     let mut world = failing();
     world.approve("RestoreBackup", DIGEST, "Approve", Some(7));
@@ -134,6 +154,67 @@ fn a_person_may_have_every_change_taken_back_instead_while_it_waits_or_restores(
     world.ask(SteeringAction::Rollback, "1");
     world.passes(3);
     assert!(!world.answer(SteeringAction::Rollback).0, "it is being put in place already");
+
+    let mut world = failing();
+    world.approve("RestoreBackup", DIGEST, "Approve", Some(8));
+    world.run_to(Task::PutBack);
+    world.loss = loss(9);
+    assert_eq!(world.settle(), Reason::MoreRowsThanApproved);
+    world.ask(SteeringAction::Rollback, "1");
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded, "nor does it bind anybody that it is restored beside");
+    assert_eq!((world.times(Task::Undo), world.in_place), (1, false));
+}
+
+#[test]
+fn an_approval_of_before_does_not_count_for_more_that_is_lost_by_the_next_try() {
+    let mut world = failing();
+    world.approve("RestoreBackup", DIGEST, "Approve", Some(7));
+    world.job_failure = Some("-restore-backup-");
+    assert_eq!(world.run(&[]), Reason::RollbackFailed);
+    world.job_failure = None;
+    world.loss = loss(8);
+    begin_again(&mut world, SteeringAction::Retry);
+    assert_eq!(world.settle(), Reason::MoreRowsThanApproved);
+    assert_eq!(world.made("-restore-backup-"), 1, "nothing is restored that nobody wants to have in place");
+    world.approve("RestoreBackup", DIGEST, "Approve", Some(8));
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+}
+
+#[test]
+fn what_cannot_be_put_in_place_is_restored_anew_when_a_person_asks_for_another_try() {
+    let mut world = failing();
+    world.approve("RestoreBackup", DIGEST, "Approve", Some(7));
+    world.failures.push((Task::PutBack, Cause::RollbackIncomplete, false));
+    assert_eq!(world.run(&[]), Reason::RollbackFailed);
+    assert_eq!(world.status().rollback.unwrap().put_back.unwrap().restored_schema, None);
+    begin_again(&mut world, SteeringAction::Retry);
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    assert_eq!(world.made("-restore-backup-"), 2);
+
+    let mut world = failing();
+    world.approve("RestoreBackup", DIGEST, "Approve", Some(7));
+    world.failures.push((Task::PutBack, Cause::RetriesExhausted, false));
+    assert_eq!(world.run(&[]), Reason::RollbackFailed);
+    begin_again(&mut world, SteeringAction::Retry);
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    assert_eq!(world.made("-restore-backup-"), 1, "nothing is wrong with what was restored: no lock was to be had");
+}
+
+#[test]
+fn once_it_is_in_place_another_try_asks_nobody_and_restores_nothing() {
+    let mut world = failing();
+    world.failures = vec![(Task::Test, Cause::TestFailed, false)];
+    world.approve("RestoreBackup", DIGEST, "Approve", Some(7));
+    world.job_failure = Some("-undo-schema-update-");
+    assert_eq!(world.run(&[]), Reason::RollbackFailed);
+    assert!(world.in_place && message(&world).contains("schema file was not put back"), "{}", message(&world));
+    world.job_failure = None;
+    // The exchange made every table anew, so that all of them would be counted.
+    world.loss = loss(1_000);
+    begin_again(&mut world, SteeringAction::Retry);
+    assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
+    assert_eq!((world.times(Task::CountLoss), world.made("-restore-backup-")), (1, 1));
+    assert_eq!(world.made("-undo-schema-update-"), 2);
 }
 
 #[test]
@@ -148,7 +229,7 @@ fn a_restore_that_fails_is_tried_again_with_another_job_once_a_person_asks() {
         message(&world)
     );
     world.job_failure = None;
-    world.ask(SteeringAction::Retry, "1");
+    begin_again(&mut world, SteeringAction::Retry);
     assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
     assert_eq!(world.made("-restore-backup-"), 2);
     assert_eq!(world.times(Task::CountLoss), 2, "what is lost is counted anew");
@@ -212,9 +293,10 @@ fn a_backup_that_was_never_restored_for_proof_is_not_put_back_and_the_way_out_is
     world.migration.spec.rollback.on_failure = OnFailure::RestoreBackup;
     assert_eq!(world.run(&[]), Reason::RollbackFailed);
     assert!(
-        message(&world).contains("verification is Restore") && message(&world).contains("holdfast.dev/rollback-at")
+        message(&world).contains("spec.backup.verification Restore")
+            && message(&world).contains("holdfast.dev/rollback-at")
     );
-    world.ask(SteeringAction::Rollback, "1");
+    begin_again(&mut world, SteeringAction::Rollback);
     assert_eq!(world.run(&[]), Reason::RollbackSucceeded);
     assert_eq!(world.times(Task::Undo), 1);
 }

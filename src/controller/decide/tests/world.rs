@@ -511,7 +511,7 @@ impl World {
                 TaskResult::RestorePrepared { in_place: self.in_place, schema: format!("holdfast_restored_{attempt}") }
             }
             Task::PutBack => {
-                let lost = self.loss.at_most();
+                let lost = if self.in_place { 0 } else { self.loss.at_most() };
                 if self.allowance.max_rows.is_none_or(|most| lost > most) {
                     return Err(Arc::new(Error::new(Cause::ApprovalExceeded, "more would be lost by now")));
                 }
