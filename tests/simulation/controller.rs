@@ -93,7 +93,8 @@ impl World {
         }
         self.between(process, life)?;
         let now = self.now;
-        let mut observed = defects::looked_at(self.defect, self.observe(process, life, &migration, now)?, now);
+        let observed = self.observe(process, life, &migration, now)?;
+        let mut observed = defects::looked_at(self.defect, &migration, observed, now);
         if is_there_again(&migration, &observed) {
             self.memory(process, &migration).trouble = None;
             observed.trouble = None;

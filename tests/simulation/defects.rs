@@ -1,5 +1,5 @@
-//! Seventeen ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation finds
-//! what it is there to find: `property.rs` has a test for each.
+//! Eighteen ways of breaking the controller and the engine, each as small as a change in the code would be. They show that the simulation
+//! finds what it is there to find: `property.rs` has a test for each.
 
 use std::borrow::Cow;
 
@@ -9,6 +9,8 @@ use holdfast::controller::decision::{Decision, Effect, End, Fact, Verdict};
 use holdfast::controller::observed::{Observed, Task};
 use holdfast::controller::volume_snapshot::SnapshotView;
 use jiff::Timestamp;
+
+use crate::put_back;
 
 /// A way of breaking the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +45,10 @@ pub(crate) enum Defect {
     ErrorsOverlooked,
     /// The soak ends before its time.
     SoakCutShort,
-    /// What would be lost is not counted again before the backup is put in place.
+    /// What would be lost by the time the backup is put in place is held against nothing.
     LossOverlooked,
+    /// The backup is put back by people who were not asked.
+    LossUnasked,
     /// After a crash the catalogue is not asked whether the tables were exchanged.
     ExchangeForgotten,
 }
@@ -72,7 +76,15 @@ pub(crate) fn seen(defect: Option<Defect>, migration: &SchemaMigration) -> Cow<'
 }
 
 /// What is observed, as a broken `decide` sees it.
-pub(crate) fn looked_at(defect: Option<Defect>, mut observed: Observed, now: Timestamp) -> Observed {
+pub(crate) fn looked_at(
+    defect: Option<Defect>,
+    migration: &SchemaMigration,
+    mut observed: Observed,
+    now: Timestamp,
+) -> Observed {
+    if defect == Some(Defect::LossUnasked) {
+        observed.approvals.extend(put_back::forged(migration));
+    }
     if let (Some(Defect::SnapshotTrusted), SnapshotView::Ours(snapshot)) = (defect, &mut observed.snapshot) {
         snapshot.ready = true;
         snapshot.taken_at.get_or_insert(now);
@@ -86,6 +98,10 @@ pub(crate) fn decided(defect: Option<Defect>, mut decision: Decision, now: Times
         if let (Some(Defect::NoDeadline), Fact::Retrying { since, .. }) = (defect, fact) {
             *since = now;
         }
+    }
+    if let (Some(Defect::LossOverlooked), Effect::StartTask(Task::PutBack, allowance)) = (defect, &mut decision.effect)
+    {
+        allowance.max_rows = Some(u64::MAX);
     }
     if defect == Some(Defect::SuccessBeforeProof) && matches!(decision.effect, Effect::StartTask(Task::Prove, _)) {
         decision.verdict = Verdict::Ended(End::Complete("proven".to_owned()));

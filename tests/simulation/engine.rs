@@ -356,6 +356,9 @@ impl World {
                 if run.stop {
                     return error(Cause::Stopped, "stopped at a safe point, as asked");
                 }
+                if self.proof_fails(&run.migration) {
+                    return error(Cause::VerificationFailed, "the expectation of a stage is not met: simulated");
+                }
                 let keys = plan.operations.iter().filter(|operation| plans::kind(&operation.id) == Kind::Key);
                 for key in keys {
                     if !self.database.objects.contains(&key.id) {

@@ -92,6 +92,7 @@ impl World {
     /// Goes on until every migration has ended or waits for somebody.
     fn rest(&mut self) -> Result<(), String> {
         for _ in 0..MOST_STEPS_OF_REST {
+            self.application_writes();
             self.something();
             self.check()?;
             if (0..2).all(|which| self.settled(which)) {
@@ -250,7 +251,8 @@ impl World {
                     reason.as_str()
                 ));
             }
-            *ends.entry(reason.as_str()).or_default() += 1;
+            let put_back = status.rollback.and_then(|rollback| rollback.put_back).is_some_and(|back| back.in_place);
+            *ends.entry(if put_back { "with its backup in place" } else { reason.as_str() }).or_default() += 1;
         }
         // The server frees by itself what a dead process held.
         let held = self.database.fence.filter(|holder| self.database.connections[holder].is_none());

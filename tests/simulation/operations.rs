@@ -8,7 +8,6 @@ use crate::database::{Entry, Standing, Statement};
 use crate::defects::Defect;
 use crate::engine::{At, Run, Session, error};
 use crate::plans::{self, Kind};
-use crate::put_back::Exchange;
 use crate::world::World;
 
 impl World {
@@ -36,10 +35,9 @@ impl World {
         if copies && !run.allowance.copy {
             return error(Cause::ApprovalExceeded, format!("{id} copies its table, and no approval allows a COPY"));
         }
+        let exchange = self.begun_after_an_exchange(session.migration);
         let journal = &mut self.database.journal[session.migration];
-        if journal.exchange == Exchange::Done {
-            journal.exchange = Exchange::Past;
-        }
+        journal.exchange = exchange;
         match journal.entry_mut(id) {
             Some(entry) => entry.standing = Standing::Intended,
             None => journal.entries.push(Entry { id: id.to_owned(), standing: Standing::Intended, quarantined: 0 }),

@@ -1,5 +1,6 @@
 //! People: they approve, deny, suspend, edit, annotate, delete and create again, at random; and in the end they do what a message asks for.
 
+use holdfast::api::backup::Verification;
 use holdfast::api::gates::{Before, GatedPhase, OnFailure};
 use holdfast::api::status::GateState;
 use holdfast::api::steering::SteeringAction;
@@ -8,6 +9,7 @@ use holdfast::controller::observed::Policies;
 use serde_json::{Value, json};
 
 use crate::plans::NAMES;
+use crate::put_back::Answer;
 use crate::world::World;
 
 impl World {
@@ -115,6 +117,8 @@ impl World {
         }
         let rows = [None, Some(1), Some(3), Some(100), Some(100)][self.rng.usize(0..5)];
         let before = self.points(which).remove(0);
+        let losing = before == json!({"phase": "RestoreBackup"});
+        let rows = if losing { Some(self.told_loss(which)) } else { rows };
         self.decide_on(which, before, &digest, true, rows);
     }
 
@@ -131,6 +135,7 @@ impl World {
         let remove = self.rng.bool();
         self.tell(|| format!("somebody edits the policy of {}: {gate}, removed {remove}", NAMES[which]));
         let hold = self.chance(4);
+        let backup = self.put_backs.strategy();
         self.cluster.edit(NAMES[which], |migration| {
             let before: Before = serde_json::from_value(gate["before"].clone()).unwrap();
             migration.spec.gates.retain(|present| present.before != before);
@@ -139,6 +144,11 @@ impl World {
             }
             if hold {
                 migration.spec.rollback.on_failure = OnFailure::Hold;
+            }
+            // Other specs the API server refuses.
+            let proven = migration.spec.backup.verification == Verification::Restore;
+            if let Some(strategy) = backup.filter(|_| proven) {
+                migration.spec.rollback.on_failure = strategy;
             }
         });
         self.wake(which);
@@ -179,7 +189,15 @@ impl World {
                     .map(|gate| gate.before)
                     .collect();
                 for before in &closed {
-                    self.decide_on(which, serde_json::to_value(before).unwrap(), &digest, true, Some(1_000_000));
+                    let losing = *before == Before::from(GatedPhase::RestoreBackup);
+                    let answer = if losing { self.put_backs.answer() } else { Answer::Approve(1_000_000) };
+                    let told = if losing { self.told_loss(which) } else { 0 };
+                    let before = serde_json::to_value(before).unwrap();
+                    match answer {
+                        Answer::Approve(more) => self.decide_on(which, before, &digest, true, Some(told + more)),
+                        Answer::Deny => self.decide_on(which, before, &digest, false, None),
+                        Answer::Undo => self.ask(which, SteeringAction::Rollback),
+                    }
                 }
                 // A copy that the gates do not show is asked for by its message.
                 if closed.is_empty() {

@@ -210,7 +210,12 @@ fn a_soak_that_is_cut_short_is_found() {
 }
 
 #[test]
-fn a_loss_that_is_not_counted_again_is_found() {
+fn a_backup_that_is_put_back_unasked_is_found() {
+    found(Defect::LossUnasked, &["before anybody approved what is lost"]);
+}
+
+#[test]
+fn a_loss_that_is_not_held_against_the_approval_is_found() {
     found(Defect::LossOverlooked, &["more than anybody approved"]);
 }
 
