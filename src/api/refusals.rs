@@ -6,7 +6,6 @@ use super::{
     SchemaMigrationSpec,
     backup::{Backup, BackupTool, Verification},
     execution::Hazard,
-    gates::{GatedPhase, OnFailure},
     quantity,
 };
 
@@ -38,18 +37,6 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
         );
     }
     backup(spec, &mut refuse);
-    for (index, gate) in spec.gates.iter().enumerate() {
-        refuse(
-            gate.before.phase == Some(GatedPhase::RestoreBackup),
-            &format!("spec.gates[{index}].before.phase"),
-            "backups are not put back in this version, so there is nothing to gate: remove the gate before RestoreBackup",
-        );
-    }
-    refuse(
-        spec.rollback.on_failure == OnFailure::RestoreBackup,
-        "spec.rollback.onFailure",
-        "RestoreBackup is not done in this version, which has not shown it on a cluster: use Undo or Hold",
-    );
     found
 }
 
@@ -125,8 +112,6 @@ mod tests {
             ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
             ("spec.backup.scratch", "/backup/verification", json!("Inspect")),
             ("spec.acknowledge[0].hazard", "/acknowledge", json!([{"hazard": "FlushTables"}])),
-            ("spec.gates[0].before.phase", "/gates/0/before", json!({"phase": "RestoreBackup"})),
-            ("spec.rollback.onFailure", "/rollback/onFailure", json!("RestoreBackup")),
         ];
         for (path, pointer, value) in cases {
             let mut spec = serde_json::to_value(example::spec()).unwrap();
