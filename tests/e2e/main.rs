@@ -16,6 +16,7 @@ mod findings;
 mod harness;
 mod input;
 mod library;
+mod put_back;
 mod rehearsal;
 mod restore;
 mod rights;

@@ -41,15 +41,18 @@ fn make() -> Outcome<Surroundings> {
     let server = Database { kubectl: shop.kubectl.clone(), name: "mysql".to_owned() };
     // The journal, which the cases share, too.
     let earlier = server.sql(
-        "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE 'case\\_%' OR SCHEMA_NAME = 'holdfast'",
+        "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE 'case\\_%' OR SCHEMA_NAME = 'holdfast' \
+         OR SCHEMA_NAME LIKE 'holdfast\\_restored\\_%' OR SCHEMA_NAME LIKE 'holdfast\\_kept\\_%'",
     )?;
     for schema in earlier.lines() {
         server.sql(&format!("DROP DATABASE `{schema}`"))?;
     }
-    // The rights that the sample's accounts have in the sample's schema.
+    // The rights that the sample's accounts have in the sample's schema, and those that putting a backup back needs beside it.
     server.sql(
         "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES \
-         ON `case\\_%`.* TO 'migrator'@'%'; GRANT SELECT, INSERT, UPDATE, DELETE ON `case\\_%`.* TO 'application'@'%'",
+         ON `case\\_%`.* TO 'migrator'@'%'; GRANT SELECT, INSERT, UPDATE, DELETE ON `case\\_%`.* TO 'application'@'%'; \
+         GRANT SELECT, INSERT, CREATE, DROP, ALTER, REFERENCES, SHOW VIEW, TRIGGER, EVENT ON `holdfast\\_restored\\_%`.* TO 'migrator'@'%'; \
+         GRANT SELECT, INSERT, CREATE, DROP, ALTER ON `holdfast\\_kept\\_%`.* TO 'migrator'@'%'",
     )?;
     let unchanged = schema(&shop.kubectl, UNCHANGED, library::TABLES)?;
     let snapshot = unchanged.snapshot()?;
