@@ -72,7 +72,8 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
         GatePoint::Phase(GatedPhase::RestoreBackup) => rows_lost(view.status),
         _ => 0,
     };
-    let lost = (point == GatePoint::Phase(GatedPhase::RestoreBackup)).then(|| lost(view)).unwrap_or_default();
+    let losing = point == GatePoint::Phase(GatedPhase::RestoreBackup);
+    let lost = if losing { lost(view) } else { String::new() };
     let allowed = |approval: &MigrationApproval| approval.spec.max_rows.unwrap_or(0);
     match current.into_iter().max_by_key(|approval| allowed(approval)) {
         Some(approval) if allowed(approval) >= needed => Answer::Granted(record(approval)),

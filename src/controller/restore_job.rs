@@ -93,7 +93,7 @@ mod tests {
         }
         let arguments = command.iter().skip(1).map(|argument| argument.as_str().unwrap());
         let own = <Parsed as clap::Parser>::try_parse_from(arguments).unwrap().own;
-        assert_eq!((own.server.host.as_str(), own.migration.as_str()), ("mysql.shop.svc", "u"));
+        assert_eq!((own.server.host.as_str(), own.backup.migration.as_str()), ("mysql.shop.svc", "u"));
         assert!(container.get("env").is_none(), "no credential in the environment: {container}");
         let mounts = container["volumeMounts"].as_array().unwrap();
         let read_only = |name: &str| mounts.iter().find(|mount| mount["name"] == name).unwrap()["readOnly"].clone();
