@@ -320,7 +320,7 @@ async fn in_schema(case: &Case, seed: u64, reference: &Reference, stage: &Stage)
         true => Some(Application::new(seed, &stage.schema, &stage.world, stage.before.clone()).await),
         false => None,
     };
-    let (went, survivor) = during(&mut application, interrupt(case, stage)).await?;
+    let (went, survivor) = Box::pin(during(&mut application, interrupt(case, stage))).await?;
     let (outliving, taking_up) = (outlive(survivor), take_up(case, reference, stage, &mut application));
     // The process that outlived its server has to end by itself, whether or not somebody takes over meanwhile.
     if case.beside {
