@@ -79,14 +79,15 @@ start_cluster() {
 	make_certificates
 	start_etcd
 	start_api_server
-	# All others wait for the API server by themselves, and the images are unpacked meanwhile.
-	start_controllers
+	# The node waits for the API server by itself, and the images are unpacked meanwhile.
 	start_node
 	import_images 8>&- 9>&- &
 	local import=$!
 	start_kube_proxy
 	wait_until 60 "the API server" "$LOGS/kube-apiserver.log" kubectl get --raw /readyz
 	say "the API server is ready"
+	# Not before: the controller manager ends where it may not ask within ten seconds, as on a busy machine.
+	start_controllers
 	wait_until 30 "the namespace kube-system to accept the add-ons" "$LOGS/kube-apiserver.log" apply_addons
 	# Not before their rights exist: a refusal makes them wait for seconds before they ask again.
 	start_coredns
