@@ -62,8 +62,7 @@ impl Client<'_> {
     }
 
     fn start(&self, options: &[&str], stdout: Stdio) -> Result<Program, String> {
-        let mut arguments = vec![Program::LARGEST_ROWS];
-        arguments.extend(options);
+        let mut arguments = options.to_vec();
         if let Some(schema) = self.schema {
             // The name ends the options, however it begins.
             arguments.extend(["--", schema]);

@@ -17,9 +17,6 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Lets a program take rows as large as any server lets them be: its own limit is 16 or 24 MiB.
-    pub(super) const LARGEST_ROWS: &str = "--max-allowed-packet=1G";
-
     /// Starts one with this option file. `hint` says what may be wrong where it does not start.
     pub(super) fn start(
         name: &'static str,
@@ -52,7 +49,6 @@ impl Program {
             "--events",
             "--hex-blob",
             "--no-tablespaces",
-            Self::LARGEST_ROWS,
             "--default-character-set=utf8mb4",
             // Not known to every client that carries the name mysqldump, and harmless where it is unknown.
             "--loose-set-gtid-purged=OFF",

@@ -15,6 +15,7 @@ use super::failpoints;
 use super::held::Held;
 use super::quarantine::Registered;
 use super::report::RestoreReport;
+use super::restore_values::restore_values;
 use super::row_session::{Attempts, BATCH_DEADLINE, Isolation, open, wait_until_calm};
 use super::row_shape::{self, Shape};
 use super::session::Work;
@@ -172,7 +173,7 @@ async fn restore_batch(connection: &mut Connection, sources: &[Source], batch: u
     }
     restore_singly(connection, refused, &mut outcome).await?;
     for source in sources {
-        super::restore_values::restore_values(connection, source, batch, &mut outcome).await?;
+        restore_values(connection, source, batch, &mut outcome).await?;
     }
     Ok(outcome)
 }

@@ -35,7 +35,7 @@ pub(super) async fn restore_values(
             Error::new(Cause::UnknownFormat, format!("columns of an entry of {quarantine}: {error}"))
         })?;
         let back = match columns.iter().all(|column| among(&source.columns, column)) {
-            true => put_together(connection, source, batch, (&names, &columns)).await?,
+            true => put_together(connection, source, &ids, &columns).await?,
             false => BTreeSet::new(),
         };
         outcome.values += back.len() as u64;
@@ -74,13 +74,13 @@ pub(super) async fn restore_values(
     Ok(())
 }
 
-/// Puts back what can go back in one statement: all entries of these columns that nothing stands in the way of. Returns which they were;
-/// none where one of them is refused, or a row has several.
+/// Puts back in one statement what can go back so: those of the entries, which are all of these columns, that nothing stands in the way of.
+/// Returns which they were; none where one of them is refused, or a row has several.
 async fn put_together(
     connection: &mut Connection,
     source: &Source,
-    batch: u64,
-    (names, columns): (&str, &[Identifier]),
+    ids: &[u64],
+    columns: &[Identifier],
 ) -> Result<BTreeSet<u64>, Error> {
     let (table, quarantine) = (source.shape.name.quoted(), source.table.name.quoted());
     let key = &source.shape.primary_key;
@@ -89,12 +89,12 @@ async fn put_together(
         pairs("t", key, "q", key)
     );
     let statement = format!(
-        "SELECT q.holdfast_id, {} FROM {from} WHERE q.holdfast_batch = ? AND q.holdfast_kind = 'Value' AND q.holdfast_restored_at IS NULL \
-         AND q.holdfast_columns = ? AND {} FOR UPDATE",
+        "SELECT q.holdfast_id, {} FROM {from} WHERE q.holdfast_id IN ({}) AND {} FOR UPDATE",
         key_as_text("q", key),
+        listed(ids),
         untouched(columns),
     );
-    let found = sqlx::query(sql(statement)).bind(batch).bind(names).fetch_all(connection.raw()).await?;
+    let found = sqlx::raw_sql(sql(statement)).fetch_all(connection.raw()).await?;
     let (mut ids, mut rows) = (BTreeSet::new(), BTreeSet::new());
     for entry in &found {
         ids.insert(entry.try_get::<u64, _>(0)?);
@@ -103,7 +103,7 @@ async fn put_together(
     if ids.is_empty() || rows.len() != ids.len() {
         return Ok(BTreeSet::new());
     }
-    let listed = ids.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let listed = listed(&ids);
     connection.run("SAVEPOINT holdfast_values").await?;
     let update = format!(
         "UPDATE {from} SET {}{} WHERE q.holdfast_id IN ({listed})",
@@ -120,6 +120,10 @@ async fn put_together(
     }
     mark(connection, source, &format!("IN ({listed})")).await?;
     Ok(ids)
+}
+
+fn listed<'a>(ids: impl IntoIterator<Item = &'a u64>) -> String {
+    ids.into_iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Marks entries as back.

@@ -453,7 +453,7 @@ const SPOILT: &[&str] = &[
     "INSERT INTO measures (share, place, document, picture, moment, bits, kind) VALUES (1234567.8, ST_GeomFromText('POINT(1 2)'), '{\"a\": 1.50}', \
      x'00ff27225c0a0d1a', '2026-03-01 10:00:00.123456', b'10101', 'b''c'), (0.1, NULL, NULL, '); INSERT INTO `measures` VALUES (1', NULL, NULL, '')",
     "UPDATE measures SET id = 0 WHERE id = 2",
-    // More than MySQL's programs take by themselves: 24 MiB to be dumped, and twice as much, in hexadecimal, to be restored.
+    // Larger than the default limits that MySQL documents for its programs: 24 MiB to be dumped, 16 to be restored.
     "INSERT INTO measures (picture) VALUES (REPEAT('x', 26 * 1024 * 1024))",
     "CREATE VIEW shares AS SELECT share FROM measures",
     "CREATE EVENT tidy ON SCHEDULE EVERY 1 DAY STARTS '2099-01-01 00:00:00' DO DELETE FROM measures",

@@ -17,8 +17,6 @@ use super::truth::Truth;
 
 /// Ids to a statement: about 200 kB.
 const IDS_PER_STATEMENT: u64 = 1_000;
-/// Statements to a transaction: the server makes each commit durable.
-const STATEMENTS_PER_TRANSACTION: u64 = 16;
 
 /// Generates about this many rows and returns what was planted.
 pub(crate) async fn generate(server: &Server, rows: u64, seed: u64, connections: usize) -> Result<Truth> {
@@ -59,7 +57,6 @@ async fn fill(
 ) -> Result<Vec<Written>> {
     let mut connection = server.connect().await?;
     let mut written: Vec<Written> = work.iter().map(|(contents, _)| Written::none(contents)).collect();
-    let mut open = 0;
     while let Some((table, part)) = locate(work, next.fetch_add(1, Ordering::Relaxed)) {
         let contents = work[table].0;
         let last = layout.of(contents.table).last;
@@ -68,10 +65,6 @@ async fn fill(
         let prefix = statement.len();
         let part = write_rows(layout, contents, ids, &mut statement);
         if part.rows > 0 {
-            if open == 0 {
-                execute(&mut connection, "START TRANSACTION").await?;
-            }
-            open += 1;
             let inserted = execute(&mut connection, &statement).await?;
             if inserted != part.rows {
                 return Err(Failure::Invalid(format!(
@@ -83,13 +76,6 @@ async fn fill(
             }
             written[table].add(&part);
         }
-        if open == STATEMENTS_PER_TRANSACTION {
-            execute(&mut connection, "COMMIT").await?;
-            open = 0;
-        }
-    }
-    if open > 0 {
-        execute(&mut connection, "COMMIT").await?;
     }
     connection.close().await.while_doing("closing the connection")?;
     Ok(written)

@@ -184,18 +184,18 @@ pub(super) fn roll_back(case: &Case<'_>) -> Decision {
             counted(report.undone.len(), "operation"),
             counted(report.tables_compared.len(), "table")
         );
-        let end = if remaining.is_empty() {
-            End::RolledBack(message)
-        } else {
-            let left = remaining.join("; ");
-            End::Failed(
-                Phase::RollBack,
-                Reason::RollbackFailed,
-                format!("the database is as it was, but: {left}. {message}"),
-            )
-        };
+        let end = taken_back(&remaining, message);
         Decision::new(Verdict::Ended(end)).fact(fact).fact(Fact::Quarantined(report.quarantined)).at_once()
     })
+}
+
+/// The end of a way back: what it left to do by hand, of what is not in the database, makes it a failure.
+pub(super) fn taken_back(remaining: &[String], message: String) -> End {
+    if remaining.is_empty() {
+        return End::RolledBack(message);
+    }
+    let left = remaining.join("; ");
+    End::Failed(Phase::RollBack, Reason::RollbackFailed, format!("the database is as it was, but: {left}. {message}"))
 }
 
 /// Whether a task is one of the way back that is gone.

@@ -12,12 +12,12 @@ use crate::mysql::report::PutBackReport;
 use crate::plan::render::counted;
 
 use super::super::approvals;
-use super::super::decision::{Decision, Effect, End, Fact, JobRequest, Verdict};
+use super::super::decision::{Decision, Effect, Fact, JobRequest, Verdict};
 use super::super::observed::{Task, TaskResult, TaskState, signed};
 use super::super::{loss, put_back_names};
 use super::backup::{failure_text, left, scratch_described};
 use super::case::{Case, JobEnd, JobPlace};
-use super::failure::unexpected;
+use super::failure::{taken_back, unexpected};
 
 const GATE: GatePoint<'static> = GatePoint::Phase(GatedPhase::RestoreBackup);
 
@@ -169,16 +169,7 @@ fn ended(case: &Case<'_>, report: &PutBackReport, file_left: Vec<String>) -> Dec
         report.kept_schema,
         SteeringAction::Purge.annotation(),
     );
-    let end = if file_left.is_empty() {
-        End::RolledBack(message)
-    } else {
-        let left = file_left.join("; ");
-        End::Failed(
-            Phase::RollBack,
-            Reason::RollbackFailed,
-            format!("the database is as it was, but: {left}. {message}"),
-        )
-    };
+    let end = taken_back(&file_left, message);
     Decision::new(Verdict::Ended(end))
         .fact(Fact::Undone {
             undone: signed(report.compared.undone.len()),
