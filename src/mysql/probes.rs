@@ -134,8 +134,8 @@ async fn steps(connection: &mut Connection, maker: &mut Maker, key: &ForeignKey)
     let of_parent = condition(&key.parent_columns, &parent)?;
     let mut of_child = condition(&key.columns, &child)?;
     if key.child == key.parent {
-        // A parent that must refer to a row of its own table refers to itself, and is no child.
-        of_child = format!("{of_child} AND NOT ({of_parent})");
+        // A parent that must refer to a row of its own table refers to itself, and is no child. What the child holds there may be NULL.
+        of_child = format!("{of_child} AND ({of_parent}) IS NOT TRUE");
     }
     match maker.insert(connection, &key.child, &child).await {
         Err(error) if matches!(error.code, Some(code::NO_REFERENCED_ROW | 1216)) => {}

@@ -98,7 +98,25 @@ impl Maker {
             };
             row.insert(lower(name), value);
         }
+        self.refer_to_itself(table, &BTreeSet::new(), &mut row)?;
         Ok(row)
+    }
+
+    /// A row that must refer to its own table refers to itself, but for the columns that the caller has `given`.
+    fn refer_to_itself(&self, table: &TableName, given: &BTreeSet<String>, row: &mut Values) -> Result<(), Error> {
+        let (shape, keys) = self.known(table)?;
+        for key in keys.iter().filter(|key| key.parent == *table) {
+            for (column, parent) in key.columns.iter().zip(&key.parent_columns) {
+                let must = shape.column(column).is_some_and(|column| !column.nullable);
+                if must
+                    && !given.contains(&lower(column))
+                    && let Some(value) = row.get(&lower(parent)).cloned()
+                {
+                    row.insert(lower(column), value);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Inserts a row.
@@ -164,18 +182,7 @@ impl Maker {
                 row.insert(lower(&column.name), plain_value(column)?);
             }
         }
-        // A row that must refer to its own table refers to itself, unless the caller has said to which row.
-        for key in keys.iter().filter(|key| key.parent == *table) {
-            for (column, parent) in key.columns.iter().zip(&key.parent_columns) {
-                let must = shape.column(column).is_some_and(|column| !column.nullable);
-                if must
-                    && !given.contains(&lower(column))
-                    && let Some(value) = row.get(&lower(parent)).cloned()
-                {
-                    row.insert(lower(column), value);
-                }
-            }
-        }
+        self.refer_to_itself(table, &given, &mut row)?;
         Ok(row)
     }
 

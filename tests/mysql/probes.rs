@@ -53,6 +53,27 @@ async fn every_action_is_seen_also_of_composite_keys_and_self_references_and_not
 }
 
 #[tokio::test]
+async fn a_row_that_must_refer_to_its_own_table_does_so_by_a_column_that_may_be_null() {
+    let table = |name: &str, action: &str| {
+        format!(
+            "CREATE TABLE {name} (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, code INT NULL UNIQUE, up INT NOT NULL, \
+             CONSTRAINT fk_{name} FOREIGN KEY (up) REFERENCES {name} (code) ON DELETE {action})"
+        )
+    };
+    let tables = [table("held", "RESTRICT"), table("taken", "CASCADE")];
+    // One has a row that plain values happen to refer to, the other has none.
+    let rows = "INSERT INTO held VALUES (1, 1, 1)";
+    let database = Database::fresh("probe_own_table", &[&tables[0], &tables[1], rows]).await;
+    let mut keys = vec![
+        key(&database, "fk_held", ("held", &["up"]), ("held", &["code"])),
+        key(&database, "fk_taken", ("taken", &["up"]), ("taken", &["code"])),
+    ];
+    keys[0].on_delete = ReferentialAction::Restrict;
+    let report = probe(&target(), &database.schema, LIMIT, &keys).await.unwrap();
+    assert_eq!((report.probed.len(), report.unprobed), (2, vec![]));
+}
+
+#[tokio::test]
 async fn probes_move_no_counter() {
     let database = Database::fresh("probe_counter", KEYS).await;
     probe(&target(), &database.schema, LIMIT, &keys(&database)).await.unwrap();
