@@ -60,6 +60,7 @@ pub mod replicas;
 mod replication;
 pub mod report;
 mod restore;
+mod restore_circles;
 mod restore_values;
 mod restricting;
 pub mod row_counters;

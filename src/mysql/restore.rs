@@ -15,6 +15,7 @@ use super::failpoints;
 use super::held::Held;
 use super::quarantine::Registered;
 use super::report::RestoreReport;
+use super::restore_circles::restore_together;
 use super::restore_values::restore_values;
 use super::row_session::{Attempts, BATCH_DEADLINE, Isolation, open, wait_until_calm};
 use super::row_shape::{self, Shape};
@@ -36,6 +37,14 @@ pub(super) struct Source {
     lost: Vec<Identifier>,
     /// Every quarantine table that keeps rows of the table: one for each definition that it has had.
     pub(super) all: Vec<TableName>,
+}
+
+/// An entry of a quarantine table, by its number.
+pub(super) type Entry<'a> = (&'a Source, u64);
+
+/// What tells an entry from all others.
+pub(super) fn identity<'a>((source, id): &Entry<'a>) -> (&'a TableName, u64) {
+    (&source.table.name, *id)
 }
 
 /// What one transaction put back.
@@ -156,7 +165,7 @@ async fn restore_batch(connection: &mut Connection, sources: &[Source], batch: u
             depths.entry(row.try_get(0)?).or_default().push(source);
         }
     }
-    let mut refused: Vec<(&Source, u64)> = Vec::new();
+    let mut refused: Vec<Entry> = Vec::new();
     for (depth, sources) in depths {
         for source in sources {
             let condition = format!("holdfast_batch = {batch} AND holdfast_kind = 'Row' AND holdfast_depth = {depth}");
@@ -179,7 +188,7 @@ async fn restore_batch(connection: &mut Connection, sources: &[Source], batch: u
 }
 
 /// Inserts and marks the entries that meet a condition.
-async fn insert(connection: &mut Connection, source: &Source, condition: &str) -> Result<u64, Error> {
+pub(super) async fn insert(connection: &mut Connection, source: &Source, condition: &str) -> Result<u64, Error> {
     let (table, quarantine) = (source.shape.name.quoted(), source.table.name.quoted());
     let open = "AND holdfast_restored_at IS NULL";
     let rows = connection
@@ -213,37 +222,48 @@ async fn ids(connection: &mut Connection, source: &Source, condition: &str) -> R
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Tries rows one by one, over and over while any of them returns: a row may need another one of the same batch.
+/// Tries rows one by one, over and over while any of them returns: a row may need another one of the same batch. What is left then may be a
+/// circle.
 async fn restore_singly<'a>(
     connection: &mut Connection,
-    mut refused: Vec<(&'a Source, u64)>,
+    mut refused: Vec<Entry<'a>>,
     outcome: &mut Outcome,
 ) -> Result<(), Error> {
+    let mut reasons = BTreeMap::new();
     loop {
-        let mut still: Vec<(&'a Source, u64)> = Vec::new();
-        let mut reasons = Vec::new();
-        let before = refused.len();
-        for (source, id) in refused {
+        let mut still: Vec<Entry<'a>> = Vec::new();
+        for entry in &refused {
+            let (source, id) = *entry;
             connection.run("SAVEPOINT holdfast_row").await?;
             match insert(connection, source, &format!("holdfast_id = {id}")).await {
                 Ok(rows) => outcome.rows += rows,
                 Err(error) if error.code.is_none() || error.is_lock_conflict() => return Err(error),
                 Err(error) => {
                     connection.run("ROLLBACK TO SAVEPOINT holdfast_row").await?;
-                    still.push((source, id));
-                    reasons.push(error.to_string());
+                    still.push(*entry);
+                    reasons.insert(identity(entry), error.to_string());
                 }
             }
         }
-        if still.is_empty() || still.len() == before {
-            for ((source, id), reason) in still.into_iter().zip(reasons) {
-                let row = describe(connection, source, id).await?;
-                outcome.conflicts.push(format!("row {row} of {} stays in quarantine: {reason}", source.shape.name));
-            }
+        let stuck = still.len() == refused.len();
+        refused = still;
+        if refused.is_empty() {
             return Ok(());
         }
-        refused = still;
+        if stuck {
+            break;
+        }
     }
+    outcome.rows += restore_together(connection, &mut refused).await?;
+    for entry in refused {
+        let (row, reason) = (describe(connection, entry.0, entry.1).await?, reasons.remove(&identity(&entry)));
+        outcome.conflicts.push(format!(
+            "row {row} of {} stays in quarantine: {}",
+            entry.0.shape.name,
+            reason.unwrap_or_default()
+        ));
+    }
+    Ok(())
 }
 
 /// A row's primary key, for messages.

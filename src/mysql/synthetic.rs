@@ -98,25 +98,7 @@ impl Maker {
             };
             row.insert(lower(name), value);
         }
-        self.refer_to_itself(table, &BTreeSet::new(), &mut row)?;
         Ok(row)
-    }
-
-    /// A row that must refer to its own table refers to itself, but for the columns that the caller has `given`.
-    fn refer_to_itself(&self, table: &TableName, given: &BTreeSet<String>, row: &mut Values) -> Result<(), Error> {
-        let (shape, keys) = self.known(table)?;
-        for key in keys.iter().filter(|key| key.parent == *table) {
-            for (column, parent) in key.columns.iter().zip(&key.parent_columns) {
-                let must = shape.column(column).is_some_and(|column| !column.nullable);
-                if must
-                    && !given.contains(&lower(column))
-                    && let Some(value) = row.get(&lower(parent)).cloned()
-                {
-                    row.insert(lower(column), value);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Inserts a row.
@@ -182,7 +164,22 @@ impl Maker {
                 row.insert(lower(&column.name), plain_value(column)?);
             }
         }
-        self.refer_to_itself(table, &given, &mut row)?;
+        // A row that must refer to its own table refers to itself, unless the caller has said to which row.
+        for key in keys.iter().filter(|key| key.parent == *table) {
+            for (column, parent) in key.columns.iter().zip(&key.parent_columns) {
+                let must = shape.column(column).is_some_and(|column| !column.nullable);
+                if !must || given.contains(&lower(column)) {
+                    continue;
+                }
+                let value = match row.get(&lower(parent)) {
+                    Some(value) => value.clone(),
+                    // One that may be NULL was left out so far.
+                    None => self.unused_value(connection, &shape, shape.require(parent)?).await?,
+                };
+                row.insert(lower(parent), value.clone());
+                row.insert(lower(column), value);
+            }
+        }
         Ok(row)
     }
 

@@ -47,6 +47,14 @@ fn statements_state_algorithm_and_lock_and_have_their_way_back() {
 }
 
 #[test]
+fn a_column_whose_name_the_server_could_not_hide_is_dropped_without_instant() {
+    let back = |name: &str| plan(json!({"typeFixes": [add(name, true)]})).operations[0].inverse.clone().unwrap();
+    assert!(back(&"x".repeat(64)).ends_with("ALGORITHM=INSTANT"));
+    assert!(back(&"é".repeat(16)).ends_with("ALGORITHM=INSTANT"));
+    assert!(back(&"é".repeat(32)).ends_with("ALGORITHM=INPLACE, LOCK=NONE"));
+}
+
+#[test]
 fn an_index_is_added_only_where_none_serves() {
     let added = |existing: Index| {
         let catalogue = edit("bookmarks", |table| table.indexes.push(existing));
