@@ -25,7 +25,7 @@ test: ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, a
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica
 	tests/cluster/mysqld.sh run --server mysql-9.7-native -- cargo test --locked --test mysql -- $(SERVER_TESTS)
-	tests/cluster/mysqld.sh run --server mysql-8.0 -- cargo test --locked --test mysql -- catalogue:: planning:: names:: undo:: probes:: replicas::
+	tests/cluster/mysqld.sh run --server mysql-8.0 -- cargo test --locked --test mysql -- catalogue:: circles:: planning:: names:: undo:: probes:: restore:: replicas::
 	tests/cluster/mysqld.sh run --server mariadb-10.11 -- cargo test --locked --test mysql -- $(SERVER_TESTS)
 	tests/cluster/mysqld.sh run --server mariadb-10.11 --option --metadata-lock-info=OFF -- cargo test --locked --test mysql -- list_of_locks
 	tests/e2e/run.sh
@@ -38,7 +38,7 @@ test-programs:
 	cargo test --locked --test e2e --no-run
 
 # What `make test` runs on every server that enforces keys in its own way: where one is added, proven, probed and cleaned for.
-SERVER_TESTS := catalogue:: planning:: preflight:: names:: probes:: orphans:: online_ddl::
+SERVER_TESTS := catalogue:: circles:: planning:: preflight:: names:: probes:: orphans:: restore:: online_ddl::
 
 .PHONY: test-matrix
 test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 in both modes and with a replica, 8.0, MariaDB 10.11

@@ -93,7 +93,8 @@ pub enum KillBlockers {
 #[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.table) == (self.hazard != 'FlushTables')", "message": "table must be set, and must be left out with hazard FlushTables, which concerns the whole server"}]))]
 pub struct Acknowledgement {
     /// Triggers: the table has triggers that cleanup fires. ReplaceOnCascadeParent: the application uses REPLACE on a table whose
-    /// children are deleted with it. OfflineInverse: a step whose way back blocks writers. FlushTables: the backup runs FLUSH TABLES WITH READ LOCK.
+    /// children are deleted with it. OfflineInverse: a step whose way back blocks writers. CascadeCircle: a deletion in the table comes round to it by
+    /// CASCADE or SET NULL keys, which MySQL 9.7 with innodb_native_foreign_keys=OFF does not follow to its end. FlushTables: the backup runs FLUSH TABLES WITH READ LOCK.
     pub hazard: Hazard,
     /// The table concerned. Left out only for FlushTables, which concerns the whole server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +111,8 @@ pub enum Hazard {
     ReplaceOnCascadeParent,
     /// The inverse of a step blocks writers.
     OfflineInverse,
+    /// A deletion can come round to the table again by keys that the server does not follow to their end.
+    CascadeCircle,
     /// The backup takes a global read lock.
     FlushTables,
 }

@@ -305,7 +305,7 @@ fn settle_names(input: &mut Input, catalogue: &Catalogue) {
         settle(&mut wanted.key.child);
         settle(&mut wanted.key.parent);
     }
-    for acknowledged in [&mut input.triggers, &mut input.offline_inverse] {
+    for acknowledged in [&mut input.triggers, &mut input.offline_inverse, &mut input.circles] {
         *acknowledged = std::mem::take(acknowledged)
             .into_iter()
             .map(|mut table| {

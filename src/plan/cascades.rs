@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::build::Planner;
 use super::catalogue::{ForeignKey, ReferentialAction};
+use super::circles;
 use super::identifier::TableName;
 
 /// Deeper cascades are an error of the server (3008).
@@ -65,6 +66,9 @@ impl Planner<'_> {
         let wanted: BTreeSet<&str> =
             self.input.stages.iter().flat_map(|stage| &stage.keys).map(|wanted| wanted.key.name.as_str()).collect();
         let search = Search::run(&self.now.foreign_keys, &wanted);
+        let circles: Vec<Vec<&ForeignKey>> = search.circles.iter().map(|circle| circle.0.clone()).collect();
+        let native = self.now.server.native_foreign_keys;
+        let rounds = if native { Vec::new() } else { circles::rounds(&self.now.foreign_keys, &circles, &wanted) };
         let mut warnings = search.circles(&wanted);
         warnings.extend(search.several_ways(&wanted));
         let concerned: Vec<&Path> = search.paths.iter().filter(|path| path.concerns(&wanted)).collect();
@@ -103,6 +107,7 @@ impl Planner<'_> {
         for warning in warnings {
             self.warn(warning);
         }
+        self.plan_rounds(rounds);
         paths
     }
 }
@@ -146,10 +151,8 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn run(keys: &'a [ForeignKey], wanted: &BTreeSet<&str>) -> Self {
-        let follows =
-            |key: &&ForeignKey| matches!(key.on_delete, ReferentialAction::Cascade | ReferentialAction::SetNull);
         let mut children: BTreeMap<&TableName, Vec<&ForeignKey>> = BTreeMap::new();
-        for key in keys.iter().filter(follows) {
+        for key in keys.iter().filter(|key| circles::follows(key)) {
             children.entry(&key.parent).or_default().push(key);
         }
         let mut found = Self { paths: Vec::new(), circles: Vec::new(), incomplete: false };
@@ -165,7 +168,8 @@ impl<'a> Search<'a> {
             let (Some(last), Some(root)) = (path.0.last().copied(), path.root()) else { continue };
             let cascades = last.on_delete == ReferentialAction::Cascade;
             if last.child == *root {
-                if cascades {
+                // To a row of its own table, setting to NULL is no more than that.
+                if cascades || path.0.len() > 1 {
                     found.circles.push(path);
                 }
                 continue;

@@ -22,6 +22,8 @@ pub(crate) struct Input {
     pub(crate) triggers: BTreeSet<TableName>,
     /// Tables on which a step may have an inverse that blocks writers.
     pub(crate) offline_inverse: BTreeSet<TableName>,
+    /// Tables to which a deletion may come round again.
+    pub(crate) circles: BTreeSet<TableName>,
     pub(crate) fixes: Vec<TypeFix>,
     pub(crate) uniques: Vec<Unique>,
     pub(crate) stages: Vec<Stage>,
@@ -168,13 +170,14 @@ pub(crate) fn convert(
     names.problems.extend(refusals(spec).into_iter().map(|refusal| Problem::new(refusal.path, refusal.message)));
     names.problems.extend(pattern_of_logs(spec));
     let mut triggers = BTreeSet::new();
-    let mut offline_inverse = BTreeSet::new();
+    let (mut offline_inverse, mut circles) = (BTreeSet::new(), BTreeSet::new());
     for (place, acknowledgement) in spec.acknowledge.iter().enumerate() {
         let Some(table) = &acknowledgement.table else { continue };
         let table = names.table(&format!("spec.acknowledge[{place}].table"), table);
         match acknowledgement.hazard {
             Hazard::Triggers => drop(triggers.insert(table)),
             Hazard::OfflineInverse => drop(offline_inverse.insert(table)),
+            Hazard::CascadeCircle => drop(circles.insert(table)),
             Hazard::ReplaceOnCascadeParent | Hazard::FlushTables => {}
         }
     }
@@ -184,7 +187,7 @@ pub(crate) fn convert(
     let uniques = uniques.collect();
     let stages = spec.stages.iter().enumerate().map(|(place, stage)| read_stage(place, stage, &mut names)).collect();
     if names.problems.is_empty() {
-        Ok(Input { content_digest, triggers, offline_inverse, fixes, uniques, stages })
+        Ok(Input { content_digest, triggers, offline_inverse, circles, fixes, uniques, stages })
     } else {
         Err(names.problems)
     }

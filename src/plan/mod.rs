@@ -4,6 +4,7 @@
 pub mod build;
 pub mod cascades;
 pub mod catalogue;
+mod circles;
 mod column_change;
 pub(crate) mod column_type;
 pub mod digest;

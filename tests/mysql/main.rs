@@ -5,6 +5,7 @@ mod backfill;
 mod blast_radius;
 mod by_hand;
 mod catalogue;
+mod circles;
 mod column_changes;
 mod common;
 mod crash_safety;

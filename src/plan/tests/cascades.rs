@@ -72,6 +72,7 @@ fn deep_chains_are_warned_of() {
 fn circles_are_named_once_and_keys_to_the_table_itself_too() {
     let (mut content, catalogue) = chain(&["a", "b"]);
     content["stages"][0]["foreignKeys"].as_array_mut().unwrap().push(link("a", "b"));
+    content["acknowledge"] = json!([{"hazard": "CascadeCircle", "table": "b"}]);
     let found = warnings(content, &catalogue);
     assert_eq!(
         found.iter().filter(|warning| warning.contains("round in a circle: a -> b -> a")).count(),
@@ -80,6 +81,47 @@ fn circles_are_named_once_and_keys_to_the_table_itself_too() {
     );
     let found = warnings(keys(&[link("a", "a")]), &catalogue);
     assert!(found.iter().any(|warning| warning.starts_with("shop.a refers to itself by fk_a_a")), "{found:?}");
+}
+
+/// The problems of a plan on a server that carries foreign keys out itself, by path and the keys that they name; none on any other server.
+fn rounds(content: &Value, catalogue: &Catalogue) -> Vec<(String, String)> {
+    let mut native = catalogue.clone();
+    native.server.native_foreign_keys = true;
+    build(&spec(content.clone()), &native).unwrap();
+    let Err(problems) = build(&spec(content.clone()), catalogue) else { return Vec::new() };
+    let named =
+        |message: &str| message.split_once("by the keys ").unwrap().1.split_once(", and this").unwrap().0.to_owned();
+    problems.into_iter().map(|problem| (problem.path, named(&problem.message))).collect()
+}
+
+#[test]
+fn a_deletion_that_comes_round_needs_an_acknowledgement_where_the_server_would_not_follow_it() {
+    let path = |place: usize| format!("spec.stages[0].foreignKeys[{place}].onDelete");
+    let (content, mut catalogue) = chain(&["a", "b"]);
+    for each in ["a", "b"] {
+        catalogue.tables.get_mut(&format!("shop.{each}")).unwrap().columns[1].nullable = true;
+    }
+    let keys = |content: &mut Value, key: Value| content["stages"][0]["foreignKeys"].as_array_mut().unwrap().push(key);
+    assert_eq!(rounds(&content, &catalogue), []);
+    let own = link("a", "a");
+    // To itself alone it is followed; with another key beside it, it is not.
+    assert_eq!(rounds(&super::keys(std::slice::from_ref(&own)), &catalogue), []);
+    let mut beside = content.clone();
+    keys(&mut beside, own);
+    assert_eq!(rounds(&beside, &catalogue), [(path(0), "fk_a_a, fk_b_a".to_owned())]);
+    beside["stages"][0]["foreignKeys"][0]["onDelete"] = json!("Restrict");
+    assert_eq!(rounds(&beside, &catalogue), []);
+    for (back, comes_round) in [("Cascade", true), ("SetNull", true), ("Restrict", false)] {
+        let mut content = content.clone();
+        let mut key = link("a", "b");
+        key["onDelete"] = json!(back);
+        keys(&mut content, key);
+        let expected: &[_] = if comes_round { &[(path(0), "fk_b_a, fk_a_b".to_owned())] } else { &[] };
+        assert_eq!(rounds(&content, &catalogue), expected, "{back}");
+        content["acknowledge"] = json!([{"hazard": "CascadeCircle", "table": "a"}]);
+        let told = warnings(content, &catalogue).iter().any(|warning| warning.starts_with("Acknowledged: a deletion"));
+        assert_eq!(told, comes_round, "{back}");
+    }
 }
 
 #[test]
