@@ -35,7 +35,7 @@ test-programs:
 	cargo test --locked --no-run
 	cargo test $(CRASH) --no-run
 	cargo build --locked --bin holdfast
-	cargo test --locked --test e2e --no-run
+	cargo test --locked --test e2e --test faults --no-run
 
 # What `make test` runs on every server that enforces keys in its own way: where one is added, proven, probed and cleaned for.
 SERVER_TESTS := catalogue:: circles:: planning:: preflight:: names:: probes:: orphans:: restore:: online_ddl::

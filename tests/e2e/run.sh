@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # The development profile, which `cargo test` builds anyway.
 cargo build --locked --bin holdfast
-cargo test --locked --test e2e --no-run
+cargo test --locked --test e2e --test faults --no-run
 # What only a debugger reads would have to be imported each time.
 mkdir -p target/stripped
 strip -o target/stripped/holdfast target/debug/holdfast
@@ -18,6 +18,8 @@ cases() {
 	# What wants the processors for itself, then what all of them together have asked the API server for.
 	[[ $# -gt 0 ]] || cargo test --locked --test e2e -- --ignored application::
 	[[ $# -gt 0 ]] || cargo test --locked --test e2e -- --ignored --exact rights::the_operator_has_the_rights_that_it_uses_and_no_others
+	# Here, because the cluster is up.
+	[[ $# -gt 0 ]] || cargo test --locked --test faults -- --spread
 }
 export -f cases
 exec tests/cluster/s3-server.sh run -- tests/cluster/cluster.sh run -- bash -euo pipefail -c 'cases "$@"' cases "$@"
