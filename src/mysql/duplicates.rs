@@ -4,20 +4,17 @@
 use std::collections::BTreeMap;
 
 use sqlx::Row;
-use tokio::time::Instant;
 
+use super::batches::{Batch, Batches};
 use super::cascades::{Cascades, refuse_triggers};
 use super::connection::{Connection, sql};
-use super::deadline::within;
 use super::dialect::Dialect;
 use super::error::{Cause, Error, code};
 use super::ledger::Ledger;
 use super::orphans::{MAX_ROUNDS, delete_batch, equal};
 use super::quarantine::{Kind, Quarantine, Reason, Tag, new_batch};
 use super::report::RowsReport;
-use super::row_session::{
-    Attempts, BATCH_DEADLINE, BatchSize, Isolation, interruptible, isolate, open, wait_until_calm,
-};
+use super::row_session::{Isolation, interruptible, isolate, open};
 use super::row_shape::{every, pairs, same_column};
 use super::session::Work;
 use super::value_changes::{Change, change};
@@ -200,34 +197,8 @@ impl Job<'_> {
         let list = WorkTable::create(work, connection, &self.operation.id, &typed).await?;
         let found =
             list.fill(work, connection, &format!("looking for duplicates in {}", self.table), &self.losers()).await?;
-        if let Err(error) = ledger.check(found, &what) {
-            list.remove(connection).await?;
-            return Err(error);
-        }
-        isolate(connection, Isolation::RepeatableRead).await?;
-        let (mut from, last, mut size) = (0, list.last(connection).await?, BatchSize::new(work));
-        while from < last {
-            wait_until_calm(work, connection).await?;
-            work.progress.update(|reading| reading.activity = format!("{what}: {from} of {last}"));
-            let (to, begun) = (from.saturating_add(size.rows()), Instant::now());
-            let mut attempts = Attempts::new(work, &what);
-            let (rows, values) = loop {
-                let attempt = async {
-                    attempts.begin(connection).await?;
-                    self.batch(connection, &list, (from, to), ledger).await
-                };
-                let outcome = within(BATCH_DEADLINE, &what, attempt).await;
-                if let Some(done) = attempts.end(connection, outcome).await? {
-                    break done;
-                }
-            };
-            size.took(begun.elapsed());
-            ledger.add(rows + values);
-            report.rows_removed += rows;
-            report.values_changed += values;
-            from = to;
-        }
-        list.remove(connection).await
+        let batches = Batches { work, what: &what, list, again: false };
+        batches.run(connection, (ledger, report), found, self).await
     }
 
     /// Every row that goes, with the row of its group that stays.
@@ -267,34 +238,6 @@ impl Job<'_> {
             pairs("t", self.columns, "s", self.columns),
             dialect.lock_to_write("t, s"),
         )
-    }
-
-    async fn batch(
-        &self,
-        connection: &mut Connection,
-        list: &WorkTable,
-        (from, to): (u64, u64),
-        ledger: &Ledger,
-    ) -> Result<(u64, u64), Error> {
-        let batch = new_batch(connection).await?;
-        let operation = self.operation.id.as_str();
-        let tag = Tag { operation, batch, kind: Kind::Row, reason: Reason::Duplicate, depth: 0, columns: &[] };
-        let taken = self
-            .quarantine
-            .take(self.work, connection, &tag, ("t", "NULL"), &self.still_equal(connection.dialect, list), &[from, to])
-            .await?;
-        let mut repointed = 0;
-        for key in self.dependents {
-            repointed += self.repoint(connection, list, key, batch).await?;
-        }
-        let (rows, values) = self.cascades.take_along(self.work, connection, operation, batch).await?;
-        ledger.check(taken + rows + values + repointed, &format!("removing duplicates from {}", self.table))?;
-        let deleted = delete_batch(connection, &self.quarantine, batch).await?;
-        if !self.cascades.reaches_itself(self.table) {
-            equal(self.table, taken, deleted)?;
-        }
-        self.cascades.assert_gone(connection, batch).await?;
-        Ok((taken + rows, values + repointed))
     }
 
     /// Points the children of the batch's rows to the rows that stay. Children that go themselves are left alone.
@@ -364,6 +307,36 @@ impl Job<'_> {
             }
             error
         })
+    }
+}
+
+impl Batch for Job<'_> {
+    async fn batch(
+        &self,
+        connection: &mut Connection,
+        list: &WorkTable,
+        (from, to): (u64, u64),
+        ledger: &Ledger,
+    ) -> Result<(u64, u64), Error> {
+        let batch = new_batch(connection).await?;
+        let operation = self.operation.id.as_str();
+        let tag = Tag { operation, batch, kind: Kind::Row, reason: Reason::Duplicate, depth: 0, columns: &[] };
+        let taken = self
+            .quarantine
+            .take(self.work, connection, &tag, ("t", "NULL"), &self.still_equal(connection.dialect, list), &[from, to])
+            .await?;
+        let mut repointed = 0;
+        for key in self.dependents {
+            repointed += self.repoint(connection, list, key, batch).await?;
+        }
+        let (rows, values) = self.cascades.take_along(self.work, connection, operation, batch).await?;
+        ledger.check(taken + rows + values + repointed, &format!("removing duplicates from {}", self.table))?;
+        let deleted = delete_batch(connection, &self.quarantine, batch).await?;
+        if !self.cascades.reaches_itself(self.table) {
+            equal(self.table, taken, deleted)?;
+        }
+        self.cascades.assert_gone(connection, batch).await?;
+        Ok((taken + rows, values + repointed))
     }
 }
 

@@ -5,6 +5,7 @@ mod add_keys;
 mod authorities;
 mod backfill;
 mod barrier;
+mod batches;
 pub mod blast_radius;
 mod blockers;
 mod cage;

@@ -2,11 +2,10 @@
 //! again, with the parent's place locked, so that a parent committed meanwhile wins.
 
 use sqlx::Row;
-use tokio::time::Instant;
 
+use super::batches::{Batch, Batches};
 use super::cascades::{Cascades, refuse_triggers};
 use super::connection::{Connection, sql};
-use super::deadline::within;
 use super::dialect::Dialect;
 use super::error::{Cause, Error};
 use super::ledger::Ledger;
@@ -14,9 +13,7 @@ use super::orphan_query::{self, OrphanQuery};
 use super::quarantine::{Kind, Quarantine, Reason, Tag, new_batch};
 use super::report::RowsReport;
 use super::restricting::{Restricting, restricted};
-use super::row_session::{
-    Attempts, BATCH_DEADLINE, BatchSize, Isolation, interruptible, isolate, open, wait_until_calm,
-};
+use super::row_session::{Isolation, interruptible, isolate, open};
 use super::row_shape::{End, Shape, live_keys, pairs, read, same_column};
 use super::session::Work;
 use super::work_table::WorkTable;
@@ -256,39 +253,9 @@ impl Job<'_> {
         let what_first = format!("looking for orphans of {}", self.key.name);
         let statement = self.query.rows_statement(primary) + &self.restricting.order("c");
         let found = list.fill(work, connection, &what_first, &statement).await?;
-        let checked = ledger.check(found, &what);
-        if let Err(error) = checked {
-            list.remove(connection).await?;
-            return Err(error);
-        }
-        isolate(connection, Isolation::RepeatableRead).await?;
-        let (mut from, last, mut size) = (0, list.last(connection).await?, BatchSize::new(work));
-        while from < last {
-            wait_until_calm(work, connection).await?;
-            work.progress.update(|reading| reading.activity = format!("{what}: {from} of {last}"));
-            let (to, begun) = (from.saturating_add(size.rows()), Instant::now());
-            let mut attempts = Attempts::new(work, &what);
-            let (rows, values) = loop {
-                let attempt = async {
-                    attempts.begin(connection).await?;
-                    self.batch(connection, &list, (from, to), ledger).await
-                };
-                let outcome = within(BATCH_DEADLINE, &what, attempt).await;
-                if let Some(done) = attempts.end(connection, outcome).await? {
-                    break done;
-                }
-            };
-            size.took(begun.elapsed());
-            ledger.add(rows + values);
-            report.rows_removed += rows;
-            report.values_changed += values;
-            // What went may have been all that referred to others of the same rows.
-            if self.restricting.is_empty() || rows == 0 {
-                from = to;
-            }
-        }
-        work.progress.update(|reading| reading.activity = format!("{what}: {last} of {last}"));
-        list.remove(connection).await
+        // What went may have been all that referred to others of the same rows.
+        let batches = Batches { work, what: &what, list, again: !self.restricting.is_empty() };
+        batches.run(connection, (ledger, report), found, self).await
     }
 
     /// The rows of a batch that are orphans still, with the places of their parents locked until the transaction ends.
@@ -310,6 +277,22 @@ impl Job<'_> {
         ))
     }
 
+    async fn set_null(&self, connection: &mut Connection, batch: u64) -> Result<u64, Error> {
+        let shape = &self.quarantine.shape;
+        let nulls: Vec<String> = self.nulled.iter().map(|column| format!("t.{} = NULL", column.quoted())).collect();
+        let statement = format!(
+            "UPDATE {} e STRAIGHT_JOIN {} t FORCE INDEX (PRIMARY) ON {} SET {}{} WHERE e.holdfast_batch = ? AND e.holdfast_kind = 'Value'",
+            self.quarantine.quoted(),
+            shape.name.quoted(),
+            self.quarantine.same_row("e", "t")?,
+            nulls.join(", "),
+            shape.keep_timestamps("t", &self.nulled),
+        );
+        Ok(sqlx::query(sql(statement)).bind(batch).execute(connection.raw()).await?.rows_affected())
+    }
+}
+
+impl Batch for Job<'_> {
     async fn batch(
         &self,
         connection: &mut Connection,
@@ -348,20 +331,6 @@ impl Job<'_> {
                 Ok((taken + rows, values))
             }
         }
-    }
-
-    async fn set_null(&self, connection: &mut Connection, batch: u64) -> Result<u64, Error> {
-        let shape = &self.quarantine.shape;
-        let nulls: Vec<String> = self.nulled.iter().map(|column| format!("t.{} = NULL", column.quoted())).collect();
-        let statement = format!(
-            "UPDATE {} e STRAIGHT_JOIN {} t FORCE INDEX (PRIMARY) ON {} SET {}{} WHERE e.holdfast_batch = ? AND e.holdfast_kind = 'Value'",
-            self.quarantine.quoted(),
-            shape.name.quoted(),
-            self.quarantine.same_row("e", "t")?,
-            nulls.join(", "),
-            shape.keep_timestamps("t", &self.nulled),
-        );
-        Ok(sqlx::query(sql(statement)).bind(batch).execute(connection.raw()).await?.rows_affected())
     }
 }
 
