@@ -53,24 +53,26 @@ pub fn run(flags: Flags) -> Result<(), String> {
 async fn operate(flags: Flags) -> Result<(), String> {
     let stop = CancellationToken::new();
     listen_for_signals(&stop)?;
+    // Served until the end of the work and not until it is asked for: who stops serving stops the process.
+    let serving = CancellationToken::new();
     let (readiness, ready) = watch::channel::<NotReady>(Some("starting".to_owned()));
-    let health = tokio::spawn(health::serve(flags.health_address, ready, stop.child_token()));
+    let health = tokio::spawn(health::serve(flags.health_address, ready, serving.child_token()));
     let metrics = Arc::new(Metrics::new());
-    let told = tokio::spawn(endpoint::serve(flags.metrics_address, metrics.clone(), stop.child_token()));
+    let told = tokio::spawn(endpoint::serve(flags.metrics_address, metrics.clone(), serving.child_token()));
     let client = Client::try_default().await.map_err(|error| format!("connecting to the API server: {error}"))?;
     let result = tokio::select! {
         result = Box::pin(lead(client, flags, metrics, &readiness, &stop)) => result,
         ended = health => served("health", ended),
         ended = told => served("metrics", ended),
     };
-    stop.cancel();
+    serving.cancel();
     result
 }
 
-/// How an endpoint ended, which it does by itself only when it is stopped.
+/// How an endpoint ended, which none does while there is work.
 fn served(name: &str, ended: Result<Result<(), String>, JoinError>) -> Result<(), String> {
     match ended {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => Err(format!("the endpoint of {name} ended")),
         Ok(Err(message)) => Err(message),
         Err(error) => Err(format!("the endpoint of {name} ended: {error}")),
     }
@@ -130,6 +132,7 @@ async fn lead(
             _ = leading.wait_for(|leads| !*leads) => result = Err("the Lease was lost; another replica leads".to_owned()),
             ended = &mut controllers => result = Err(format!("the watches ended: {ended:?}")),
         }
+        readiness.send_replace(Some("ending".to_owned()));
         leads.store(false, Ordering::SeqCst);
         metrics.lead(false);
         working.cancel();

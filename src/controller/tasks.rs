@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
 
 use crate::api::SchemaMigration;
 use crate::mysql::session::Session;
@@ -64,6 +66,10 @@ impl Entry {
 /// All tasks of this process.
 pub struct Tasks {
     entries: Mutex<HashMap<String, Entry>>,
+    /// What runs, and gives back.
+    running: TaskTracker,
+    /// The process ends. Written and read while the entries are locked.
+    over: AtomicBool,
     wake: mpsc::UnboundedSender<ObjectRef<SchemaMigration>>,
     metrics: Arc<Metrics>,
 }
@@ -78,7 +84,8 @@ impl Tasks {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> (Self, mpsc::UnboundedReceiver<ObjectRef<SchemaMigration>>) {
         let (wake, woken) = mpsc::unbounded_channel();
-        (Self { entries: Mutex::default(), wake, metrics }, woken)
+        let (entries, running, over) = (Mutex::default(), TaskTracker::new(), AtomicBool::new(false));
+        (Self { entries, running, over, wake, metrics }, woken)
     }
 
     /// The task of a migration.
@@ -127,7 +134,7 @@ impl Tasks {
         lock(&self.entries).entry(uid.to_owned()).or_default().plan = Some(plan);
     }
 
-    /// Begins a task, unless one is there already.
+    /// Begins a task, unless one is there already, or the process ends: a pass that was at work when its end began comes here, too.
     pub fn start<F>(
         &self,
         uid: &str,
@@ -138,6 +145,9 @@ impl Tasks {
         F: Future<Output = Result<TaskResult, Error>> + Send + 'static,
     {
         let mut entries = lock(&self.entries);
+        if self.over.load(Ordering::Relaxed) {
+            return;
+        }
         let entry = entries.entry(uid.to_owned()).or_default();
         if entry.slot.is_some() {
             return;
@@ -153,7 +163,7 @@ impl Tasks {
             outcome: outcome.clone(),
             started: Timestamp::now(),
         });
-        let running = tokio::spawn(Box::pin(work(progress, stop)));
+        let running = self.running.spawn(Box::pin(work(progress, stop)));
         let (wake, metrics) = (self.wake.clone(), self.metrics.clone());
         tokio::spawn(async move {
             let mut running = running;
@@ -270,7 +280,7 @@ impl Tasks {
                 slot.stop.0.cancel();
             }
             tracing::info!(migration = name, namespace, uid, "gone: what was held for it is given back");
-            tokio::spawn(async move {
+            self.running.spawn(async move {
                 if let Some(session) = entry.session.lock().await.take() {
                     give_back(session).await;
                 }
@@ -278,16 +288,19 @@ impl Tasks {
         }
     }
 
-    /// Stops every task and gives every fence back, within a time.
+    /// Stops every task, waits for its end, and gives every fence back, within a time. Nothing begins any more.
     pub async fn shut_down(&self, limit: Duration) {
-        let sessions: Vec<SessionSlot> = {
+        {
             let entries = lock(&self.entries);
+            self.over.store(true, Ordering::Relaxed);
             for slot in entries.values().filter_map(|entry| entry.slot.as_ref()) {
                 slot.stop.0.cancel();
             }
-            entries.values().map(|entry| entry.session.clone()).collect()
-        };
+        }
+        self.running.close();
         let released = tokio::time::timeout(limit, async {
+            self.running.wait().await;
+            let sessions: Vec<SessionSlot> = lock(&self.entries).values().map(|entry| entry.session.clone()).collect();
             for slot in sessions {
                 if let Some(session) = slot.lock().await.take() {
                     give_back(session).await;
@@ -335,6 +348,28 @@ mod tests {
         tasks.abandon("first", Some("shop"), None);
         assert!(new.check().is_err());
         assert!(matches!(tasks.state("other"), TaskState::Running(..)));
+    }
+
+    #[tokio::test]
+    async fn at_the_end_what_runs_is_waited_for_and_nothing_begins_any_more() {
+        let (tasks, _woken) = Tasks::new(Arc::default());
+        let of = |name: &str| ObjectRef::<SchemaMigration>::new(name).within("shop");
+        let ended = Arc::new(AtomicBool::new(false));
+        let told = ended.clone();
+        tasks.start("runs", of("runs"), Task::Preflight, |_, stop| async move {
+            stop.0.cancelled().await;
+            // As the server takes its time to end a statement.
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            told.store(true, Ordering::Relaxed);
+            Err(Error::new(Cause::Stopped, "stopped"))
+        });
+        tasks.shut_down(Duration::from_secs(60)).await;
+        assert!(ended.load(Ordering::Relaxed));
+        let never = |_: Progress, _: Stop| async { panic!("it began") };
+        tasks.start("late", of("late"), Task::Preflight, never);
+        assert!(matches!(tasks.state("late"), TaskState::Idle));
     }
 
     #[tokio::test]
