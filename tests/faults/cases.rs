@@ -50,7 +50,7 @@ pub(crate) struct Case {
     pub(crate) when: When,
     pub(crate) way: Way,
     pub(crate) ends: &'static [End],
-    /// Whether it is one of the few that `make test-faults` tries.
+    /// Whether it is one of the few that `make test` tries, and `make test-faults` alone.
     pub(crate) spread: bool,
 }
 
