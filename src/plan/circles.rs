@@ -21,13 +21,13 @@ pub(super) fn follows(key: &ForeignKey) -> bool {
 }
 
 /// Of the circles, those that are not followed to their end and that a wanted key is part of: over several tables, and from a table to itself
-/// where another key leads away from it, too.
+/// where other keys lead away from it, too: what lies below them is lost then.
 pub(super) fn rounds(keys: &[ForeignKey], circles: &[Vec<&ForeignKey>], wanted: &BTreeSet<&str>) -> Vec<Round> {
     let mut found: BTreeMap<BTreeSet<TableName>, Vec<ForeignKey>> = BTreeMap::new();
     for circle in circles {
         let mut round: Vec<&ForeignKey> = circle.clone();
         if let [own] = circle[..] {
-            round.extend(keys.iter().filter(|key| key.parent == own.parent && key.name != own.name && follows(key)));
+            round.extend(below(keys, own));
             if round.len() == 1 {
                 continue;
             }
@@ -38,6 +38,23 @@ pub(super) fn rounds(keys: &[ForeignKey], circles: &[Vec<&ForeignKey>], wanted: 
         }
     }
     found.into_iter().map(|(tables, keys)| Round { tables, keys }).collect()
+}
+
+/// The other keys that a deletion in the table of a key to itself goes along.
+fn below<'a>(keys: &'a [ForeignKey], own: &ForeignKey) -> Vec<&'a ForeignKey> {
+    let (mut found, mut seen, mut open) = (Vec::new(), BTreeSet::new(), vec![&own.parent]);
+    while let Some(table) = open.pop() {
+        if !seen.insert(table) {
+            continue;
+        }
+        for key in keys.iter().filter(|key| key.parent == *table && key.name != own.name && follows(key)) {
+            found.push(key);
+            if key.on_delete == ReferentialAction::Cascade && !seen.contains(&key.child) {
+                open.push(&key.child);
+            }
+        }
+    }
+    found
 }
 
 impl Planner<'_> {

@@ -109,6 +109,18 @@ fn a_deletion_that_comes_round_needs_an_acknowledgement_where_the_server_would_n
     let mut beside = content.clone();
     keys(&mut beside, own);
     assert_eq!(rounds(&beside, &catalogue), [(path(0), "fk_a_a, fk_b_a".to_owned())]);
+    // A key below what is there already is part of it, too.
+    let mut there = [
+        existing("fk_a_a", &["up"], ReferentialAction::Cascade),
+        existing("fk_b_a", &["up"], ReferentialAction::Cascade),
+    ];
+    for (key, child) in there.iter_mut().zip(["a", "b"]) {
+        (key.child, key.parent) = (name(child), name("a"));
+    }
+    let (mut deeper, mut below) = chain(&["a", "b", "c"]);
+    below.foreign_keys.extend(there);
+    deeper["stages"][0]["foreignKeys"].as_array_mut().unwrap().remove(0);
+    assert_eq!(rounds(&deeper, &below), [(path(0), "fk_a_a, fk_b_a, fk_c_b".to_owned())]);
     beside["stages"][0]["foreignKeys"][0]["onDelete"] = json!("Restrict");
     assert_eq!(rounds(&beside, &catalogue), []);
     for (back, comes_round) in [("Cascade", true), ("SetNull", true), ("Restrict", false)] {
