@@ -141,7 +141,7 @@ pub enum OrphanPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expectation {
-    /// Count only keys that reference this table. Left out: all keys of the schema.
+    /// Count only keys that reference a table of this name, in whichever schema it lies. Left out: all keys of the schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub referenced_table: Option<String>,

@@ -157,6 +157,7 @@ fn cleanup_part(
         inverse: None,
         lock: LockClass::Batched,
         estimate: Estimate { rows: count, ..Estimate::default() },
+        inverse_cost: None,
         path: operation.path.clone(),
     })
 }

@@ -127,6 +127,7 @@ mod tests {
             inverse: None,
             lock: LockClass::Batched,
             estimate: Estimate::default(),
+            inverse_cost: None,
             path: String::new(),
         }
     }

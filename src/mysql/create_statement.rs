@@ -38,9 +38,15 @@ pub(crate) async fn read(connection: &mut Connection, table: &TableName) -> Resu
 /// Removes ` AUTO_INCREMENT=n` from the table's options; the same words in a comment or default stay.
 pub(crate) fn without_auto_increment(statement: &str) -> String {
     const OPTION: &str = " AUTO_INCREMENT=";
+    // Where the options begin. MariaDB 10.11 does not double the backticks in the names of a foreign key, so that what is a name and
+    // what is not cannot be told up to there.
+    const OPTIONS: &str = "\n) ENGINE=";
     let mut quote: Option<char> = None;
     let mut characters = statement.char_indices();
     while let Some((position, character)) = characters.next() {
+        if character == '\n' && statement[position..].starts_with(OPTIONS) {
+            quote = None;
+        }
         match quote {
             Some('\'' | '"') if character == '\\' => {
                 characters.next();
@@ -73,6 +79,16 @@ mod tests {
                 "CREATE TABLE `t` (\n  `id` int NOT NULL AUTO_INCREMENT\n) ENGINE=InnoDB AUTO_INCREMENT=42 DEFAULT CHARSET=utf8mb4"
             ),
             "CREATE TABLE `t` (\n  `id` int NOT NULL AUTO_INCREMENT\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+        );
+    }
+
+    #[test]
+    fn a_name_that_mariadb_writes_with_a_single_backtick_does_not_hide_the_option() {
+        assert_eq!(
+            without_auto_increment(
+                "CREATE TABLE `t` (\n  `a` int(11),\n  CONSTRAINT `f`1` FOREIGN KEY (`a`) REFERENCES `p` (`id`)\n) ENGINE=InnoDB AUTO_INCREMENT=42"
+            ),
+            "CREATE TABLE `t` (\n  `a` int(11),\n  CONSTRAINT `f`1` FOREIGN KEY (`a`) REFERENCES `p` (`id`)\n) ENGINE=InnoDB"
         );
     }
 

@@ -10,7 +10,7 @@ use super::observe::observe;
 use super::report::OperationReport;
 use super::session::Work;
 use super::undo;
-use crate::plan::catalogue::Catalogue;
+use crate::plan::catalogue::{Catalogue, ForeignKey};
 use crate::plan::model::Action;
 use crate::plan::{Operation, Plan};
 
@@ -72,7 +72,7 @@ fn differences(plan: &Plan, records: &[Record], catalogue: &Catalogue) -> Vec<St
         };
         let here = |operation: &&Operation| operation.action.table().to_string() == *name;
         let own = |operations: &mut dyn Iterator<Item = &Operation>| -> Vec<String> {
-            operations.filter_map(|operation| own_line(&operation.action)).collect()
+            operations.flat_map(|operation| own_lines(&operation.action)).collect()
         };
         // What is compared, since which place in the journal, and which operations may have changed it.
         let (since, image) = match after_own_statement(records, name) {
@@ -131,7 +131,7 @@ fn changed_columns<'a>(now: &str, records: impl Iterator<Item = &'a Record>) -> 
     let mut found = Vec::new();
     let mut made: BTreeMap<String, String> = BTreeMap::new();
     for record in records.filter(|record| is_column(&record.operation.action)) {
-        let Some(start) = own_line(&record.operation.action) else { continue };
+        let Some(start) = own_lines(&record.operation.action).pop() else { continue };
         let report = record.report.as_deref().map(serde_json::from_str::<OperationReport>);
         match (record.state, report) {
             (OperationState::Undone, _) => {}
@@ -161,7 +161,11 @@ pub(crate) fn is_column(action: &Action) -> bool {
 
 /// The line of a column that an operation added or changed, in a definition of its table.
 pub(crate) fn made(action: &Action, definition: &str) -> Option<String> {
-    own_line(action).filter(|_| is_column(action)).and_then(|start| line_of(&start, definition)).map(str::to_owned)
+    own_lines(action)
+        .pop()
+        .filter(|_| is_column(action))
+        .and_then(|start| line_of(&start, definition))
+        .map(str::to_owned)
 }
 
 fn line_of<'a>(start: &str, definition: &'a str) -> Option<&'a str> {
@@ -173,17 +177,22 @@ pub(crate) fn bare(line: &str) -> &str {
     line.trim().trim_end_matches(',')
 }
 
-/// How the line of SHOW CREATE TABLE begins that an operation adds or changes.
-fn own_line(action: &Action) -> Option<String> {
+/// How servers write a key's name in definitions and messages: MariaDB 10.11 does not double the backticks in it.
+pub(crate) fn shown_key_names(key: &ForeignKey) -> [String; 2] {
+    [key.name.quoted(), format!("`{}`", key.name)]
+}
+
+/// How the line of SHOW CREATE TABLE begins that an operation adds or changes: one way, or that of each kind of server.
+fn own_lines(action: &Action) -> Vec<String> {
     match action {
         Action::RemoveOrphans { .. } | Action::RemoveDuplicates { .. } | Action::Backfill { .. } | Action::Sql(_) => {
-            None
+            vec![]
         }
-        Action::AddColumn { column, .. } => Some(format!("{} ", column.quoted())),
-        Action::ModifyColumn { before, .. } => Some(format!("{} ", before.name.quoted())),
-        Action::AddIndex { index, .. } => Some(format!("KEY {} ", index.quoted())),
-        Action::AddUnique { index, .. } => Some(format!("UNIQUE KEY {} ", index.quoted())),
-        Action::AddForeignKey { key, .. } => Some(format!("CONSTRAINT {} ", key.name.quoted())),
+        Action::AddColumn { column, .. } => vec![format!("{} ", column.quoted())],
+        Action::ModifyColumn { before, .. } => vec![format!("{} ", before.name.quoted())],
+        Action::AddIndex { index, .. } => vec![format!("KEY {} ", index.quoted())],
+        Action::AddUnique { index, .. } => vec![format!("UNIQUE KEY {} ", index.quoted())],
+        Action::AddForeignKey { key, .. } => shown_key_names(key).map(|name| format!("CONSTRAINT {name} ")).to_vec(),
     }
 }
 

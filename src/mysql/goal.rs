@@ -1,7 +1,9 @@
 //! What must be true in the catalogue once a schema change has happened, and once it is taken back. Pure: the server's success
 //! alone proves nothing, and after a crash only the catalogue knows whether a statement ran.
 
-use crate::plan::catalogue::{Catalogue, ForeignKey, Table};
+use std::fmt;
+
+use crate::plan::catalogue::{Catalogue, Column, ForeignKey, Table};
 use crate::plan::identifier::{Identifier, TableName};
 use crate::plan::model::Action;
 
@@ -20,12 +22,51 @@ pub(crate) enum Goal<'a> {
     Column { table: &'a TableName, column: &'a Identifier },
     /// The column is not there.
     NoColumn { table: &'a TableName, column: &'a Identifier },
-    /// The column has this type.
-    ColumnType { table: &'a TableName, column: &'a Identifier, column_type: &'a str, other: &'a str },
+    /// The column has this type, not the other one.
+    ColumnType { table: &'a TableName, column: &'a Identifier, wanted: TypeOf<'a>, other: TypeOf<'a> },
     /// The table's definition is another one than before: all that is known of a statement of the user's own.
     OtherDefinition { table: &'a TableName, before: &'a str },
     /// The live tables are where they are kept, and the restored ones have left for their places.
     Exchanged { live: &'a [TableName], kept: &'a [TableName], restored: &'a [TableName] },
+}
+
+/// The type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TypeOf<'a> {
+    /// As the catalogue spells it.
+    pub(crate) column_type: &'a str,
+    /// `None` where it has none, or the plan does not say.
+    pub(crate) collation: Option<&'a str>,
+}
+
+impl TypeOf<'_> {
+    fn is_of(self, column: &Column) -> bool {
+        same_type(&column.column_type, self.column_type)
+            && self.collation.is_none_or(|wanted| {
+                column.collation.as_deref().is_some_and(|found| found.eq_ignore_ascii_case(wanted))
+            })
+    }
+}
+
+impl fmt::Display for TypeOf<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.column_type)?;
+        self.collation.map_or(Ok(()), |collation| write!(formatter, " COLLATE {collation}"))
+    }
+}
+
+/// Whether two types are spelled alike: members of an ENUM or SET letter by letter, all else in upper or lower case.
+fn same_type(one: &str, other: &str) -> bool {
+    let mut parts = (one.split('\''), other.split('\''));
+    let mut quoted = false;
+    loop {
+        match (parts.0.next(), parts.1.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if one == other || (!quoted && one.eq_ignore_ascii_case(other)) => {}
+            _ => return false,
+        }
+        quoted = !quoted;
+    }
 }
 
 /// How the catalogue compares with a goal.
@@ -75,12 +116,10 @@ impl<'a> Goal<'a> {
             | Action::Backfill { .. }
             | Action::Sql(_) => None,
             Action::AddColumn { table, column } => Some(Self::Column { table, column }),
-            Action::ModifyColumn { table, before, after_type } => Some(Self::ColumnType {
-                table,
-                column: &before.name,
-                column_type: after_type,
-                other: &before.column_type,
-            }),
+            Action::ModifyColumn { table, before, after_type, after_collation } => {
+                let (wanted, other) = types(before, after_type, after_collation.as_deref());
+                Some(Self::ColumnType { table, column: &before.name, wanted, other })
+            }
             Action::AddIndex { table, index, columns } => Some(Self::Index { table, index, columns, unique: false }),
             Action::AddUnique { table, index, columns } => Some(Self::Index { table, index, columns, unique: true }),
             Action::AddForeignKey { key, .. } => Some(Self::Key(key)),
@@ -95,12 +134,10 @@ impl<'a> Goal<'a> {
             | Action::Backfill { .. }
             | Action::Sql(_) => None,
             Action::AddColumn { table, column } => Some(Self::NoColumn { table, column }),
-            Action::ModifyColumn { table, before, after_type } => Some(Self::ColumnType {
-                table,
-                column: &before.name,
-                column_type: &before.column_type,
-                other: after_type,
-            }),
+            Action::ModifyColumn { table, before, after_type, after_collation } => {
+                let (other, wanted) = types(before, after_type, after_collation.as_deref());
+                Some(Self::ColumnType { table, column: &before.name, wanted, other })
+            }
             Action::AddIndex { table, index, .. } | Action::AddUnique { table, index, .. } => {
                 Some(Self::NoIndex { table, index })
             }
@@ -159,17 +196,26 @@ impl<'a> Goal<'a> {
             Self::NoColumn { column, .. } => reached_if(table.column(column).is_none()),
             Self::OtherDefinition { before, .. } => reached_if(table.create_statement != before),
             Self::Exchanged { kept, restored, .. } => exchange_standing(catalogue, kept, restored),
-            Self::ColumnType { column, column_type, other, .. } => match table.column(column) {
+            Self::ColumnType { column, wanted, other, .. } => match table.column(column) {
                 None => Standing::Contradicted(format!("column {name}.{column} does not exist")),
-                Some(found) if found.column_type.eq_ignore_ascii_case(column_type) => Standing::Reached,
-                Some(found) if found.column_type.eq_ignore_ascii_case(other) => Standing::NotReached,
-                Some(found) => Standing::Contradicted(format!(
-                    "column {name}.{column} is {}, neither {other} nor {column_type}",
-                    found.column_type
-                )),
+                Some(found) if wanted.is_of(found) => Standing::Reached,
+                Some(found) if other.is_of(found) => Standing::NotReached,
+                Some(found) => {
+                    let found = TypeOf { column_type: &found.column_type, collation: found.collation.as_deref() };
+                    Standing::Contradicted(format!("column {name}.{column} is {found}, neither {other} nor {wanted}"))
+                }
             },
         }
     }
+}
+
+/// A changed column's type after and before. Plans of before collations were noted say none, and none is compared.
+fn types<'a>(before: &'a Column, after_type: &'a str, after_collation: Option<&'a str>) -> (TypeOf<'a>, TypeOf<'a>) {
+    let collation = before.collation.as_deref().filter(|_| after_collation.is_some());
+    (
+        TypeOf { column_type: after_type, collation: after_collation },
+        TypeOf { column_type: &before.column_type, collation },
+    )
 }
 
 /// One statement moves all of them: where some have moved and others have not, somebody else was at it.

@@ -13,7 +13,7 @@ use super::report::{OperationReport, RowsReport};
 use super::session::Work;
 use super::{add_keys, drift, row_operations, sql_steps};
 use crate::plan::Operation;
-use crate::plan::model::{Action, LockClass};
+use crate::plan::model::{Action, InverseCost, LockClass};
 
 /// Cleanups before one unique constraint is given up: the application makes duplicates faster than they go.
 const DUPLICATE_ROUNDS: u64 = 3;
@@ -259,7 +259,8 @@ pub(crate) async fn take_back(work: &Work<'_>, operation: &Operation, goal: Goal
         Error::new(Cause::RollbackIncomplete, format!("{} has no statement that takes it back", operation.id))
     })?;
     let label = format!("taking back {} on {}", operation.id, operation.action.table());
-    let change = Change { label: &label, statement, lock: operation.lock, estimate: operation.estimate, goal };
+    let InverseCost { lock, estimate } = operation.inverse_cost();
+    let change = Change { label: &label, statement, lock, estimate, goal };
     Box::pin(ddl::apply(work, &change)).await
 }
 

@@ -135,24 +135,11 @@ async fn holes(connection: &mut Connection) -> Result<(String, Option<u64>, bool
 }
 
 fn counted<'a>(stage: &'a StagePlan, catalogue: &'a Catalogue) -> impl Iterator<Item = ExpectationProof> + 'a {
-    stage.expect.iter().map(|expectation| {
-        let found = catalogue
-            .foreign_keys
-            .iter()
-            .filter(|key| key.child.schema == catalogue.schema)
-            .filter(|key| {
-                expectation
-                    .referenced_table
-                    .as_ref()
-                    .is_none_or(|table| key.parent.schema == catalogue.schema && key.parent.table == *table)
-            })
-            .count() as u64;
-        ExpectationProof {
-            stage: stage.name.clone(),
-            referenced_table: expectation.referenced_table.clone(),
-            at_least: expectation.at_least,
-            found,
-        }
+    stage.expect.iter().map(|expectation| ExpectationProof {
+        stage: stage.name.clone(),
+        referenced_table: expectation.referenced_table.clone(),
+        at_least: expectation.at_least,
+        found: expectation.counted(catalogue),
     })
 }
 

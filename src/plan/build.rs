@@ -224,7 +224,7 @@ impl Planner<'_> {
         lock: LockClass,
         estimate: Estimate,
         path: &str,
-    ) {
+    ) -> &mut Operation {
         let (forward, inverse) = statements.unzip();
         self.operations.push(Operation {
             id: slug,
@@ -234,8 +234,11 @@ impl Planner<'_> {
             inverse,
             lock,
             estimate,
+            inverse_cost: None,
             path: path.to_owned(),
         });
+        let last = self.operations.len() - 1;
+        &mut self.operations[last]
     }
 
     fn finish(mut self, cascades: Vec<CascadePath>) -> Result<Plan, Vec<Problem>> {

@@ -56,6 +56,14 @@ impl Server {
     }
 }
 
+impl Column {
+    /// Whether a CHECK clause or an expression of the catalogue names this column. MySQL keeps the letters of whoever wrote the expression.
+    #[must_use]
+    pub fn named_in(&self, expression: &str) -> bool {
+        expression.to_lowercase().contains(&self.name.quoted().to_lowercase())
+    }
+}
+
 /// Everything that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalogue {

@@ -44,10 +44,9 @@ impl Surroundings {
     pub(crate) fn of(column: &Column, table: &Table) -> Self {
         let is_it = |name: &Identifier| name.as_str().to_lowercase() == column.name.as_str().to_lowercase();
         let parts = table.indexes.iter().flat_map(|index| &index.parts);
-        let quoted = column.name.quoted().to_lowercase();
         Self {
             indexed: parts.filter_map(|part| part.column.as_ref()).any(is_it),
-            checked: table.checks.iter().any(|(_, clause)| clause.to_lowercase().contains(&quoted)),
+            checked: table.checks.iter().any(|(_, clause)| column.named_in(clause)),
         }
     }
 }

@@ -13,14 +13,19 @@ use crate::api::digest::of_json;
 pub fn plan_digest(plan: &Plan) -> Result<String, serde_json::Error> {
     let operations = (plan.operations.iter())
         .map(|operation| {
-            Ok(json!({
+            let mut covered = json!({
                 "id": operation.id,
                 "section": serde_json::to_value(operation.section)?,
                 "action": serde_json::to_value(&operation.action)?,
                 "forward": operation.forward,
                 "inverse": operation.inverse,
                 "lock": serde_json::to_value(operation.lock)?,
-            }))
+            });
+            // Absent where the inverse is of the same kind, as in plans of before there was one of another.
+            if let Some(cost) = &operation.inverse_cost {
+                covered["inverseLock"] = serde_json::to_value(cost.lock)?;
+            }
+            Ok(covered)
         })
         .collect::<Result<Vec<_>, serde_json::Error>>()?;
     of_json(&json!({

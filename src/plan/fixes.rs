@@ -7,7 +7,7 @@ use super::column_type::{ColumnType, Family, character_set_of};
 use super::estimate;
 use super::identifier::Identifier;
 use super::input::{Backfill, Fix, FixKind, TypeFix};
-use super::model::{Action, LockClass, Section};
+use super::model::{Action, InverseCost, LockClass, Section};
 
 /// INSTANT ADD COLUMN exists.
 const INSTANT_ADD: Version = Version { major: 8, minor: 0, patch: 12 };
@@ -125,10 +125,11 @@ impl Planner<'_> {
             Algorithm::Instant.clauses()
         );
         // Without INSTANT the way back rebuilds the table, online, and takes its time.
-        let (drop, lock, estimate) = if version >= INSTANT_DROP && can_be_hidden(&fix.column) {
-            (Algorithm::Instant, LockClass::Metadata, estimate::metadata())
+        let (drop, inverse_cost) = if version >= INSTANT_DROP && can_be_hidden(&fix.column) {
+            (Algorithm::Instant, None)
         } else {
-            (Algorithm::Inplace, LockClass::OnlineBuild, estimate::copy(table))
+            let cost = InverseCost { lock: LockClass::OnlineBuild, estimate: estimate::copy(table) };
+            (Algorithm::Inplace, Some(cost))
         };
         let inverse = format!("{alter} DROP COLUMN {}, {}", fix.column.quoted(), drop.clauses());
         self.push(
@@ -136,10 +137,11 @@ impl Planner<'_> {
             format!("add-column-{}-{}", table.name.table, fix.column),
             Action::AddColumn { table: table.name.clone(), column: fix.column.clone() },
             Some((forward, inverse)),
-            lock,
-            estimate,
+            LockClass::Metadata,
+            estimate::metadata(),
             &fix.path,
-        );
+        )
+        .inverse_cost = inverse_cost;
         if let Some(table) = self.now.tables.get_mut(&table.name.to_string()) {
             table.columns.push(column.clone());
         }
@@ -238,6 +240,21 @@ impl Planner<'_> {
             );
             return;
         }
+        // Each is judged by the catalogue as it finds it, where only one of them can be true.
+        let earlier = self.operations.iter().find(|operation| match &operation.action {
+            Action::ModifyColumn { table: other, before, .. } => {
+                *other == table.name && same(&before.name, &column.name)
+            }
+            _ => false,
+        });
+        if let Some(earlier) = earlier {
+            let path = earlier.path.clone();
+            self.problem(
+                name_path,
+                format!("{place} is changed by {path} already: write the type that it shall have in the end there, and remove this type fix"),
+            );
+            return;
+        }
         let Ok(before) = ColumnType::parse(&column.column_type) else {
             self.problem(name_path, format!("{place} is {}, a type that Holdfast cannot change", column.column_type));
             return;
@@ -294,10 +311,13 @@ impl Planner<'_> {
                 algorithm.clauses()
             )
         };
-        let (lock, estimate) = match forward {
-            Algorithm::Instant | Algorithm::Inplace => (LockClass::Metadata, estimate::metadata()),
-            Algorithm::Copy => (LockClass::Copy, estimate::copy(table)),
+        let cost = |algorithm| match algorithm {
+            Algorithm::Instant | Algorithm::Inplace => {
+                InverseCost { lock: LockClass::Metadata, estimate: estimate::metadata() }
+            }
+            Algorithm::Copy => InverseCost { lock: LockClass::Copy, estimate: estimate::copy(table) },
         };
+        let (forward_cost, inverse_cost) = (cost(forward), cost(backward));
         self.push(
             Section::FixTypes,
             format!("modify-column-{}-{}", table.name.table, column.name),
@@ -305,20 +325,18 @@ impl Planner<'_> {
                 table: table.name.clone(),
                 before: column.clone(),
                 after_type: after.spelled(widths),
+                after_collation: changed.collation.clone(),
             },
             Some((alter(&after_definition, forward), alter(&before_definition, backward))),
-            lock,
-            estimate,
+            forward_cost.lock,
+            forward_cost.estimate,
             &fix.path,
-        );
+        )
+        .inverse_cost = (inverse_cost != forward_cost).then_some(inverse_cost);
         if let Some(table) = self.now.tables.get_mut(&table.name.to_string())
             && let Some(place) = table.columns.iter_mut().find(|each| same(&each.name, &column.name))
         {
             *place = changed;
-            // A later fix of the same column starts from here.
-            let line = |definition: &str| format!("  {} {definition}", column.name.quoted());
-            table.create_statement =
-                table.create_statement.replace(&line(&before_definition), &line(&after_definition));
         }
     }
 
@@ -349,10 +367,12 @@ fn changed_column(column: &Column, after: &ColumnType, widths: bool) -> Column {
     let mut changed = column.clone();
     changed.column_type = after.spelled(widths);
     changed.data_type = after.base.clone();
-    if after.collation.is_some() {
-        changed.character_set = after.character_set.clone();
-        changed.collation = after.collation.clone();
-    }
+    let collation = match after.family() {
+        Family::Text | Family::Members => after.collation.clone().or(changed.collation),
+        _ => None,
+    };
+    changed.character_set = collation.as_deref().map(|collation| character_set_of(collation).to_owned());
+    changed.collation = collation;
     if let (Some(characters), Some(bytes), Some(length)) =
         (column.character_maximum_length, column.character_octet_length, after.arguments.first())
         && characters > 0

@@ -241,9 +241,8 @@ impl Planner<'_> {
                         format!("{}.{} is generated, so no action can change it: use Restrict", key.child, column.name),
                     );
                 }
-                let named = column.name.quoted();
                 if changes_value
-                    && let Some((check, _)) = child.checks.iter().find(|(_, clause)| clause.contains(&named))
+                    && let Some((check, _)) = child.checks.iter().find(|(_, clause)| column.named_in(clause))
                 {
                     self.problem(
                         &path,
@@ -252,7 +251,7 @@ impl Planner<'_> {
                 }
                 let base_of = child.columns.iter().find(|each| {
                     each.extra.to_uppercase().contains("STORED")
-                        && each.generation_expression.as_ref().is_some_and(|expression| expression.contains(&named))
+                        && each.generation_expression.as_ref().is_some_and(|expression| column.named_in(expression))
                 });
                 if let Some(generated) = base_of
                     && matches!(action, Cascade | SetNull)

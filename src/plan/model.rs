@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::build::same;
 use super::cascades::CascadePath;
-use super::catalogue::{Column, ForeignKey, Server};
+use super::catalogue::{Catalogue, Column, ForeignKey, Server};
 use super::identifier::{Identifier, TableName};
 
 /// The format that this version writes and executes; any other one holds the migration.
@@ -94,10 +95,26 @@ pub struct StagePlan {
 /// A lower bound on foreign keys after a stage, those there before included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expectation {
-    /// Count only keys that refer to this table; `None` counts all of the schema.
+    /// Count only keys that refer to a table of this name, in whichever schema it lies; `None` counts all of the schema.
     pub referenced_table: Option<Identifier>,
     /// How many at least.
     pub at_least: u64,
+}
+
+impl Expectation {
+    /// How many of the catalogue's keys count: those of tables of its schema.
+    #[must_use]
+    pub fn counted(&self, catalogue: &Catalogue) -> u64 {
+        // Where names of tables distinguish upper and lower case, two tables may differ in nothing else.
+        let exact = catalogue.server.lower_case_table_names == 0;
+        let refers = |key: &&ForeignKey| {
+            self.referenced_table
+                .as_ref()
+                .is_none_or(|table| if exact { *table == key.parent.table } else { same(table, &key.parent.table) })
+        };
+        let own = catalogue.foreign_keys.iter().filter(|key| key.child.schema == catalogue.schema);
+        own.filter(refers).count() as u64
+    }
 }
 
 /// The part of the rollout that an operation belongs to, in the order of execution.
@@ -156,8 +173,34 @@ pub struct Operation {
     pub lock: LockClass,
     /// What it costs.
     pub estimate: Estimate,
+    /// The same two of the inverse, where it differs: taking a change of metadata back may copy the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse_cost: Option<InverseCost>,
     /// Where the specification asks for it, for messages: `spec.stages[0].foreignKeys[3]`.
     pub path: String,
+}
+
+/// How the inverse of an operation meets the application's traffic, and what it is expected to cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InverseCost {
+    /// How it meets the traffic.
+    pub lock: LockClass,
+    /// What it costs.
+    pub estimate: Estimate,
+}
+
+impl Operation {
+    /// How the inverse meets the traffic, and what it costs.
+    #[must_use]
+    pub fn inverse_cost(&self) -> InverseCost {
+        let same = InverseCost { lock: self.lock, estimate: self.estimate };
+        match &self.action {
+            Action::Sql(SqlStep { kind: SqlKind::Change { inverse_lock, .. }, .. }) => {
+                InverseCost { lock: *inverse_lock, ..self.inverse_cost.unwrap_or(same) }
+            }
+            _ => self.inverse_cost.unwrap_or(same),
+        }
+    }
 }
 
 /// What to do with children without a parent.
@@ -236,6 +279,9 @@ pub enum Action {
         before: Column,
         /// The type after, as the catalogue will spell it.
         after_type: String,
+        /// Its collation after, of a column of text; `None` where it has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after_collation: Option<String>,
     },
     /// Adds an index for a foreign key.
     AddIndex {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::cascades::{CascadePath, Reach};
-use super::catalogue::ForeignKey;
+use super::catalogue::{Column, ForeignKey};
 use super::identifier::{Identifier, TableName};
 use super::model::{Action, DuplicatePolicy, LockClass, NO_LIMIT, Operation, OrphanPolicy, Plan, Section};
 
@@ -90,6 +90,16 @@ pub fn text(plan: &Plan) -> String {
          transactions; rows are those read, the ones that change are in the validation report. COPY: writers wait.",
     );
     page
+}
+
+/// What becomes of a column's type, in words.
+pub(crate) fn changed_type(before: &Column, after_type: &str, after_collation: Option<&str>) -> String {
+    match (&before.collation, after_collation) {
+        (Some(old), Some(new)) if old != new => {
+            format!("from {} COLLATE {old} to {after_type} COLLATE {new}", before.column_type)
+        }
+        _ => format!("from {} to {after_type}", before.column_type),
+    }
 }
 
 /// The widest-reaching paths; the plan's JSON has all of them.
@@ -192,8 +202,8 @@ pub(crate) fn describe(operation: &Operation) -> String {
                 grouped(*max_unmapped)
             )
         }
-        Action::ModifyColumn { table, before, after_type } => {
-            format!("change {table}.{} from {} to {after_type}", before.name, before.column_type)
+        Action::ModifyColumn { table, before, after_type, after_collation } => {
+            format!("change {table}.{} {}", before.name, changed_type(before, after_type, after_collation.as_deref()))
         }
         Action::AddIndex { table, index, columns } => format!("add the index {index} on {}", place(table, columns)),
         Action::AddUnique { table, index, columns } => {

@@ -2,9 +2,8 @@
 //! changes are the very statements that the engine executes. Rows are changed by the engine alone, which keeps each of them in
 //! quarantine; in their place stands the query that shows whether there is anything to change.
 
-use super::column_change::Algorithm;
 use super::identifier::{Identifier, TableName, quoted_list};
-use super::model::{Action, LockClass, NO_LIMIT, Operation, Plan, SqlKind, SqlStep};
+use super::model::{Action, LockClass, NO_LIMIT, Operation, Plan, SqlKind};
 use super::own_statement::OWN_SQL_MODE;
 use super::render::{bytes, describe, duration, grouped, line, one_line, title};
 
@@ -57,13 +56,7 @@ pub fn rollback_sql(plan: &Plan) -> String {
     for operation in plan.operations.iter().rev() {
         match &operation.inverse {
             Some(statement) => {
-                let copies = statement.ends_with(Algorithm::Copy.clauses());
-                let lock = match &operation.action {
-                    Action::Sql(SqlStep { kind: SqlKind::Change { inverse_lock, .. }, .. }) => *inverse_lock,
-                    _ if copies => LockClass::Copy,
-                    _ => LockClass::Metadata,
-                };
-                heading(&mut script, operation, lock);
+                heading(&mut script, operation, operation.inverse_cost().lock);
                 line(&mut script, &format!("{statement};"));
             }
             None => {

@@ -235,6 +235,7 @@ impl Planner<'_> {
             inverse,
             lock,
             estimate,
+            inverse_cost: None,
             path: format!("{}.sql.up", fix.path),
         });
     }

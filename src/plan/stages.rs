@@ -140,11 +140,8 @@ impl Planner<'_> {
     fn check_expectations(&mut self, place: usize) {
         let stage = &self.input.stages[place];
         for (position, expectation) in stage.expect.iter().enumerate() {
-            let counted = (self.now.foreign_keys.iter())
-                .filter(|key| key.child.schema == self.now.schema)
-                .filter(|key| expectation.referenced_table.as_ref().is_none_or(|table| same(table, &key.parent.table)))
-                .count();
-            if u64::try_from(counted).is_ok_and(|counted| counted < expectation.at_least) {
+            let counted = expectation.counted(&self.now);
+            if counted < expectation.at_least {
                 let what = match &expectation.referenced_table {
                     Some(table) => format!("foreign keys that refer to {table}"),
                     None => "foreign keys in the schema".to_owned(),

@@ -10,6 +10,7 @@ use crate::cli::standing;
 use crate::plan::cascades::{CascadePath, Reach};
 use crate::plan::catalogue::{ForeignKey, ReferentialAction};
 use crate::plan::model::{Action, Section};
+use crate::plan::render::changed_type;
 use crate::plan::{Plan, TableName};
 
 /// Paths whose keys stand out in the picture.
@@ -215,8 +216,9 @@ impl<'a> Tables<'a> {
     fn changed(&mut self, action: &Action) {
         let change = match action {
             Action::AddColumn { column, .. } => format!("column {column} added"),
-            Action::ModifyColumn { before, after_type, .. } => {
-                format!("column {} changed from {} to {after_type}", before.name, before.column_type)
+            Action::ModifyColumn { before, after_type, after_collation, .. } => {
+                let types = changed_type(before, after_type, after_collation.as_deref());
+                format!("column {} changed {types}", before.name)
             }
             Action::AddUnique { index, .. } => format!("unique constraint {index} added"),
             Action::AddIndex { index, .. } => format!("index {index} added"),

@@ -43,6 +43,7 @@ pub(crate) fn plan(digest: &str, image: String) -> Plan {
             inverse: Some("ALTER TABLE `shop`.`bookmarks` DROP INDEX `by_user`".to_owned()),
             lock: LockClass::OnlineBuild,
             estimate: Estimate { rows: 1_000, bytes: 1_536, milliseconds: 3_000 },
+            inverse_cost: None,
             path: "spec.stages[0].foreignKeys[0]".to_owned(),
         }],
         adopted: Vec::new(),

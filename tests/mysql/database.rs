@@ -172,6 +172,7 @@ impl Database {
             inverse: Some(inverse),
             lock,
             estimate: Estimate::default(),
+            inverse_cost: None,
             path: format!("spec.test.{id}"),
         }
     }

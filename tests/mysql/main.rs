@@ -35,6 +35,7 @@ mod served;
 mod soak;
 mod sql_steps;
 mod statements;
+mod type_fixes;
 mod undo;
 mod validation;
 mod whole;

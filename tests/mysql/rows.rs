@@ -21,6 +21,7 @@ pub(crate) fn rows_operation(name: &str, section: Section, action: Action) -> Op
         inverse: None,
         lock: LockClass::Batched,
         estimate: Estimate::default(),
+        inverse_cost: None,
         path: format!("spec.test.{name}"),
     }
 }

@@ -51,6 +51,7 @@ fn remove_duplicates(database: &Database) -> Operation {
         inverse: None,
         lock: LockClass::Batched,
         estimate: Estimate::default(),
+        inverse_cost: None,
         path: "spec.uniqueConstraints[0]".to_owned(),
     }
 }

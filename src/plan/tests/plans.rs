@@ -6,9 +6,26 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::plan::model::{Action, Section};
+use crate::plan::model::{Action, Expectation, Section};
 use crate::plan::statement_use::{StatementUse, unacknowledged_replace};
 use crate::plan::{render, script};
+
+#[test]
+fn a_stage_counts_keys_to_a_table_of_another_schema_too() {
+    let expected = Expectation { referenced_table: Some(id("users")), at_least: 1 };
+    let elsewhere = TableName::new(id("core"), id("users"));
+    let mut found = change(|catalogue| {
+        catalogue.foreign_keys =
+            vec![ForeignKey { parent: elsewhere.clone(), ..existing("fk", &["user_id"], ReferentialAction::Restrict) }];
+    });
+    assert_eq!(expected.counted(&found), 1);
+    found.foreign_keys[0].parent.table = id("Users");
+    assert_eq!(expected.counted(&found), 0, "two tables may differ in nothing else");
+    found.server.lower_case_table_names = 1;
+    assert_eq!(expected.counted(&found), 1);
+    found.foreign_keys[0].child.schema = id("core");
+    assert_eq!(expected.counted(&found), 0, "it is another schema's key");
+}
 
 #[test]
 fn statements_state_algorithm_and_lock_and_have_their_way_back() {

@@ -148,7 +148,7 @@ fn every_problem_is_found_at_its_path_and_names_the_way_out() {
         ),
         (
             keys(&[with(key("maybe_id"), "/onDelete", json!("SetNull"))]),
-            edit("bookmarks", |table| table.checks.push(("positive".into(), "(`maybe_id` > 0)".into()))),
+            edit("bookmarks", |table| table.checks.push(("positive".into(), "(`Maybe_ID` > 0)".into()))),
             format!("{stage}.onDelete"),
             "3823",
         ),
@@ -156,7 +156,7 @@ fn every_problem_is_found_at_its_path_and_names_the_way_out() {
             keys(std::slice::from_ref(&user)),
             edit("bookmarks", |table| {
                 table.columns[2].extra = "STORED GENERATED".into();
-                table.columns[2].generation_expression = Some("(`user_id` + 1)".into());
+                table.columns[2].generation_expression = Some("(`USER_id` + 1)".into());
             }),
             format!("{stage}.onDelete"),
             "3192",
@@ -192,6 +192,12 @@ fn every_problem_is_found_at_its_path_and_names_the_way_out() {
             catalogue(),
             "spec.stages[0].foreignKeys[1]".into(),
             "remove one of them",
+        ),
+        (
+            json!({"stages": [{"name": "only", "foreignKeys": [user.clone()], "expect": [{"referencedTable": "Users", "atLeast": 1}]}]}),
+            catalogue(),
+            "spec.stages[0].expect[0].atLeast".into(),
+            "there will be 0",
         ),
         (
             json!({"stages": [{"name": "only", "foreignKeys": [user.clone()], "expect": [{"referencedTable": "users", "atLeast": 2}]}]}),
@@ -246,6 +252,12 @@ fn every_problem_is_found_at_its_path_and_names_the_way_out() {
             catalogue(),
             "spec.typeFixes[0].modifyColumn.type".into(),
             "add a column with a backfill instead",
+        ),
+        (
+            json!({"typeFixes": [modify("owner_id", "BIGINT"), with(modify("OWNER_ID", "BIGINT UNSIGNED"), "/name", json!("again"))]}),
+            catalogue(),
+            "spec.typeFixes[1].modifyColumn.name".into(),
+            "is changed by spec.typeFixes[0] already",
         ),
         (
             fixes(modify("email", "VARCHAR(60)")),
