@@ -169,7 +169,13 @@ pub(crate) async fn unmet(world: &World, sql: &mut Sql) -> Vec<String> {
         let (child, parent) = (&world.tables[relation.child].name, &world.tables[relation.parent].name);
         let asked =
             [relation.on_delete.sql(), relation.on_update.sql(), child, parent].map(|part| Some(part.to_owned()));
-        if rule[..] != asked {
+        // MariaDB shows a RESTRICT that was added in place as NO ACTION, which means the same to InnoDB.
+        let shown = |part: &Option<String>| {
+            part.as_deref().filter(|part| *part != "NO ACTION").unwrap_or("RESTRICT").to_owned()
+        };
+        let same =
+            if world.dialect.mariadb { rule.iter().map(shown).eq(asked.iter().map(shown)) } else { rule[..] == asked };
+        if !same {
             faults.push(format!("{name}: is {rule:?}, asked for was {asked:?}"));
         }
         let columns = sql

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use holdfast::api::SchemaMigrationSpec;
 use holdfast::mysql::catalogue::read_catalogue;
 use holdfast::mysql::replicas::Replicas;
-use holdfast::mysql::report::{MigrationOutcome, PutBackReport, UndoReport};
+#[cfg(feature = "failpoints")]
+use holdfast::mysql::report::PutBackReport;
+use holdfast::mysql::report::{MigrationOutcome, UndoReport};
 use holdfast::mysql::session::{Engine, Session};
 use holdfast::mysql::{
     Allowance, Cause, Error, JournalLocation, KillBlockers, Progress, SessionLimits, Settings, Stop, Target, TlsMode,
@@ -19,6 +21,7 @@ use crate::sql::address;
 /// No part of a rollout may take longer.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+#[cfg(feature = "failpoints")]
 /// The name of a schema beside a test's.
 pub(crate) fn beside(schema: &str, what: &str) -> String {
     format!("{schema}_{what}")
@@ -129,6 +132,7 @@ impl Driver {
         done.unwrap_or_else(|_| panic!("the rollback did not end; it was at {:?}", *reading.borrow()))
     }
 
+    #[cfg(feature = "failpoints")]
     /// The way back by a backup: its tables are beside, in a schema of their own, and go where the Job would restore them.
     pub(crate) async fn put_back(&self, plan: &Plan, session: &Session) -> Result<PutBackReport, Error> {
         let beside = |what: &str| Identifier::new(beside(self.schema.as_str(), what)).unwrap();

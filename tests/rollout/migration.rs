@@ -26,11 +26,11 @@ fn type_fixes(world: &World) -> Vec<Value> {
             Via::Column => {}
             Via::Widened(kind) => fixes.push(json!({
                 "name": format!("widen-{place}"), "table": child.name,
-                "modifyColumn": {"name": child.columns[relation.columns[0]].name, "type": kind.sql()},
+                "modifyColumn": {"name": child.columns[relation.columns[0]].name, "type": kind.sql(world.dialect)},
             })),
             Via::Added { column, matcher } => fixes.push(json!({
                 "name": format!("add-{place}"), "table": child.name,
-                "addColumn": {"name": column, "type": parent_type(world, relation.parent, relation.parent_columns[0]).sql(), "nullable": true},
+                "addColumn": {"name": column, "type": parent_type(world, relation.parent, relation.parent_columns[0]).sql(world.dialect), "nullable": true},
                 "backfill": {"fromLookup": {
                     "table": parent.name,
                     "match": [{"column": child.columns[*matcher].name, "equals": parent.label.map(|label| parent.columns[label].name.clone())}],

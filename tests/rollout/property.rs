@@ -99,8 +99,8 @@ async fn rollout(seed: u64) -> Result<Ended, String> {
 
 async fn in_schema(seed: u64, schema: &str, journal: &str) -> Result<Ended, String> {
     let mut random = Rng::with_seed(seed);
-    let world = Arc::new(World::random(&mut random, MOST_TABLES));
     let mut sql = Sql::open(schema).await;
+    let world = Arc::new(World::random(&mut random, MOST_TABLES, sql.dialect().await));
     data::create(&world, &mut sql, &mut random).await;
     let driver = Driver {
         spec: migration::specification(&world, schema, journal),

@@ -13,6 +13,14 @@ pub(crate) struct Refused {
     pub(crate) message: String,
 }
 
+/// What the server's own words are chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    pub(crate) mariadb: bool,
+    /// MySQL has them since 8.0.23.
+    pub(crate) invisible_columns: bool,
+}
+
 /// One session.
 pub(crate) struct Sql(MySqlConnection);
 
@@ -57,6 +65,14 @@ impl Sql {
         let mut sql = Self::connect().await.expect("the server of the tests answers");
         sql.must(&format!("USE {}", quoted(schema))).await;
         sql
+    }
+
+    pub(crate) async fn dialect(&mut self) -> Dialect {
+        let version = self.rows("SELECT VERSION()").await[0][0].clone().unwrap_or_default();
+        let mariadb = version.contains("MariaDB");
+        let number = |part: &str| part.parse::<u32>().unwrap_or_else(|_| panic!("no version: {version}"));
+        let parts: Vec<u32> = version.split(['.', '-']).take(3).map(number).collect();
+        Dialect { mariadb, invisible_columns: mariadb || parts >= vec![8, 0, 23] }
     }
 
     /// Runs a statement; gives the number of rows that it found.

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::sql::{quoted, text};
+use crate::sql::{Dialect, quoted, text};
 
 /// A type that keys are made of. A number stands for a value: equal numbers, equal values, even where their spelling differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl KeyKind {
         if random.u32(0..10) < 6 { Self::ALL[random.usize(1..5)] } else { Self::ALL[random.usize(..Self::ALL.len())] }
     }
 
-    pub(crate) fn sql(self) -> &'static str {
+    pub(crate) fn sql(self, dialect: Dialect) -> &'static str {
         match self {
             Self::Small => "SMALLINT",
             Self::Int => "INT",
@@ -54,6 +54,7 @@ impl KeyKind {
             Self::Decimal => "DECIMAL(12,3)",
             Self::Date => "DATE",
             Self::Moment => "DATETIME(6)",
+            Self::Text if dialect.mariadb => "VARCHAR(24) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci",
             Self::Text => "VARCHAR(24) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci",
             Self::ExactText => "VARCHAR(24) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
             Self::Latin => "CHAR(12) CHARACTER SET latin1 COLLATE latin1_swedish_ci",
@@ -138,7 +139,7 @@ impl Payload {
     ];
 
     /// Type and attributes; `number` is a column of numbers of the same table.
-    pub(crate) fn sql(self, number: &str) -> String {
+    pub(crate) fn sql(self, number: &str, dialect: Dialect) -> String {
         match self {
             Self::Decimal => "DECIMAL(20,6) NULL".into(),
             Self::Float => "FLOAT NOT NULL".into(),
@@ -154,8 +155,10 @@ impl Payload {
             Self::Json => "JSON NULL".into(),
             Self::Enum => "ENUM('one','t''wo','back\\\\slash') NOT NULL".into(),
             Self::Set => "SET('x','y','z') NULL".into(),
+            Self::Point if dialect.mariadb => "POINT REF_SYSTEM_ID=4326 NULL".into(),
             Self::Point => "POINT NULL SRID 4326".into(),
-            Self::Hidden => "INT NULL INVISIBLE".into(),
+            Self::Hidden if dialect.invisible_columns => "INT NULL INVISIBLE".into(),
+            Self::Hidden => "INT NULL".into(),
             Self::Virtual => format!("BIGINT AS ({} * 2) VIRTUAL", quoted(number)),
             Self::Stored => format!("BIGINT AS ({} + 7) STORED", quoted(number)),
             Self::Filled => "VARCHAR(40) NOT NULL DEFAULT 'it''s the default' COMMENT 'what''s \\\\ this'".into(),

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 use crate::names::Names;
-use crate::sql::{list, quoted};
+use crate::sql::{Dialect, list, quoted};
 use crate::values::{KeyKind, Payload, shown_key};
 
 /// What a column is for.
@@ -144,6 +144,7 @@ pub(crate) struct Unique {
 
 #[derive(Debug, Clone)]
 pub(crate) struct World {
+    pub(crate) dialect: Dialect,
     pub(crate) tables: Vec<Table>,
     pub(crate) relations: Vec<Relation>,
     pub(crate) uniques: Vec<Unique>,
@@ -169,12 +170,17 @@ impl World {
     }
 
     /// A random one with at most `most` tables.
-    pub(crate) fn random(random: &mut Rng, most: usize) -> Self {
+    pub(crate) fn random(random: &mut Rng, most: usize, dialect: Dialect) -> Self {
         let mut names = Names::new();
         // Small ones are quick, and most defects need only a few tables.
         let count = if random.u32(0..12) > 0 { random.usize(1..=most.min(6)) } else { random.usize(1..=most) };
-        let mut world =
-            Self { tables: Vec::new(), relations: Vec::new(), uniques: Vec::new(), stages: random.usize(1..=3) };
+        let mut world = Self {
+            dialect,
+            tables: Vec::new(),
+            relations: Vec::new(),
+            uniques: Vec::new(),
+            stages: random.usize(1..=3),
+        };
         for _ in 0..count {
             let table = world.random_table(random, &mut names);
             world.tables.push(table);
@@ -201,7 +207,10 @@ impl World {
                     quoted(&table.columns[table.slot].name)
                 )),
                 // One that cannot carry a foreign key.
-                5 => table.indexes.push(format!("KEY {} ({columns}) INVISIBLE", quoted(&name))),
+                5 => {
+                    let unseen = if dialect.mariadb { "IGNORED" } else { "INVISIBLE" };
+                    table.indexes.push(format!("KEY {} ({columns}) {unseen}", quoted(&name)));
+                }
                 _ => {}
             }
         }
@@ -403,11 +412,11 @@ impl World {
         for (place, column) in table.columns.iter().enumerate() {
             let null = if column.nullable { "NULL" } else { "NOT NULL" };
             let definition = match column.kind {
-                Kind::Key(kind) => format!("{} {null}", kind.sql()),
+                Kind::Key(kind) => format!("{} {null}", kind.sql(self.dialect)),
                 Kind::Tag => "VARCHAR(60) CHARACTER SET utf8mb4 NOT NULL DEFAULT ''".to_owned(),
                 Kind::Slot => "INT NOT NULL DEFAULT 0".to_owned(),
                 Kind::Label | Kind::Matcher => "VARCHAR(24) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL".to_owned(),
-                Kind::Payload(payload) => payload.sql(&table.columns[table.slot].name),
+                Kind::Payload(payload) => payload.sql(&table.columns[table.slot].name, self.dialect),
             };
             let counts = if table.auto_increment && table.primary == [place] { " AUTO_INCREMENT" } else { "" };
             parts.push(format!("{} {definition}{counts}", quoted(&column.name)));

@@ -4,6 +4,7 @@ use holdfast::api::SchemaMigrationSpec;
 use serde_json::{Value, json};
 
 use crate::migration;
+use crate::sql::Dialect;
 use crate::values::{KeyKind, Payload};
 use crate::world::{Act, Code, Column, Kind, Orphans, Relation, Table, Unique, Via, World};
 
@@ -141,7 +142,9 @@ pub(crate) fn world() -> World {
         unique("uq_users_email", USERS, &[OWN], "KeepOldest", ID),
         unique("uq_bookmarks_user_slot", BOOKMARKS, &[OWN, SLOT], "KeepNewest", ID),
     ];
-    World { tables, relations, uniques, stages: 2 }
+    // The server is MySQL of the latest version: only there are engine and server killed.
+    let dialect = Dialect { mariadb: false, invisible_columns: true };
+    World { dialect, tables, relations, uniques, stages: 2 }
 }
 
 /// What is asked for; beside what random rollouts have, a SET that grows and statements of the user's own.
