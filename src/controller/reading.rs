@@ -19,6 +19,7 @@ use crate::mysql::blast_radius;
 use crate::mysql::catalogue::{read_catalogue, read_for_planning};
 use crate::mysql::preflight::{self, PreflightLimits, Reader, parse_minimum_version};
 use crate::mysql::replica_check;
+use crate::mysql::topology;
 use crate::mysql::{Cause, Error, SessionLimits};
 use crate::mysql::{crash_safety, drift, statements, validation};
 use crate::plan::catalogue::{Flavour, Server};
@@ -44,7 +45,10 @@ pub(super) async fn preflight(work: &Work) -> Result<TaskResult, Error> {
     // Problems of the spec are told by the planning that follows, all of them at once.
     let tables = input::tables(&work.migration.spec).unwrap_or_default();
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
-    let report = preflight::preflight(&mut connection, &limits, &tables).await;
+    let report = match topology::check_one_server(&work.engine.target, &connection).await {
+        Ok(()) => preflight::preflight(&mut connection, &limits, &tables).await,
+        Err(error) => Err(error),
+    };
     connection.close().await?;
     let report = report?;
     refuse_unproven(&report.server)?;

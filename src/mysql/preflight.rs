@@ -10,9 +10,9 @@ use super::connection::{Connection, sql};
 use super::deadline::within;
 use super::dialect::Dialect;
 use super::error::{Cause, Error};
-use super::privileges;
 use super::server::{read_server, variable};
 use super::work::{JournalLocation, KillBlockers};
+use super::{privileges, privileges_tried, topology};
 use crate::plan::catalogue::{Flavour, Server, Version};
 use crate::plan::identifier::{Identifier, TableName};
 
@@ -102,13 +102,16 @@ async fn check(
     if connection.dialect.has_performance_schema() {
         check_performance_schema(variable(connection, "performance_schema").await?.as_deref())?;
     }
-    check_topology(connection).await?;
+    topology::check(connection).await?;
     check_lock_list(connection).await?;
     check_killing(connection.dialect, limits.kill_blockers)?;
     let ends_others = limits.kill_blockers != KillBlockers::Never;
     let mut missing = privileges::missing(connection, &limits.schema, tables, &limits.journal, ends_others).await?;
     if limits.puts_back {
         missing.extend(privileges::missing_to_put_back(connection, &limits.journal).await?);
+    }
+    if missing.is_empty() {
+        missing = privileges_tried::denied(connection, &limits.schema, tables).await?;
     }
     if !missing.is_empty() {
         return Err(Error::new(
@@ -174,35 +177,6 @@ pub(super) fn check_performance_schema(value: Option<&str>) -> Result<(), Error>
             ),
         )),
     }
-}
-
-async fn check_topology(connection: &mut Connection) -> Result<(), Error> {
-    let on = |value: Option<String>| value.is_some_and(|value| matches!(value.to_uppercase().as_str(), "ON" | "1"));
-    if on(variable(connection, "wsrep_on").await?) {
-        return Err(Error::new(
-            Cause::ServerUnsupported,
-            "the server is a node of a Galera cluster (wsrep_on), where schema changes stop every node: Holdfast does not support it",
-        ));
-    }
-    let single = variable(connection, "group_replication_single_primary_mode").await?;
-    let members = if connection.dialect.has_performance_schema() {
-        number(
-            connection,
-            "SELECT CAST(COUNT(*) AS UNSIGNED) FROM performance_schema.replication_group_members WHERE MEMBER_STATE = 'ONLINE'",
-        )
-        .await
-        .map_err(|error| hint_at_performance_schema(error, "whether the server is in a replication group"))?
-    } else {
-        // MariaDB has no group replication; its clusters are Galera's.
-        0
-    };
-    if members > 0 && single.is_some_and(|value| matches!(value.to_uppercase().as_str(), "OFF" | "0")) {
-        return Err(Error::new(
-            Cause::ServerUnsupported,
-            "the server is in a replication group with several primaries, where foreign keys can conflict between them: switch to single-primary mode",
-        ));
-    }
-    Ok(())
 }
 
 /// Whether the server shows who holds a table: without it no change could tell when to stay away.
@@ -328,11 +302,11 @@ pub async fn readers(connection: &mut Connection) -> Result<Vec<Reader>, Error> 
         .collect()
 }
 
-async fn number(connection: &mut Connection, statement: &'static str) -> Result<u64, Error> {
+pub(super) async fn number(connection: &mut Connection, statement: &'static str) -> Result<u64, Error> {
     Ok(sqlx::raw_sql(sql(statement)).fetch_one(connection.raw()).await?.try_get(0)?)
 }
 
-fn hint_at_performance_schema(error: Error, what: &str) -> Error {
+pub(super) fn hint_at_performance_schema(error: Error, what: &str) -> Error {
     error.while_doing(format!(
         "reading {what} (on MySQL performance_schema must be on, and the account needs SELECT on it; on MariaDB it needs PROCESS)"
     ))

@@ -103,6 +103,95 @@ async fn missing_privileges_are_named_as_statements() {
 }
 
 #[tokio::test]
+async fn privileges_count_from_roles_that_are_active_and_from_no_others() {
+    in_fresh_schema(|fresh| async move {
+        fresh.run("CREATE TABLE t (id INT PRIMARY KEY)").await;
+        let (user, role) = (format!("'{}'@'%'", fresh.schema), format!("'{}_role'", fresh.schema));
+        let mut root = fresh.connect().await;
+        let all = if fresh.served.mariadb { "PROCESS" } else { "PROCESS, XA_RECOVER_ADMIN" };
+        root.run(&format!(
+            "CREATE ROLE {role}; GRANT {all} ON *.* TO {role}; GRANT SELECT ON performance_schema.* TO {role}; \
+             GRANT ALL PRIVILEGES ON {}.* TO {role}; GRANT ALL PRIVILEGES ON holdfast.* TO {role}; \
+             CREATE USER {user} IDENTIFIED BY 'x'; GRANT {role} TO {user}",
+            fresh.schema.quoted()
+        ))
+        .await
+        .unwrap();
+        let target = Target { username: fresh.schema.to_string(), password: "x".to_owned(), ..fresh.target.clone() };
+        let mut without = target.connect(SessionLimits::default()).await.unwrap();
+        let refused = preflight(&mut without, &limits(&fresh), &[]).await;
+        let activate = if fresh.served.mariadb {
+            "SET DEFAULT ROLE {role} FOR {user}"
+        } else {
+            "SET DEFAULT ROLE {role} TO {user}"
+        };
+        root.run(&activate.replace("{role}", &role).replace("{user}", &user)).await.unwrap();
+        let mut with = target.connect(SessionLimits::default()).await.unwrap();
+        let passed = preflight(&mut with, &limits(&fresh), &[fresh.table("t")]).await;
+        root.run(&format!("DROP USER {user}; DROP ROLE {role}")).await.unwrap();
+        let error = refused.unwrap_err();
+        assert!(error.cause == Cause::PrivilegeMissing && error.message.contains("PROCESS"), "{error}");
+        passed.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_server_denies_counts_more_than_what_its_list_of_grants_seems_to_give() {
+    in_fresh_schema(|fresh| async move {
+        // Where there are partial revokes, the name of a schema in a grant is no pattern.
+        if fresh.served.mariadb || !fresh.served.has_partial_revokes() {
+            return;
+        }
+        fresh.run("CREATE TABLE t (`it's` INT PRIMARY KEY, twice INT AS (`it's` * 2) STORED)").await;
+        let user = format!("'{}'@'%'", fresh.schema);
+        let pattern = format!("{}%", fresh.schema);
+        let mut root = fresh.connect().await;
+        root.run(&format!(
+            "CREATE USER {user} IDENTIFIED BY 'x'; GRANT PROCESS, XA_RECOVER_ADMIN ON *.* TO {user}; GRANT SELECT ON performance_schema.* TO {user}; \
+             GRANT ALL PRIVILEGES ON holdfast.* TO {user}; GRANT ALL PRIVILEGES ON `{pattern}`.* TO {user}"
+        ))
+        .await
+        .unwrap();
+        let target = Target { username: fresh.schema.to_string(), password: "x".to_owned(), ..fresh.target.clone() };
+        let mut account = target.connect(SessionLimits::default()).await.unwrap();
+        let before = preflight(&mut account, &limits(&fresh), &[fresh.table("t")]).await;
+        root.run(&format!("GRANT SELECT ON {}.* TO {user}; SET GLOBAL partial_revokes = ON", fresh.schema.quoted())).await.unwrap();
+        let mut account = target.connect(SessionLimits::default()).await.unwrap();
+        let after = preflight(&mut account, &limits(&fresh), &[fresh.table("t"), fresh.table("absent")]).await;
+        root.run(&format!("SET GLOBAL partial_revokes = OFF; DROP USER {user}")).await.unwrap();
+        before.unwrap();
+        let error = after.unwrap_err();
+        assert_eq!(error.cause, Cause::PrivilegeMissing, "{error}");
+        let wanted = format!("GRANT INSERT, UPDATE, DELETE ON {}", fresh.table("t").quoted());
+        assert!(error.message.contains(&wanted), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_prepared_transaction_is_named() {
+    in_fresh_schema(|fresh| async move {
+        fresh.run("CREATE TABLE t (id INT PRIMARY KEY)").await;
+        let mut other = fresh.connect().await;
+        let name = format!("'{}'", fresh.schema);
+        other
+            .run(&format!("XA START {name}; INSERT INTO t VALUES (1); XA END {name}; XA PREPARE {name}"))
+            .await
+            .unwrap();
+        let mut connection = fresh.connect().await;
+        let outcome = preflight(&mut connection, &limits(&fresh), &[]).await;
+        other.run(&format!("XA ROLLBACK {name}")).await.unwrap();
+        let warnings = outcome.unwrap().warnings;
+        // MySQL shows it as hexadecimal digits, which XA ROLLBACK takes, too.
+        let digits: String = fresh.schema.as_str().bytes().map(|byte| format!("{byte:02X}")).collect();
+        let names = |warning: &String| warning.contains(fresh.schema.as_str()) || warning.contains(&digits);
+        assert!(warnings.iter().any(|warning| names(warning) && warning.contains("XA ROLLBACK")), "{warnings:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn sessions_without_checks_are_reported() {
     in_fresh_schema(|fresh| async move {
         fresh.run("CREATE TABLE t (id INT PRIMARY KEY)").await;

@@ -3,6 +3,7 @@
 
 use holdfast::mysql::error::Cause;
 use holdfast::mysql::preflight::{PreflightLimits, parse_minimum_version, preflight};
+use holdfast::mysql::topology::check_one_server;
 use holdfast::mysql::{JournalLocation, KillBlockers, SessionLimits, Target};
 use holdfast::plan::Section;
 use holdfast::plan::model::OrphanPolicy;
@@ -89,6 +90,35 @@ async fn the_replica_is_named_by_preflight_and_refused_as_the_server_to_work_on(
     let report = preflight(&mut connection, &limits, &[database.table("child")]).await.unwrap();
     assert_eq!(report.readers.len(), 1, "{:?}", report.readers);
     assert!(report.readers[0].place.contains("replicator"), "{:?}", report.readers);
+}
+
+/// An address that hands connections to servers in turn, as a Service over several of them does.
+async fn in_turn(servers: Vec<Target>) -> Target {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let both = Target { host: "127.0.0.1".to_owned(), port, ..servers[0].clone() };
+    tokio::spawn(async move {
+        for server in servers.iter().cycle() {
+            let (mut from, _) = listener.accept().await.unwrap();
+            let mut to = tokio::net::TcpStream::connect((server.host.as_str(), server.port)).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut from, &mut to).await });
+        }
+    });
+    both
+}
+
+#[tokio::test]
+async fn an_address_behind_which_several_servers_answer_is_refused_and_they_are_named() {
+    let Some(replica) = replica() else { return };
+    let alone = in_turn(vec![target()]).await;
+    let connection = alone.connect(SessionLimits::default()).await.unwrap();
+    check_one_server(&alone, &connection).await.unwrap();
+    let several = in_turn(vec![target(), replica]).await;
+    let connection = several.connect(SessionLimits::default()).await.unwrap();
+    let error = check_one_server(&several, &connection).await.unwrap_err();
+    assert_eq!(error.cause, Cause::ServerUnsupported, "{error}");
+    assert!(error.message.contains(&connection.server_uuid) && error.message.contains("2 servers"), "{error}");
+    assert!(error.message.contains("spec.database.host"), "{error}");
 }
 
 #[tokio::test]

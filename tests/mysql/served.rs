@@ -35,6 +35,11 @@ impl Served {
         self.mariadb || self.since(mysql(8, 0, 16))
     }
 
+    /// A grant on the whole server can be taken back for one schema, and the names of schemas in grants may be no patterns.
+    pub(crate) fn has_partial_revokes(self) -> bool {
+        self.since(mysql(8, 0, 16))
+    }
+
     /// INSTANT changes are counted in the catalogue, and columns are dropped by one.
     pub(crate) fn counts_instant_changes(self) -> bool {
         self.since(mysql(8, 0, 29))
