@@ -16,7 +16,9 @@ demo: ## Show a rollout and a rollback on a local cluster that it starts and sto
 
 # What is random begins with the same seeds in every `make test`: a change that breaks something is seen by whoever made it. New
 # seeds are tried by test-simulation, test-rollout, test-crash and test-all.
-SAME_SEEDS := HOLDFAST_SIMULATION_FIRST=1 HOLDFAST_SIMULATION_CASES=3000 HOLDFAST_ROLLOUT_SECONDS=100 HOLDFAST_CRASH_SEED=1
+SAME_SEEDS := HOLDFAST_SIMULATION_FIRST=1 HOLDFAST_SIMULATION_CASES=3000 HOLDFAST_ROLLOUT_SECONDS=70 HOLDFAST_CRASH_SEED=1
+# Random rollouts on each kind of server but the newest.
+SOME_ROLLOUTS := HOLDFAST_ROLLOUT_SECONDS=20 cargo test --locked --test rollout
 
 .PHONY: test
 test: ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, all started and stopped by itself (needs root, Rust, Go, Debian)
@@ -24,9 +26,9 @@ test: ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, a
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- tests/cluster/s3-server.sh run -- cargo test --locked --no-fail-fast
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica
-	tests/cluster/mysqld.sh run --server mysql-9.7-native -- cargo test --locked --test mysql -- $(SERVER_TESTS)
-	tests/cluster/mysqld.sh run --server mysql-8.0 -- cargo test --locked --test mysql -- catalogue:: circles:: planning:: names:: undo:: probes:: restore:: replicas::
-	tests/cluster/mysqld.sh run --server mariadb-10.11 -- cargo test --locked --test mysql -- $(SERVER_TESTS)
+	tests/cluster/mysqld.sh run --server mysql-9.7-native -- sh -c 'cargo test --locked --test mysql -- $(SERVER_TESTS) && $(SOME_ROLLOUTS)'
+	tests/cluster/mysqld.sh run --server mysql-8.0 -- sh -c 'cargo test --locked --test mysql -- catalogue:: circles:: planning:: names:: undo:: probes:: restore:: replicas:: type_fixes:: && $(SOME_ROLLOUTS)'
+	tests/cluster/mysqld.sh run --server mariadb-10.11 -- sh -c 'cargo test --locked --test mysql -- $(SERVER_TESTS) && $(SOME_ROLLOUTS)'
 	tests/cluster/mysqld.sh run --server mariadb-10.11 --option --metadata-lock-info=OFF -- cargo test --locked --test mysql -- list_of_locks
 	tests/e2e/run.sh
 
@@ -38,7 +40,7 @@ test-programs:
 	cargo test --locked --test e2e --test faults --no-run
 
 # What `make test` runs on every server that enforces keys in its own way: where one is added, proven, probed and cleaned for.
-SERVER_TESTS := catalogue:: circles:: planning:: preflight:: names:: probes:: orphans:: restore:: online_ddl::
+SERVER_TESTS := catalogue:: circles:: planning:: preflight:: names:: probes:: orphans:: restore:: online_ddl:: type_fixes:: hard_cases::
 
 .PHONY: test-matrix
 test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 in both modes and with a replica, 8.0, MariaDB 10.11
@@ -50,11 +52,13 @@ test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 i
 test-all: test test-gitops test-monitoring test-matrix test-oldest test-discovery test-report test-walkthrough test-sqlalchemy ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, the report in a browser, the pages as a newcomer reads them, the models for SQLAlchemy, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
 	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
+	for server in mysql-9.7-native mysql-8.0 mariadb-10.11; do \
+		HOLDFAST_ROLLOUT_CASES=1000 tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test rollout -- --nocapture; done
 	HOLDFAST_CRASH_ALL=1 tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 
 .PHONY: test-rollout
-test-rollout: ## Run random rollouts for two minutes on a throw-away MySQL
-	tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
+test-rollout: ## Run random rollouts for two minutes on a throw-away MySQL, or on SERVER=KIND
+	tests/cluster/mysqld.sh run --server $(or $(SERVER),mysql-9.7) -- cargo test --locked --test rollout -- --nocapture
 
 .PHONY: test-simulation
 test-simulation: ## Run simulated histories of migrations for two minutes

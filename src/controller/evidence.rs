@@ -176,6 +176,7 @@ pub(super) fn document(view: View<'_>, plan: &Plan, proof: &Proof, kubernetes: O
         table: proven.key.child.to_string(),
         name: proven.key.name.to_string(),
         orphans: signed(proven.orphans),
+        query: proven.query.clone(),
         milliseconds: signed(proven.milliseconds),
     });
     Some(Document {
@@ -215,6 +216,7 @@ pub(super) fn document(view: View<'_>, plan: &Plan, proof: &Proof, kubernetes: O
         },
         proof: ProofInShort {
             proven_at: proof.proven_at.clone(),
+            transactions: proof.transactions.clone(),
             foreign_keys: signed(proof.keys.len()),
             keys: keys.collect(),
             unique_constraints: signed(proof.uniques.len()),

@@ -111,6 +111,9 @@ pub struct Quarantined {
 pub struct ProofInShort {
     /// The server's time (UTC) at its end.
     pub proven_at: String,
+    /// The transactions that every count has seen, at least (GTID set); left out where they have no identifiers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<String>,
     /// Foreign keys of the plan, those that existed before included; each of them proven.
     pub foreign_keys: i64,
     /// The first [`MAX_KEYS`] of them.
@@ -137,6 +140,9 @@ pub struct KeyInShort {
     pub name: String,
     /// Children without a parent: always 0.
     pub orphans: i64,
+    /// The statement that counted them, for anybody to run again; left out by older versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub query: String,
     /// How long counting them took, in milliseconds.
     pub milliseconds: i64,
 }

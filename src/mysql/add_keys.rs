@@ -48,7 +48,7 @@ pub(crate) async fn add<'a>(
     let there = resumed && goal.standing(&observe(work, &goal.tables()).await?) == Standing::Reached;
     if !there {
         work.progress.update(|reading| reading.activity = format!("counting orphans of {}", key.name));
-        let orphans = orphans_of(work, key).await?;
+        let orphans = orphans_of(work, key).await?.orphans;
         if orphans > 0 {
             let part = cleanup_part(operation, key, policy, "orphans", orphans)?;
             work.counted.keep(&part.id, orphans);
@@ -85,7 +85,7 @@ pub(crate) async fn prove(work: &Work<'_>, added: Vec<Unproven<'_>>) -> Result<V
     while let Some((mut each, stragglers)) = counts.try_next().await? {
         work.stop.check()?;
         let started = Instant::now();
-        prove_one(work, &mut each, stragglers.orphans).await?;
+        prove_one(work, &mut each, stragglers.answer.orphans).await?;
         each.report.milliseconds = milliseconds(each.spent + stragglers.took + started.elapsed());
         complete(work, &each.report).await?;
         tracing::info!(operation = each.operation.id, milliseconds = each.report.milliseconds, "done");
@@ -111,7 +111,7 @@ async fn prove_one(work: &Work<'_>, added: &mut Unproven<'_>, stragglers: u64) -
     let error = match cleaned {
         Ok(cleaned) => {
             add_rows(&mut added.report.rows, &cleaned);
-            let left = orphans_of(work, key).await?;
+            let left = orphans_of(work, key).await?.orphans;
             if left == 0 {
                 return Ok(());
             }

@@ -91,9 +91,9 @@ pub(crate) async fn check_allowance(work: &Work<'_>, operations: &[&Operation]) 
     let mut counts = count_each(work, keys.collect());
     let mut most: BTreeMap<&TableName, u64> = BTreeMap::new();
     while let Some(((id, child), counted)) = counts.try_next().await? {
-        work.counted.keep(id, counted.orphans);
+        work.counted.keep(id, counted.answer.orphans);
         let table = most.entry(child).or_default();
-        *table = (*table).max(counted.orphans);
+        *table = (*table).max(counted.answer.orphans);
     }
     let mut connection = work.lend().await?;
     Ledger::read(work, &mut connection).await?.check(most.values().sum(), "cleanup")?;

@@ -61,6 +61,15 @@ impl Dialect {
         }
     }
 
+    /// The transactions that the server has committed, as its replicas name them: one row, one text, empty where they have no names.
+    pub(crate) fn committed_transactions(self) -> &'static str {
+        if self.mariadb() {
+            "SELECT CAST(@@global.gtid_current_pos AS CHAR)"
+        } else {
+            "SELECT CAST(@@global.gtid_executed AS CHAR)"
+        }
+    }
+
     /// What every lent connection starts with, whatever the borrower before it did: no open transaction, short waits, a SHOW CREATE
     /// TABLE that is independent of the server's settings, and statistics of now.
     pub(crate) fn standing(self) -> String {

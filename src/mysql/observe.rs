@@ -11,6 +11,7 @@ use super::catalogue::read_named;
 use super::create_statement;
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::Error;
+use super::orphan_query::Answer;
 use super::orphans;
 use super::session::Work;
 use crate::plan::TableName;
@@ -44,20 +45,20 @@ pub(crate) async fn create_statement(work: &Work<'_>, table: &TableName) -> Resu
 }
 
 /// Counts children without a parent on a snapshot of its own; the server ends the count when the work is to stop.
-pub(crate) async fn orphans_of(work: &Work<'_>, key: &ForeignKey) -> Result<u64, Error> {
+pub(crate) async fn orphans_of(work: &Work<'_>, key: &ForeignKey) -> Result<Answer, Error> {
     let mut connection = work.lend().await?;
-    let count = orphans::count(work, &mut connection, key)
+    let answer = orphans::count(work, &mut connection, key)
         .await
         .map_err(|error| error.while_doing(format!("counting orphans of {}", key.name)))?;
     connection.give_back();
-    Ok(count)
+    Ok(answer)
 }
 
 /// What [`orphans_of`] counted, and how long that took.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Counted {
-    /// Children without a parent.
-    pub(crate) orphans: u64,
+    /// Children without a parent, and what was asked.
+    pub(crate) answer: Answer,
     /// Duration of the count.
     pub(crate) took: Duration,
 }
@@ -97,8 +98,8 @@ pub(crate) fn count_each<'a, T: Send + 'a>(
         work.stop.check()?;
         work.progress.update(|reading| reading.activity = format!("counting orphans of {}", key.name));
         let started = Instant::now();
-        let orphans = orphans_of(work, key).await?;
-        Ok((with, Counted { orphans, took: started.elapsed() }))
+        let answer = orphans_of(work, key).await?;
+        Ok((with, Counted { answer, took: started.elapsed() }))
     });
     counting.buffered(COUNTS_AT_ONCE).boxed()
 }

@@ -236,13 +236,21 @@ fn choose(hash_joins: bool, distinct: Option<u64>, child_rows: u64, parent_rows:
     }
 }
 
+/// How many children of a key have no parent, and what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) orphans: u64,
+    /// The statement, as anybody may run it again.
+    pub(crate) query: String,
+}
+
 /// Counts the children of one key that have no parent, on the connection's current view of the data.
 ///
 /// # Errors
 /// What [`OrphanQuery::read`] and the server answer.
-pub(crate) async fn count_orphans(connection: &mut Connection, key: &ForeignKey) -> Result<u64, Error> {
+pub(crate) async fn count_orphans(connection: &mut Connection, key: &ForeignKey) -> Result<Answer, Error> {
     let query = OrphanQuery::read(connection, key).await?;
-    count(connection, &query).await
+    Ok(Answer { orphans: count(connection, &query).await?, query: query.count_statement() })
 }
 
 /// Counts with a query that was prepared before.

@@ -9,7 +9,7 @@ use super::connection::{Connection, sql};
 use super::dialect::Dialect;
 use super::error::{Cause, Error};
 use super::ledger::Ledger;
-use super::orphan_query::{self, OrphanQuery};
+use super::orphan_query::{self, Answer, OrphanQuery};
 use super::quarantine::{Kind, Quarantine, Reason, Tag, new_batch};
 use super::report::RowsReport;
 use super::restricting::{Restricting, restricted};
@@ -52,7 +52,7 @@ pub(crate) fn key_and_policy(operation: &Operation) -> Result<(&ForeignKey, Orph
 }
 
 /// Counts a key's orphans without locking anything.
-pub(crate) async fn count(work: &Work<'_>, connection: &mut Connection, key: &ForeignKey) -> Result<u64, Error> {
+pub(crate) async fn count(work: &Work<'_>, connection: &mut Connection, key: &ForeignKey) -> Result<Answer, Error> {
     let id = connection.id;
     interruptible(work, id, "looking for orphans", orphan_query::count_orphans(connection, key)).await
 }

@@ -12,6 +12,7 @@ use super::error::{Cause, Error};
 use super::goal::{Goal, Standing, same_key};
 use super::observe::{Counted, count_each, observe};
 use super::operations::milliseconds;
+use super::orphan_query::Answer;
 use super::report::{ExpectationProof, KeyProof, Proof, UniqueProof};
 use super::session::Work;
 use super::{barrier, replica_proof, sql_steps};
@@ -43,6 +44,8 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
         .collect();
 
     barrier::wait(work, "proof").await?;
+    // Before the first count, so that every count has seen them.
+    let transactions = committed(work).await?;
     let catalogue = observe(work, &tables.into_iter().collect::<Vec<_>>()).await?;
     let mut failures = Vec::new();
     let mut proven = Vec::new();
@@ -57,13 +60,13 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
         }
     }
     let mut counts = count_each(work, present);
-    while let Some((key, Counted { orphans, took })) = counts.try_next().await? {
+    while let Some((key, Counted { answer: Answer { orphans, query }, took })) = counts.try_next().await? {
         work.progress.update(|reading| reading.operations_done += 1);
         if orphans > 0 {
             failures.push(format!("{orphans} rows of {} refer to no row of {} ({})", key.child, key.parent, key.name));
             continue;
         }
-        proven.push(KeyProof { key: key.clone(), orphans, milliseconds: milliseconds(took) });
+        proven.push(KeyProof { key: key.clone(), orphans, query, milliseconds: milliseconds(took) });
     }
     let mut proven_uniques = Vec::new();
     for action in uniques {
@@ -106,6 +109,7 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
     Ok(Proof {
         server_uuid: work.journal.server_uuid().to_owned(),
         proven_at,
+        transactions,
         keys: proven,
         uniques: proven_uniques,
         expectations,
@@ -113,6 +117,19 @@ pub(crate) async fn prove(work: &Work<'_>) -> Result<Proof, Error> {
         checks_off_globally,
         replicas: on_replicas,
     })
+}
+
+/// The transactions that the server has committed, by their identifiers; `None` where they have none.
+async fn committed(work: &Work<'_>) -> Result<Option<String>, Error> {
+    let mut connection = work.lend().await?;
+    let text = within(SHORT_STATEMENT, "reading which transactions are committed", async {
+        let row = sqlx::raw_sql(connection.dialect.committed_transactions()).fetch_one(connection.raw()).await?;
+        Ok(row.try_get::<Option<String>, _>(0)?)
+    })
+    .await?;
+    connection.give_back();
+    // The server breaks the list into lines.
+    Ok(text.map(|text| text.replace('\n', "")).filter(|text| !text.is_empty()))
 }
 
 async fn holes(connection: &mut Connection) -> Result<(String, Option<u64>, bool), Error> {

@@ -12,7 +12,7 @@ use super::connection::{Connection, Role, SessionLimits, Target};
 use super::deadline::{SHORT_STATEMENT, within};
 use super::error::{Cause, Error};
 use super::interruption::Running;
-use super::orphan_query::count_orphans;
+use super::orphan_query::{Answer, count_orphans};
 use super::preflight::{Reader, check_performance_schema, check_version, readers};
 use super::privileges;
 use super::replication::{Channel, problem};
@@ -217,7 +217,7 @@ impl ReplicaConnection {
     ///
     /// # Errors
     /// [`Cause::ReplicaNotReady`], [`Cause::Stopped`].
-    pub(crate) async fn orphans(&mut self, key: &ForeignKey, stop: &Stop) -> Result<u64, Error> {
+    pub(crate) async fn orphans(&mut self, key: &ForeignKey, stop: &Stop) -> Result<Answer, Error> {
         let (target, server_uuid, id) = (&self.of.target, self.connection.server_uuid.clone(), self.connection.id);
         let what = format!("counting orphans of {}", key.name);
         let running =

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::error::{Cause, Error};
 use super::goal::same_key;
 use super::operations::milliseconds;
+use super::orphan_query::Answer;
 use super::report::{KeyProof, ReplicaProof};
 use super::session::Work;
 use crate::plan::Operation;
@@ -66,7 +67,7 @@ pub(crate) async fn prove(
                 continue;
             }
             let begun = Instant::now();
-            let orphans = connection.orphans(key, work.stop).await?;
+            let Answer { orphans, query } = connection.orphans(key, work.stop).await?;
             if orphans > 0 {
                 failures.push(format!(
                     "on {name} {orphans} rows of {} refer to no row of {} ({}), and on the server none does: the replica differs from it, build it anew",
@@ -74,7 +75,7 @@ pub(crate) async fn prove(
                 ));
                 continue;
             }
-            proof.keys.push(KeyProof { key: key.clone(), orphans, milliseconds: milliseconds(begun.elapsed()) });
+            proof.keys.push(KeyProof { key: key.clone(), orphans, query, milliseconds: milliseconds(begun.elapsed()) });
         }
         proofs.push(proof);
         one.give_back();

@@ -137,6 +137,9 @@ pub struct KeyProof {
     pub key: ForeignKey,
     /// Children without a parent on a snapshot taken after every older transaction had ended: always 0.
     pub orphans: u64,
+    /// The statement that counted them; empty in proofs of older versions.
+    #[serde(default)]
+    pub query: String,
     /// How long the check took, in milliseconds.
     pub milliseconds: u64,
 }
@@ -185,6 +188,9 @@ pub struct Proof {
     pub server_uuid: String,
     /// The server's time (UTC) at the end of the proof.
     pub proven_at: String,
+    /// The transactions that every count has seen, at least (GTID set); `None` where they have no identifiers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<String>,
     /// Every key of the plan, those that existed before included.
     pub keys: Vec<KeyProof>,
     /// Every unique constraint of the plan.

@@ -14,6 +14,7 @@ mod drafts;
 mod drift;
 mod duplicates;
 mod fence;
+mod hard_cases;
 mod interruption;
 mod journal;
 mod killing;

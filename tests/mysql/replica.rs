@@ -4,7 +4,7 @@
 use holdfast::mysql::error::Cause;
 use holdfast::mysql::preflight::{PreflightLimits, parse_minimum_version, preflight};
 use holdfast::mysql::topology::check_one_server;
-use holdfast::mysql::{JournalLocation, KillBlockers, SessionLimits, Target};
+use holdfast::mysql::{JournalLocation, KillBlockers, Progress, SessionLimits, Stop, Target};
 use holdfast::plan::Section;
 use holdfast::plan::model::OrphanPolicy;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
@@ -57,6 +57,11 @@ async fn a_key_reaches_the_replica_without_a_copy_and_holds_there() {
     let plan = database.plan(vec![database.add_key("child", "parent", "fk_replica", OrphanPolicy::Fail)]).await;
     let session = database.engine().begin("shop/replica", &plan).await.unwrap();
     run_section(&session, Section::Stage(0)).await.unwrap();
+    let before_proof = database.text("SELECT CAST(@@global.gtid_executed AS CHAR)").await.unwrap();
+    let (progress, _reading) = Progress::new();
+    let transactions = session.prove(&progress, &Stop::default()).await.unwrap().transactions.unwrap();
+    let seen = format!("GTID_SUBSET('{}', '{transactions}')", before_proof.replace('\n', ""));
+    assert_eq!(database.number(&format!("SELECT {seen}")).await, 1, "{transactions}");
     session.release().await.unwrap();
     caught_up(&database, &mut there).await;
     let keys = "SELECT COUNT(*) FROM information_schema.referential_constraints WHERE constraint_name = 'fk_replica'";

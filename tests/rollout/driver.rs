@@ -36,7 +36,7 @@ pub(crate) struct Driver {
 }
 
 fn target() -> Target {
-    let address = address();
+    let (address, tls) = address();
     let (login, place) = address.trim_start_matches("mysql://").rsplit_once('@').expect("mysql://USER@HOST:PORT");
     let (username, password) = login.split_once(':').unwrap_or((login, ""));
     let (host, port) = place.trim_end_matches('/').rsplit_once(':').unwrap_or((place, "3306"));
@@ -46,7 +46,7 @@ fn target() -> Target {
         socket: None,
         username: username.to_owned(),
         password: password.to_owned(),
-        tls: TlsMode::Required,
+        tls: if tls { TlsMode::Required } else { TlsMode::Disabled },
         certificate_authority: None,
         connect_timeout: Duration::from_secs(10),
     }

@@ -24,6 +24,8 @@ const REGRESSIONS: &str = include_str!("regressions.txt");
 /// Rollouts at a time: they meet each other on the server as an application's other traffic does.
 const AT_ONCE: u64 = 2;
 const MOST_TABLES: usize = 30;
+/// Failed rollouts after which no more begin: the server itself may be gone.
+const MOST_FAILED: usize = 20;
 /// Faults of one rollout that are told.
 const TOLD: usize = 12;
 
@@ -185,10 +187,12 @@ async fn every_random_rollout_is_proven_and_leaves_no_trace_when_it_is_taken_bac
         let queue = queue.clone();
         workers.push(tokio::spawn(async move {
             let mut results = Vec::new();
-            while started.elapsed() < longest {
+            let mut failed = 0;
+            while started.elapsed() < longest && failed < MOST_FAILED {
                 let Some(seed) = queue.lock().unwrap().next() else { break };
                 let result = rollout(seed).await;
                 if let Err(fault) = &result {
+                    failed += 1;
                     eprintln!("seed {seed}: {fault}");
                 }
                 results.push((seed, result));

@@ -203,7 +203,7 @@ impl Payload {
         let column = quoted(column);
         match self {
             // A FLOAT prints fewer digits than it holds.
-            Self::Float => format!("CAST(CAST({column} AS DOUBLE) AS CHAR)"),
+            Self::Float => format!("CAST({column} + 0e0 AS CHAR)"),
             Self::Bit | Self::Latin | Self::Text | Self::Blob | Self::Filled => format!("HEX({column})"),
             Self::Enum | Self::Set => format!("CAST({column} + 0 AS CHAR)"),
             Self::Point => format!("CONCAT(ST_SRID({column}), ' ', HEX(ST_AsWKB({column})))"),

@@ -368,6 +368,7 @@ impl World {
                 run.result = Some(Ok(TaskResult::Proven(Box::new(Proof {
                     server_uuid: self.database.server.clone(),
                     proven_at: String::new(),
+                    transactions: None,
                     keys: Vec::new(),
                     uniques: Vec::new(),
                     expectations: Vec::new(),

@@ -264,6 +264,7 @@ impl World {
             Task::Prove => TaskResult::Proven(Box::new(Proof {
                 server_uuid: "s".to_owned(),
                 proven_at: String::new(),
+                transactions: None,
                 keys: Vec::new(),
                 uniques: Vec::new(),
                 expectations: Vec::new(),
