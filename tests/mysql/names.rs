@@ -1,12 +1,15 @@
 //! Names of every kind that MySQL accepts, from the catalogue through a plan and the whole engine and back.
 
-use holdfast::mysql::SessionLimits;
+use std::collections::BTreeSet;
+
 use holdfast::mysql::catalogue::read_for_planning;
 use holdfast::mysql::report::MigrationOutcome;
+use holdfast::mysql::{Connection, SessionLimits};
 use holdfast::mysql::{Progress, Stop};
 use holdfast::plan::input::tables;
-use holdfast::plan::{Section, build, script};
+use holdfast::plan::{Plan, Section, build, script};
 use serde_json::json;
+use sqlx::Row;
 
 use crate::common::{identifier as id, target};
 use crate::database::{Database, run_section};
@@ -58,6 +61,7 @@ async fn names_of_every_kind_go_through_the_whole_engine_and_back() {
     let plan = build(&spec, &catalogue).unwrap_or_else(|problems| panic!("{problems:?}"));
     assert_eq!(plan.tables.len(), 3, "{:?}", plan.tables.keys());
     assert!(script::forward_sql(&plan).contains(&key.quoted()));
+    root.run("SET GLOBAL log_output = 'TABLE', GLOBAL general_log = ON").await.unwrap();
     let session = database.engine().begin("shop/names", &plan).await.unwrap();
     for section in [Section::CleanUp, Section::FixTypes, Section::AddUniques, Section::Stage(0)] {
         run_section(&session, section).await.unwrap();
@@ -78,6 +82,9 @@ async fn names_of_every_kind_go_through_the_whole_engine_and_back() {
     );
     session.undo(&progress, &Stop::default()).await.unwrap();
     session.finish(MigrationOutcome::RolledBack).await.unwrap();
+    let logged = logged(&mut root, &database.schema.quoted()).await;
+    root.run("SET GLOBAL general_log = OFF").await.unwrap();
+    assert_only_planned(&plan, &database, &logged);
     for (table, definition) in tables_of.iter().zip(before) {
         assert_eq!(database.definition(table).await, definition);
     }
@@ -86,4 +93,51 @@ async fn names_of_every_kind_go_through_the_whole_engine_and_back() {
     );
     assert_eq!(database.number(&rows).await, 1);
     root.run(&format!("DROP SCHEMA {}", far.quoted())).await.unwrap();
+}
+
+/// The statements that the server was sent meanwhile and that name this schema.
+async fn logged(connection: &mut Connection, schema: &str) -> Vec<String> {
+    let rows = sqlx::query(
+        "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE command_type IN ('Query', 'Execute') \
+         AND LOCATE(?, CONVERT(argument USING utf8mb4)) > 0",
+    )
+    .bind(schema)
+    .fetch_all(connection.raw())
+    .await
+    .unwrap();
+    rows.iter().map(|row| row.get::<String, _>(0)).collect()
+}
+
+/// Every definition that was changed was changed by a statement of the plan, each of which ran, and rows of the plan's tables and the
+/// journal's are all that was written.
+fn assert_only_planned(plan: &Plan, database: &Database, logged: &[String]) {
+    let planned: BTreeSet<&str> =
+        plan.operations.iter().flat_map(|each| [&each.forward, &each.inverse]).flatten().map(String::as_str).collect();
+    let ours: Vec<String> = plan.touched().iter().map(|table| table.quoted()).collect();
+    let mut ran = BTreeSet::new();
+    for statement in logged {
+        for (place, _) in statement.match_indices(&format!("{}.", database.schema.quoted())) {
+            assert!(
+                ours.iter().any(|table| statement[place..].starts_with(table.as_str())),
+                "another table: {statement}"
+            );
+        }
+        let (first, rest) = statement.split_once(' ').unwrap();
+        match first {
+            "SELECT" | "SHOW" | "EXPLAIN" => {}
+            // The test's own sessions.
+            "USE" => {}
+            "INSERT" | "UPDATE" | "DELETE" => {
+                let target = rest.trim_start_matches("INTO ").trim_start_matches("t FROM ");
+                let may = ours.iter().any(|table| target.starts_with(table.as_str()))
+                    || target.starts_with(&database.journal.quoted());
+                assert!(may, "{statement}");
+            }
+            _ => assert!(
+                ran.insert(statement.as_str()) && planned.contains(statement.as_str()),
+                "not planned: {statement}"
+            ),
+        }
+    }
+    assert_eq!(ran, planned);
 }
