@@ -29,6 +29,7 @@ test: ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, a
 	tests/cluster/mysqld.sh run --server mysql-9.7-native -- sh -c 'cargo test --locked --test mysql -- $(SERVER_TESTS) && $(SOME_ROLLOUTS)'
 	tests/cluster/mysqld.sh run --server mysql-8.0 -- sh -c 'cargo test --locked --test mysql -- catalogue:: circles:: planning:: names:: undo:: probes:: restore:: replicas:: type_fixes:: && $(SOME_ROLLOUTS)'
 	tests/cluster/mysqld.sh run --server mariadb-10.11 -- sh -c 'cargo test --locked --test mysql -- $(SERVER_TESTS) && $(SOME_ROLLOUTS)'
+	tests/cluster/mysqld.sh run --server mysql-9.7-lower-case -- cargo test --locked --test mysql -- names::
 	tests/cluster/mysqld.sh run --server mariadb-10.11 --option --metadata-lock-info=OFF -- cargo test --locked --test mysql -- list_of_locks
 	tests/e2e/run.sh
 
@@ -45,7 +46,7 @@ SERVER_TESTS := catalogue:: circles:: planning:: preflight:: names:: probes:: or
 .PHONY: test-matrix
 test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 in both modes and with a replica, 8.0, MariaDB 10.11
 	cargo test --locked --test mysql --no-run
-	for server in mysql-9.7 mysql-9.7-native mysql-9.7-replicated mysql-8.0 mariadb-10.11; do \
+	for server in mysql-9.7 mysql-9.7-native mysql-9.7-replicated mysql-9.7-lower-case mysql-8.0 mariadb-10.11; do \
 		tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test mysql; done
 
 .PHONY: test-all

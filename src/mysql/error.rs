@@ -50,10 +50,14 @@ pub mod code {
     pub const ALGORITHM_NOT_SUPPORTED: u16 = 1845;
     /// ER_ALTER_OPERATION_NOT_SUPPORTED_REASON
     pub const ALGORITHM_NOT_SUPPORTED_REASON: u16 = 1846;
+    /// ER_MUST_CHANGE_PASSWORD: connected, and nothing but a new password is accepted
+    pub const PASSWORD_MUST_CHANGE: u16 = 1820;
     /// ER_MUST_CHANGE_PASSWORD_LOGIN
     pub const PASSWORD_EXPIRED: u16 = 1862;
     /// ER_ACCOUNT_HAS_BEEN_LOCKED
     pub const ACCOUNT_LOCKED: u16 = 3118;
+    /// ER_ACCOUNT_HAS_BEEN_LOCKED of MariaDB
+    pub const MARIADB_ACCOUNT_LOCKED: u16 = 4151;
     /// ER_SESSION_WAS_KILLED
     pub const SESSION_KILLED: u16 = 3169;
     /// ER_CLIENT_INTERACTION_TIMEOUT
@@ -173,9 +177,12 @@ impl From<sqlx::Error> for Error {
         {
             let number = answer.number();
             let cause = match number {
-                code::ACCESS_DENIED | code::DATABASE_ACCESS_DENIED | code::PASSWORD_EXPIRED | code::ACCOUNT_LOCKED => {
-                    Cause::AccessDenied
-                }
+                code::ACCESS_DENIED
+                | code::DATABASE_ACCESS_DENIED
+                | code::PASSWORD_EXPIRED
+                | code::PASSWORD_MUST_CHANGE
+                | code::ACCOUNT_LOCKED
+                | code::MARIADB_ACCOUNT_LOCKED => Cause::AccessDenied,
                 code::TABLE_ACCESS_DENIED | code::SPECIFIC_ACCESS_DENIED => Cause::PrivilegeMissing,
                 // One of two that wait for each other is rolled back at once, and not told to wait: nothing else differs.
                 code::LOCK_WAIT_TIMEOUT | code::DEADLOCK => Cause::LockWaitTimeout,

@@ -12,7 +12,7 @@ use serde_json::json;
 use sqlx::Row;
 
 use crate::common::{identifier as id, target};
-use crate::database::{Database, run_section};
+use crate::database::{Database, PARENT_AND_CHILD, run_section};
 use crate::planning::spec;
 
 #[tokio::test]
@@ -93,6 +93,34 @@ async fn names_of_every_kind_go_through_the_whole_engine_and_back() {
     );
     assert_eq!(database.number(&rows).await, 1);
     root.run(&format!("DROP SCHEMA {}", far.quoted())).await.unwrap();
+}
+
+/// Where the server keeps names of tables in lower case, a specification may spell them as it likes; elsewhere they are other tables.
+#[tokio::test]
+async fn tables_in_other_letters_are_found_where_the_server_takes_them_as_the_same() {
+    let database = Database::fresh("other_letters", PARENT_AND_CHILD).await;
+    let content = json!({"stages": [{"name": "only", "expect": [{"referencedTable": "PARENT", "atLeast": 1}], "foreignKeys": [
+        {"name": "fk", "table": "Child", "columns": ["PARENT_ID"], "references": {"table": "Parent", "columns": ["Id"]}, "onDelete": "Restrict"},
+    ]}]});
+    let spec = spec(&database.schema, content);
+    let mut root = target().connect(SessionLimits::default()).await.unwrap();
+    let catalogue = read_for_planning(&mut root, &database.schema, &tables(&spec).unwrap()).await.unwrap();
+    let planned = build(&spec, &catalogue);
+    if catalogue.server.lower_case_table_names == 0 {
+        let problems = planned.unwrap_err();
+        assert!(problems.iter().any(|problem| problem.message.contains("does not exist")), "{problems:?}");
+        return;
+    }
+    let plan = planned.unwrap();
+    let before = database.definition(&database.table("child")).await;
+    let session = database.engine().begin("shop/letters", &plan).await.unwrap();
+    run_section(&session, Section::Stage(0)).await.unwrap();
+    let (progress, _reading) = Progress::new();
+    let proof = session.prove(&progress, &Stop::default()).await.unwrap();
+    assert_eq!((proof.keys.len(), proof.expectations[0].found), (1, 1));
+    session.undo(&progress, &Stop::default()).await.unwrap();
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+    assert_eq!(database.definition(&database.table("child")).await, before);
 }
 
 /// The statements that the server was sent meanwhile and that name this schema.

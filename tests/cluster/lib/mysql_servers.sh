@@ -2,7 +2,7 @@
 # The kinds of server that SQL tests run on: which root filesystem, program and options each has, and how its data folder begins.
 
 # What `mysqld.sh run --server` takes.
-SERVER_KINDS=(mysql-9.7 mysql-9.7-native mysql-8.0 mariadb-10.11 mysql-9.7-replicated)
+SERVER_KINDS=(mysql-9.7 mysql-9.7-native mysql-8.0 mariadb-10.11 mysql-9.7-replicated mysql-9.7-lower-case)
 
 # Paths inside the root filesystem. The data lies outside of it, mounted in a namespace that only the server sees.
 INSIDE=/run/mysqld
@@ -27,6 +27,7 @@ options_of() {
 	# As Debian's own configuration says.
 	[[ $1 != mariadb-* ]] || OPTIONS+=(--character-set-server=utf8mb4 --collation-server=utf8mb4_general_ci)
 	[[ $1 != mysql-9.7-native ]] || OPTIONS+=(--innodb-native-foreign-keys=ON)
+	[[ $1 != *-lower-case ]] || OPTIONS+=(--lower-case-table-names=1)
 	[[ $1 != mysql-9.7-replicated ]] || OPTIONS+=(--gtid-mode=ON --enforce-gtid-consistency=ON)
 }
 
@@ -70,7 +71,12 @@ serve() {
 }
 
 # Initialising takes seconds and its result is always the same: it is done once, and copied.
-template() { echo "$(rootfs "$(rootfs_of "$1")").data"; }
+template() {
+	local of=
+	# How names are kept is decided when the data folder begins.
+	[[ $1 != *-lower-case ]] || of=.lower-case
+	echo "$(rootfs "$(rootfs_of "$1")")$of.data"
+}
 
 make_template() {
 	local kind=$1 folder
