@@ -22,6 +22,7 @@ static SERIAL: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Operator {
     child: Child,
     health: SocketAddr,
+    metrics: SocketAddr,
     lease: String,
     /// Where it writes its log.
     pub(crate) log: PathBuf,
@@ -57,14 +58,14 @@ impl Operator {
     }
 
     fn spawn(kubeconfig: &Path, name: String, lease: &str, namespaces: &[&str]) -> Self {
-        let health = free_address();
+        let (health, metrics) = (free_address(), free_address());
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"));
         let file = std::fs::File::create(&log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
         command
             .args(["controller", "--operator-image", "holdfast.test/operator:dev", "--allow-without-policies"])
             .args(["--lease-namespace", "default", "--lease-name", lease, "--identity", &name])
-            .args(["--health-address", &health.to_string(), "--metrics-address", "127.0.0.1:0"])
+            .args(["--health-address", &health.to_string(), "--metrics-address", &metrics.to_string()])
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
@@ -73,7 +74,7 @@ impl Operator {
         if !namespaces.is_empty() {
             command.args(["--watch-namespaces", &namespaces.join(",")]);
         }
-        Self { child: command.spawn().unwrap(), health, lease: lease.to_owned(), log }
+        Self { child: command.spawn().unwrap(), health, metrics, lease: lease.to_owned(), log }
     }
 
     async fn wait_until_ready(&self) {
@@ -88,12 +89,14 @@ impl Operator {
 
     /// What it answers under a path of its health address, head and all.
     pub(crate) fn answer(&self, path: &str) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&self.health, ANSWER_LIMIT)?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
+        get(&self.health, path)
+    }
+
+    /// A metric without labels, by the whole name of its line; 0 where the line is not there yet.
+    pub(crate) fn metric(&self, name: &str) -> std::io::Result<f64> {
+        let text = get(&self.metrics, "/metrics")?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(Ok(0.0), |number| number.trim().parse().map_err(std::io::Error::other))
     }
 
     /// Its process, while it runs.
@@ -122,6 +125,15 @@ impl Operator {
     pub(crate) fn told(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
+}
+
+fn get(address: &SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(address, ANSWER_LIMIT)?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn kubeconfig() -> PathBuf {
