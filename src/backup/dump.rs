@@ -13,6 +13,7 @@ use super::manifest::{self, FORMAT, Manifest, Outcome, hexadecimal};
 use super::programs::Program;
 use super::progress::Teller;
 use super::reader::Reader;
+use super::row_counts;
 use super::storage::{self, Storage, Sum, Upload};
 
 /// Arguments of `holdfast backup`.
@@ -52,7 +53,7 @@ const NO_PROGRAM: &str = "does the image of spec.backup.job.image hold mysqldump
 /// # Errors
 /// When the backup failed, with the reason; it is in the termination message as well.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
-    let made = make(arguments).map(|(manifest, digest)| {
+    let made = make(arguments).and_then(|(manifest, digest)| {
         println!(
             "backup {}: {} bytes, {} tables, {} rows, SHA-256 {}",
             manifest.file,
@@ -61,7 +62,10 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
             manifest.tables.values().map(|table| table.rows).sum::<u64>(),
             manifest.sha256
         );
-        Outcome::Made(manifest.summary(digest))
+        let fitted = row_counts::fitted(manifest.summary(digest));
+        let (summary, lines) = fitted.map_err(|error| format!("writing the summary of the manifest: {error}"))?;
+        lines.iter().for_each(|line| println!("{line}"));
+        Ok(Outcome::Made(summary))
     });
     manifest::leave(&arguments.termination_message, made)
 }
@@ -182,6 +186,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::fs;
 
+    use super::super::row_counts::RowCounts;
     use super::super::stand_ins::Folder;
     use super::*;
 
@@ -211,7 +216,7 @@ mod tests {
         assert_eq!(files(&folder), ["uid-1.manifest.json", "uid-1.sql"]);
         let dump = fs::read(folder.join("backup").join("uid-1.sql")).unwrap();
         let Outcome::Made(summary) = folder.outcome() else { panic!("{:?}", folder.outcome()) };
-        assert_eq!((summary.rows, summary.bytes), (vec![2], dump.len() as u64));
+        assert_eq!((summary.rows, summary.bytes), (RowCounts::Here(vec![2]), dump.len() as u64));
         assert_eq!(summary.sha256, hexadecimal(&Sha256::digest(&dump)));
         let text = fs::read(folder.join("backup").join("uid-1.manifest.json")).unwrap();
         assert_eq!(summary.manifest, hexadecimal(&Sha256::digest(&text)));
@@ -219,6 +224,17 @@ mod tests {
         assert_eq!(manifest.warnings, ["mysqldump: [Warning] careful"]);
         assert_eq!((manifest.migration.as_str(), manifest.tables["t"].rows), ("uid", 2));
         assert!(!arguments.server.private.join("mysqldump.cnf").exists(), "the password is gone");
+    }
+
+    #[test]
+    fn a_backup_of_thousands_of_tables_is_made_and_told_of() {
+        let tables = "for table in $(seq 3000); do printf 'CREATE TABLE `t%s` (\\n);\\nINSERT INTO `t%s` VALUES (1),(2);\\n' \
+                      $table $table; done; printf -- '-- Dump completed on today\\n'";
+        let (folder, arguments) = world("many", tables);
+        run(&arguments).unwrap();
+        let Outcome::Made(summary) = folder.outcome() else { panic!("{:?}", folder.outcome()) };
+        assert_eq!((summary.rows.tables(), summary.rows.total()), (3000, 6000));
+        assert!(matches!(summary.rows, RowCounts::InTheLog(_)), "{:?}", summary.rows);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod rehearsal;
 pub mod rehearsed;
 pub mod remove;
 pub mod restored;
+pub mod row_counts;
 mod scratch;
 #[cfg(test)]
 mod stand_ins;
@@ -29,3 +30,4 @@ pub use progress::Progress;
 pub use rehearsed::Rehearsed;
 pub use remove::Removed;
 pub use restored::Restored;
+pub use row_counts::RowCounts;

@@ -22,8 +22,8 @@ use super::target::host;
 
 /// Carries the row counts from before the backup, so that a Job never exists without them.
 pub const BASELINE: &str = "holdfast.dev/row-counts-before";
-/// Objects have 256 KiB for all annotations.
-pub const MAX_BASELINE: usize = 200_000;
+/// Objects have 262,144 bytes for all annotations.
+pub const MAX_BASELINE: usize = 250_000;
 const CREDENTIALS: &str = "/var/run/holdfast/credentials";
 const TLS: &str = "/var/run/holdfast/tls";
 pub(super) const PRIVATE: &str = "/var/run/holdfast/private";

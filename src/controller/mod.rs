@@ -4,6 +4,7 @@
 
 mod approvals;
 pub mod backup_check;
+mod backup_counts;
 mod backup_place;
 pub mod context;
 pub mod decide;

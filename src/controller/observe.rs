@@ -292,6 +292,9 @@ async fn progress(pods: &Api<Pod>, found: &[Pod], job: &Job) -> Option<BackupPro
     };
     let told = Progress::newest(&log)?;
     let counted: Baseline = serde_json::from_str(job.annotations().get(jobs::BASELINE)?).ok()?;
+    if counted.tables.is_empty() {
+        return None;
+    }
     let rows = counted.tables.values().map(|table| table.rows).sum();
     Some(backup_progress(&told, counted.tables.len() as u64, rows))
 }

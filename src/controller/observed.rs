@@ -334,8 +334,8 @@ pub fn backup_status(summary: &crate::backup::Summary, job: &str, attempt: i32, 
         bytes: Some(signed(summary.bytes)),
         sha256: Some(summary.sha256.clone()),
         manifest_sha256: Some(summary.manifest.clone()),
-        tables: Some(signed(summary.rows.len())),
-        rows: Some(signed(summary.rows.iter().sum::<u64>())),
+        tables: Some(signed(summary.rows.tables())),
+        rows: Some(signed(summary.rows.total())),
         ..BackupStatus::default()
     }
 }

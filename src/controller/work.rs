@@ -5,33 +5,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 use tokio::sync::mpsc;
 
 use crate::api::SchemaMigration;
 use crate::api::application::{ExpectedError as ApiExpected, Probes, ScenarioStep, Tests};
 use crate::api::conditions::shortened;
 use crate::api::status::{TestedStatus, UnprobedKey};
-use crate::backup;
 use crate::mysql::checks::{self, Checks};
 use crate::mysql::connection::Role;
 use crate::mysql::interruption::Running;
 use crate::mysql::report::MigrationOutcome;
-use crate::mysql::row_counters::{self, Baseline};
 use crate::mysql::scenarios::{ExpectedError, Scenario, Step};
 use crate::mysql::session::{Engine, Session};
 use crate::mysql::{Allowance, Cause, Connection, Error, Notice, Progress, SessionLimits, Stop};
 use crate::plan::{Identifier, Plan};
 
-use super::backup_check::compare;
 use super::context::{Context, PassError};
 use super::events::of_notice;
-use super::observed::{JobView, Task, TaskResult, signed};
+use super::observed::{Task, TaskResult, signed};
 use super::telling::publish;
-use super::{job_view, jobs, plan_store, putting_back, reading, soak_reading, target};
+use super::{backup_counts, plan_store, putting_back, reading, soak_reading, target};
 
 /// Longest time that one of the tasks that only read may take.
 const READING_DEADLINE: Duration = Duration::from_secs(24 * 3600);
@@ -66,8 +60,8 @@ pub fn run(
         match task {
             Task::Preflight => reading::preflight(&work).await,
             Task::Plan => reading::plan(&work).await,
-            Task::CountBeforeBackup(_) => work.count().await,
-            Task::CheckBackup(_) => work.check_backup().await,
+            Task::CountBeforeBackup(_) => backup_counts::count(&work).await,
+            Task::CheckBackup(_) => backup_counts::check(&work).await,
             Task::Validate => reading::validate(&work).await,
             Task::CheckBeforeStart => work.check_before_start().await,
             Task::Section(_) | Task::Prove | Task::Undo | Task::PrepareRestore(_) | Task::PutBack => {
@@ -161,76 +155,6 @@ impl Work {
         let (target, server_uuid, id) = (&self.engine.target, connection.server_uuid.clone(), connection.id);
         let running = Running { target, role: Role::Primary, server_uuid: &server_uuid, id, what };
         running.until_stopped(&self.stop, READING_DEADLINE, reading(connection)).await
-    }
-
-    async fn count(&self) -> Result<TaskResult, Error> {
-        let mut connection = self.engine.target.connect(SessionLimits::default()).await?;
-        let schema = self.schema()?;
-        let counted = self.stoppable(&mut connection, "counting rows", async |connection| {
-            row_counters::before(connection, &schema).await
-        });
-        let counted = counted.await;
-        connection.close().await?;
-        let baseline = match counted {
-            Ok(baseline) => baseline,
-            Err(error) if error.cause == Cause::VerificationFailed => {
-                return Ok(TaskResult::BackupUnproven(error.message));
-            }
-            Err(error) => return Err(error.while_doing("counting rows before the backup")),
-        };
-        let text = serde_json::to_string(&baseline).map_err(|error| Error::new(Cause::Server, error.to_string()))?;
-        if text.len() > jobs::MAX_BASELINE {
-            return Ok(TaskResult::BackupUnproven(format!(
-                "the schema has {} tables, too many for their row counts to be kept with the Job: use spec.backup.verification None",
-                baseline.tables.len()
-            )));
-        }
-        Ok(TaskResult::Counted { baseline: text })
-    }
-
-    async fn check_backup(&self) -> Result<TaskResult, Error> {
-        let (baseline, summary) = match self.backup_job().await? {
-            Ok(found) => found,
-            Err(message) => return Ok(TaskResult::BackupUnproven(message)),
-        };
-        let mut connection = self.engine.target.connect(SessionLimits::default()).await?;
-        let afterwards = row_counters::after(&mut connection, &self.schema()?).await;
-        connection.close().await?;
-        let afterwards = afterwards.map_err(|error| error.while_doing("counting rows after the backup"))?;
-        Ok(match compare(&baseline, &afterwards, &summary) {
-            Ok(()) => TaskResult::BackupProven,
-            Err(message) => TaskResult::BackupUnproven(message),
-        })
-    }
-
-    /// What the last backup Job carries and left behind.
-    async fn backup_job(&self) -> Result<Result<(Baseline, backup::Summary), String>, Error> {
-        let namespace = self.migration.namespace().unwrap_or_default();
-        let status = self.migration.status.clone().unwrap_or_default();
-        let entry = status.jobs.iter().rev().find(|job| job.purpose == crate::api::status::JobPurpose::Backup);
-        let Some(entry) = entry else { return Ok(Err("no backup Job is recorded in the status".to_owned())) };
-        let unavailable =
-            |error: kube::Error| Error::new(Cause::NotReady, format!("reading the backup Job {}: {error}", entry.name));
-        let jobs_api: Api<Job> = Api::namespaced(self.context.client.clone(), &namespace);
-        let Some(job) = jobs_api.get_opt(&entry.name).await.map_err(unavailable)? else {
-            return Ok(Err(format!("the backup Job {} is gone before its result was compared", entry.name)));
-        };
-        let selector = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={}", entry.name));
-        let pods: Api<Pod> = Api::namespaced(self.context.client.clone(), &namespace);
-        let pods = pods.list(&selector).await.map_err(unavailable)?.items;
-        let uid = self.migration.metadata.uid.as_deref().unwrap_or_default();
-        let JobView::Succeeded { message: Some(message), .. } =
-            job_view::view(&job, &pods, uid, None, jiff::Timestamp::now())
-        else {
-            return Ok(Err(format!("the backup Job {} left no result", entry.name)));
-        };
-        let Ok(backup::Outcome::Made(summary)) = serde_json::from_str(&message) else {
-            return Ok(Err(format!("the result of the backup Job {} cannot be read", entry.name)));
-        };
-        let baseline = job.annotations().get(jobs::BASELINE).and_then(|text| serde_json::from_str(text).ok());
-        Ok(baseline
-            .map(|baseline| (baseline, summary))
-            .ok_or_else(|| format!("the backup Job {} lacks the row counts from before", entry.name)))
     }
 
     async fn check_before_start(&self) -> Result<TaskResult, Error> {

@@ -11,6 +11,7 @@ use crate::plan::Identifier;
 
 /// Counts of one table at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct TableCount {
     /// Rows (`COUNT(*)`).
     pub rows: u64,
@@ -19,8 +20,36 @@ pub struct TableCount {
     /// Rows deleted since the server's start, as counted before `rows`.
     pub deleted: u64,
     /// Rows changed since the server's start, as counted before `rows`. Counts of an earlier version lack it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated: Option<u64>,
+}
+
+/// How the counts of a table are written: short, because those of all tables have to fit into one annotation. Earlier versions named each.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    InOrder(u64, u64, u64, Option<u64>),
+    Named {
+        rows: u64,
+        inserted: u64,
+        deleted: u64,
+        #[serde(default)]
+        updated: Option<u64>,
+    },
+}
+
+impl From<Written> for TableCount {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::InOrder(rows, inserted, deleted, updated)
+            | Written::Named { rows, inserted, deleted, updated } => Self { rows, inserted, deleted, updated },
+        }
+    }
+}
+
+impl From<TableCount> for Written {
+    fn from(count: TableCount) -> Self {
+        Self::InOrder(count.rows, count.inserted, count.deleted, count.updated)
+    }
 }
 
 /// What was counted before the backup.
@@ -150,4 +179,24 @@ pub(super) async fn uptime(connection: &mut Connection) -> Result<u64, Error> {
     .fetch_one(connection.raw())
     .await?;
     Ok(row.try_get(0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn counts_are_written_short_and_those_of_earlier_versions_are_read() {
+        let count = TableCount { rows: 4, inserted: 3, deleted: 2, updated: Some(1) };
+        assert_eq!(serde_json::to_string(&count).unwrap(), "[4,3,2,1]");
+        for (text, updated) in [
+            ("[4,3,2,1]", Some(1)),
+            ("[4,3,2,null]", None),
+            (r#"{"rows":4,"inserted":3,"deleted":2,"updated":1}"#, Some(1)),
+            (r#"{"rows":4,"inserted":3,"deleted":2}"#, None),
+        ] {
+            assert_eq!(serde_json::from_str::<TableCount>(text).unwrap(), TableCount { updated, ..count }, "{text}");
+        }
+    }
 }

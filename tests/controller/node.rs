@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt as _;
-use holdfast::backup::{Outcome, Summary};
+use holdfast::backup::{Outcome, RowCounts, Summary};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -115,7 +115,7 @@ fn message(job: &Job, failure: Option<&String>) -> String {
         sha256: "0".to_owned(),
         manifest: "0".to_owned(),
         names: "0".to_owned(),
-        rows: vec![1],
+        rows: RowCounts::Here(vec![1]),
     };
     serde_json::to_string(&Outcome::Made(summary)).unwrap()
 }

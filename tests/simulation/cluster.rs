@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holdfast::api::status::JobPurpose;
 use holdfast::api::{MigrationApproval, SchemaMigration, SchemaMigrationStatus};
 use holdfast::backup::rehearsed::End;
-use holdfast::backup::{Outcome, Rehearsed, Removed, Restored, Summary};
+use holdfast::backup::{Outcome, Rehearsed, Removed, Restored, RowCounts, Summary};
 use holdfast::controller::observed::{JobView, Policies};
 use holdfast::plan::Plan;
 use jiff::{SignedDuration, Timestamp};
@@ -239,7 +239,7 @@ impl Cluster {
                 sha256: "0".repeat(64),
                 manifest: "0".repeat(64),
                 names: String::new(),
-                rows: vec![1],
+                rows: RowCounts::Here(vec![1]),
             })),
             JobPurpose::VerifyBackup | JobPurpose::Rehearse | JobPurpose::RestoreBackup => {
                 Some(Outcome::Restored(Restored {

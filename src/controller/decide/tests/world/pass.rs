@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use crate::api::status::{PlanStatus, StageState, StageStatus, ValidationCount};
 use crate::backup::rehearsed::{End, Slow, StepTook};
-use crate::backup::{Outcome, Rehearsed, Removed, Restored, Summary};
+use crate::backup::{Outcome, Rehearsed, Removed, Restored, RowCounts, Summary};
 use crate::controller::decide::decide;
 use crate::controller::decision::{Effect, JobRequest};
 use crate::controller::observed::{JobView, Task, TaskResult, TaskState, Trouble};
@@ -187,7 +187,7 @@ impl World {
             sha256: "0".repeat(64),
             manifest: "f".repeat(64),
             names: String::new(),
-            rows: vec![1],
+            rows: RowCounts::Here(vec![1]),
         };
         JobView::Succeeded { uid, message: Some(serde_json::to_string(&Outcome::Made(summary)).unwrap()) }
     }
