@@ -187,7 +187,7 @@ pub fn phase_moves() -> Vec<PhaseMove> {
     }
     add(Some(Phase::Plan), Phase::Rehearse, "planned anew, and the backup stands");
     add(Some(Phase::Plan), Phase::Validate, "planned anew, and backup and rehearsal stand");
-    add(Some(Phase::Validate), Phase::BackUp, "the backup is too old");
+    add(Some(Phase::Validate), Phase::BackUp, "the backup is too old, or from before what another migration changed");
     add(Some(Phase::BackUp), Phase::Validate, "the backup was made again");
     add(Some(Phase::Rehearse), Phase::BackUp, "the backup is older than the plan's tables");
     add(Some(Phase::RollBack), Phase::RolledBack, "everything is back");

@@ -57,6 +57,10 @@ pub struct BackupStatus {
     /// Rows in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<i64>,
+    /// What other migrations had changed in the schema just before the backup, as the journal has it. With type Job: where that is another one
+    /// at the first change, the backup is made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes_before: Option<String>,
     /// How it was proven so far: with Restore, Inspect comes first. Left out until it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<Verification>,

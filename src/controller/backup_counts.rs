@@ -5,11 +5,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt};
 
-use crate::api::backup::Verification;
+use crate::api::backup::{BackupType, Verification};
 use crate::api::status::JobPurpose;
 use crate::backup::{Outcome, RowCounts, Summary};
 use crate::mysql::row_counters::{self, Baseline};
 use crate::mysql::{Cause, Error, SessionLimits};
+use crate::plan::Plan;
 
 use super::backup_check::compare;
 use super::observed::{JobView, TaskResult};
@@ -21,6 +22,10 @@ use super::{job_view, jobs};
 /// # Errors
 /// When the server cannot be asked.
 pub(super) async fn count(work: &Work) -> Result<TaskResult, Error> {
+    // A dump fails where a table is altered meanwhile, and one of half of somebody's work is no way back.
+    let plan = work.plan().await?;
+    work.check_turn(&plan).await?;
+    let changes = work.engine.changes_of_others(&plan).await?;
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
     let schema = work.schema()?;
     let counted = work.stoppable(&mut connection, "counting rows", async |connection| {
@@ -34,7 +39,7 @@ pub(super) async fn count(work: &Work) -> Result<TaskResult, Error> {
         Err(error) => return Err(error.while_doing("counting rows before the backup")),
     };
     Ok(match annotation(counted, work.migration.spec.backup.verification) {
-        Ok(baseline) => TaskResult::Counted { baseline },
+        Ok(baseline) => TaskResult::Counted { baseline, changes },
         Err(message) => TaskResult::BackupUnproven(message),
     })
 }
@@ -62,6 +67,31 @@ fn annotation(counted: Result<Baseline, String>, verification: Verification) -> 
     }
 }
 
+/// What another migration changed in the schema since just before the backup, for people; `None`: nothing, or the backup is not one that the
+/// operator made at a time of its own.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub(super) async fn changed_since(work: &Work, plan: &Plan) -> Result<Option<String>, Error> {
+    if work.migration.spec.backup.backup_type != BackupType::Job {
+        return Ok(None);
+    }
+    let backup = work.migration.status.as_ref().and_then(|status| status.backup.as_ref());
+    let before = backup.and_then(|backup| backup.changes_before.as_deref());
+    Ok(outdated(before, &work.engine.changes_of_others(plan).await?))
+}
+
+fn outdated(before: Option<&str>, now: &str) -> Option<String> {
+    match before {
+        Some(before) if before == now => None,
+        Some(before) => Some(format!(
+            "another migration changed the schema after the backup was begun: the journal had {before} of others then, and has {now}"
+        )),
+        // Of a backup by an earlier version.
+        None => Some("it is not known what other migrations had changed when the backup was begun".to_owned()),
+    }
+}
+
 /// Compares the backup with the database.
 ///
 /// # Errors
@@ -71,6 +101,9 @@ pub(super) async fn check(work: &Work) -> Result<TaskResult, Error> {
         Ok(left) => left,
         Err(message) => return Ok(TaskResult::BackupUnproven(message)),
     };
+    if let Some(changed) = changed_since(work, &*work.plan().await?).await? {
+        return Ok(TaskResult::BackupOutdated(changed));
+    }
     let mut connection = work.engine.target.connect(SessionLimits::default()).await?;
     let afterwards = row_counters::after(&mut connection, &work.schema()?).await;
     connection.close().await?;
@@ -150,6 +183,15 @@ mod tests {
     fn the_counts_of_thousands_of_tables_go_with_the_job_and_come_back() {
         let text = annotation(Ok(counted(3500)), Verification::Restore).unwrap();
         assert_eq!(serde_json::from_str::<Baseline>(&text).unwrap(), counted(3500));
+    }
+
+    #[test]
+    fn a_backup_from_before_what_another_migration_changed_is_outdated_and_so_is_one_of_which_that_is_not_known() {
+        let (before, now) = ("2 changes, the last one at 1", "3 changes, the last one at 2");
+        assert_eq!(outdated(Some(now), now), None);
+        let told = outdated(Some(before), now).unwrap();
+        assert!(told.contains(before) && told.contains(now), "{told}");
+        assert!(outdated(None, "0 changes").unwrap().contains("not known"));
     }
 
     #[test]

@@ -121,9 +121,13 @@ pub enum TaskResult {
     Counted {
         /// Serialized baseline.
         baseline: String,
+        /// What other migrations had changed in the schema until then.
+        changes: String,
     },
     /// The backup agrees with the database.
     BackupProven,
+    /// Another migration has changed the schema since just before the backup; what is known of it.
+    BackupOutdated(String),
     /// The backup does not agree, or that cannot be told.
     BackupUnproven(String),
     /// The validation report.
@@ -137,6 +141,8 @@ pub enum TaskResult {
     MayStart {
         /// What the application did before it, where a soak is asked for.
         baseline: Option<Box<SoakBaseline>>,
+        /// What another migration has changed in the schema since just before the backup.
+        changed: Option<String>,
     },
     /// The catalogue is not what was planned for.
     Drifted(String),

@@ -15,7 +15,7 @@ use crate::plan::{Identifier, Plan, Problem};
 
 use super::observed::TaskResult;
 use super::work::Work;
-use super::{jobs, put_back_names};
+use super::{backup_counts, jobs, put_back_names};
 
 const FIELD: &str = "spec.rollback.onFailure";
 
@@ -59,6 +59,8 @@ pub(super) async fn count_loss(work: &Work) -> Result<Loss, Error> {
     let missing = missing_to_put_back(&mut connection, &work.engine.settings.journal).await?;
     lacks.extend((!missing.is_empty()).then(|| format!("the account lacks privileges: {}", missing.join("; "))));
     connection.close().await?;
+    // Whoever began between the last look before the start and the fence has changed what the backup does not hold.
+    lacks.extend(backup_counts::changed_since(work, &*work.plan().await?).await?);
     if !lacks.is_empty() {
         let undo = SteeringAction::Rollback.annotation();
         let message =

@@ -42,7 +42,9 @@ pub fn is_removing(job: &JobStatus) -> bool {
 #[must_use]
 pub fn due(spec: &SchemaMigrationSpec, status: &SchemaMigrationStatus) -> Option<Timestamp> {
     let Retention::For(time) = &spec.backup.retention else { return None };
-    let made_here = spec.backup.backup_type == BackupType::Job && status.backup.is_some();
+    // A first one that came to nothing has left nothing.
+    let made = status.backup.as_ref().is_some_and(|backup| backup.attempt > 1 || backup.taken_at.is_some());
+    let made_here = spec.backup.backup_type == BackupType::Job && made;
     if !made_here || !is_true(&status.conditions, ConditionType::Finished) {
         return None;
     }

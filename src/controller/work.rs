@@ -159,19 +159,25 @@ impl Work {
 
     async fn check_before_start(&self) -> Result<TaskResult, Error> {
         let plan = self.plan().await?;
-        if self.context.tasks.session(self.migration.metadata.uid.as_deref().unwrap_or_default()).lock().await.is_none()
-            && let Some(holder) = self.engine.fence_holder(&plan.schema).await?
-        {
-            let message =
-                format!("the schema {} is in the hands of another migration ({holder}): it is waited for", plan.schema);
-            return Err(Error::new(Cause::LockHeld, message));
-        }
-        self.engine.check_unfinished(&plan).await?;
+        self.check_turn(&plan).await?;
         reading::check_replicas(self).await?;
         if let Some(drift) = reading::drift(self, &plan).await? {
             return Ok(TaskResult::Drifted(drift));
         }
-        Ok(TaskResult::MayStart { baseline: soak_reading::end(self, &plan).await? })
+        let changed = backup_counts::changed_since(self, &plan).await?;
+        Ok(TaskResult::MayStart { baseline: soak_reading::end(self, &plan).await?, changed })
+    }
+
+    /// Whether the schema is free for this migration.
+    ///
+    /// # Errors
+    /// [`Cause::LockHeld`] with who has it, or left something unfinished there.
+    pub(super) async fn check_turn(&self, plan: &Plan) -> Result<(), Error> {
+        let uid = self.migration.metadata.uid.as_deref().unwrap_or_default();
+        if self.context.tasks.session(uid).lock().await.is_some() {
+            return self.engine.check_unfinished(plan).await;
+        }
+        self.engine.check_turn(plan).await
     }
 
     /// Does something with the session of this migration, which is begun if there is none.

@@ -2,6 +2,7 @@
 //! change it announces, so that after any crash the journal and the catalogue together say where the work stands. Every write
 //! checks the epoch, so that a controller that lost the fence can write nothing more.
 
+mod changes;
 mod complete;
 pub(super) mod history;
 pub(super) mod left;

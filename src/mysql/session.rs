@@ -151,7 +151,18 @@ impl Engine {
     /// [`Cause::LockHeld`] with the way to its end.
     pub async fn check_unfinished(&self, plan: &Plan) -> Result<(), Error> {
         let mut connection = self.target.connect(SessionLimits::default()).await?;
-        unfinished::check(&self.settings.journal, plan, &mut connection).await?;
+        unfinished::check(&self.settings.journal, plan, None, &mut connection).await?;
+        connection.close().await
+    }
+
+    /// The same, and that nobody holds the fence of the schema. For a migration that does not hold it itself; changes nothing.
+    ///
+    /// # Errors
+    /// [`Cause::LockHeld`] with who is at work, or the way to the end of what was left.
+    pub async fn check_turn(&self, plan: &Plan) -> Result<(), Error> {
+        let mut connection = self.target.connect(SessionLimits::default()).await?;
+        let holder = fence::holder(&mut connection, &fence::fence_name(&plan.schema)).await?;
+        unfinished::check(&self.settings.journal, plan, holder.as_deref(), &mut connection).await?;
         connection.close().await
     }
 

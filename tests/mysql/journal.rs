@@ -202,6 +202,50 @@ async fn another_unfinished_migration_of_the_schema_is_named_with_the_way_to_its
 }
 
 #[tokio::test]
+async fn whoever_is_at_work_on_the_schema_is_named_with_its_session_and_its_entry() {
+    let database = Database::fresh("turn", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let one = database.plan(vec![database.add_column("child", "one")]).await;
+    let other = database.plan(vec![database.add_column("child", "other")]).await;
+    engine.check_turn(&other).await.unwrap();
+    let session = engine.begin("shop/first", &one).await.unwrap();
+    let holder = engine.fence_holder(&database.schema).await.unwrap().expect("the fence is held");
+    // Before its first change, and after it.
+    for _ in 0..2 {
+        let error = engine.check_turn(&other).await.unwrap_err();
+        assert_eq!(error.cause, Cause::LockHeld);
+        for part in ["shop/first", session.migration(), &holder, "it is waited for"] {
+            assert!(error.message.contains(part), "{part:?} is not in {error}");
+        }
+        run_section(&session, Section::FixTypes).await.unwrap();
+    }
+    session.finish(MigrationOutcome::Complete).await.unwrap();
+    engine.check_turn(&other).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_another_migration_changes_is_seen_and_what_this_one_does_is_not() {
+    let database = Database::fresh("changes_of_others", PARENT_AND_CHILD).await;
+    let engine = database.engine();
+    let one = database.plan(vec![database.add_column("child", "one")]).await;
+    let other = database.plan(vec![database.add_column("child", "other")]).await;
+    let before = engine.changes_of_others(&other).await.unwrap();
+    let session = engine.begin("shop/first", &one).await.unwrap();
+    assert_eq!(engine.changes_of_others(&other).await.unwrap(), before, "nothing is changed yet");
+    run_section(&session, Section::FixTypes).await.unwrap();
+    let done = engine.changes_of_others(&other).await.unwrap();
+    assert_ne!(done, before);
+    assert!(done.starts_with("1 changes, the last one at 20"), "{done}");
+    assert_eq!(engine.changes_of_others(&one).await.unwrap(), before, "its own are none of others");
+    let (progress, stop) = (Progress::new().0, Stop::default());
+    session.undo(&progress, &stop).await.unwrap();
+    session.finish(MigrationOutcome::RolledBack).await.unwrap();
+    let undone = engine.changes_of_others(&other).await.unwrap();
+    assert_ne!(undone, done, "what it took back may have put rows back");
+    assert_eq!(engine.changes_of_others(&other).await.unwrap(), undone);
+}
+
+#[tokio::test]
 async fn an_unfinished_migration_of_which_nothing_stands_is_in_nobodys_way() {
     let database = Database::fresh("nothing_stands", PARENT_AND_CHILD).await;
     let engine = database.engine();

@@ -88,6 +88,8 @@ pub(crate) struct Database {
     /// Rows without a parent, by table.
     pub(crate) orphans: [u64; 2],
     pub(crate) journal: Vec<Migration>,
+    /// How often migrations of each plan have announced, done or undone something.
+    pub(crate) changes: BTreeMap<String, u64>,
     pub(crate) fence: Option<Connection>,
     /// Open connections that hold a fence, with the moment at which the server notices that the other end is dead.
     pub(crate) connections: BTreeMap<Connection, Option<Timestamp>>,
@@ -100,6 +102,17 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn new() -> Self {
         Self { server: "server-0".to_owned(), reachable: true, orphans: [3, 2], ..Self::default() }
+    }
+
+    /// A migration announced, did or undid something.
+    pub(crate) fn changed_by(&mut self, migration: usize) {
+        *self.changes.entry(self.journal[migration].digest.clone()).or_default() += 1;
+    }
+
+    /// What migrations of other plans have changed.
+    pub(crate) fn changes_of_others(&self, digest: &str) -> String {
+        let others = self.changes.iter().filter(|(of, _)| of.as_str() != digest);
+        format!("{} changes", others.map(|(_, changes)| changes).sum::<u64>())
     }
 
     pub(crate) fn connect(&mut self) -> Connection {

@@ -315,6 +315,7 @@ impl World {
                     entry.standing = if undo { Standing::Undone } else { Standing::Done };
                     entry.quarantined -= rows;
                 }
+                self.database.changed_by(session.migration);
                 run.done.push(id);
                 run.at = At::Operation(at + 1);
             }

@@ -42,6 +42,7 @@ impl World {
             Some(entry) => entry.standing = Standing::Intended,
             None => journal.entries.push(Entry { id: id.to_owned(), standing: Standing::Intended, quarantined: 0 }),
         }
+        self.database.changed_by(session.migration);
         run.at = At::Change(at);
         Ok(())
     }

@@ -321,6 +321,9 @@ impl World {
     }
 
     pub(crate) fn count_loss(&self, run: &Run) -> Ended {
+        if let Some(changed) = self.changed_since(run) {
+            return error(Cause::RollbackIncomplete, changed);
+        }
         Ok(TaskResult::LossCounted(self.loss(&run.migration)))
     }
 

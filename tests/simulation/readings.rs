@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use holdfast::api::backup::BackupType;
 use holdfast::api::status::{JobPurpose, TestedStatus, ValidationCount};
 use holdfast::controller::observed::{Task, TaskResult};
-use holdfast::mysql::Cause;
+use holdfast::mysql::{Cause, Error};
 use holdfast::plan::Plan;
 
 use crate::database::{Ending, Migration, Standing};
@@ -23,8 +24,15 @@ impl World {
             Task::Preflight if self.database.busy => error(Cause::NotReady, "300 sessions are active, 200 are allowed"),
             Task::Preflight => Ok(TaskResult::PreflightPassed { server: "MySQL 9.7".to_owned() }),
             Task::Plan => self.compute_plan(run),
-            Task::CountBeforeBackup(_) => Ok(TaskResult::Counted { baseline: "{}".to_owned() }),
+            Task::CountBeforeBackup(_) => {
+                self.check_turn(process, run)?;
+                let changes = self.database.changes_of_others(&run.digest());
+                Ok(TaskResult::Counted { baseline: "{}".to_owned(), changes })
+            }
             Task::CheckBackup(_) => {
+                if let Some(changed) = self.changed_since(run) {
+                    return Ok(TaskResult::BackupOutdated(changed));
+                }
                 let status = run.migration.status.clone().unwrap_or_default();
                 let job = status.jobs.iter().rev().find(|job| job.purpose == JobPurpose::Backup);
                 Ok(match job.and_then(|job| self.cluster.jobs.get(&job.name)) {
@@ -43,19 +51,15 @@ impl World {
             }
             Task::CheckBeforeStart => {
                 let plan = self.planned(run);
-                let uid = run.migration.metadata.uid.clone().unwrap_or_default();
-                let own = self.processes[process].memory.get(&uid).is_some_and(|memory| memory.session.is_some());
-                if !own && let Some(holder) = self.database.fence {
-                    return error(Cause::LockHeld, format!("the schema shop is in the hands of connection {holder}"));
-                }
-                self.unfinished(&plan)?;
+                self.check_turn(process, run)?;
                 if self.database.server != plan.server.server_uuid {
                     return Ok(TaskResult::Drifted(format!("the server {} answers", self.database.server)));
                 }
                 if plan.tables.values().any(|before| *before != plans::definition(&self.database.objects)) {
                     return Ok(TaskResult::Drifted("the catalogue is not what the plan says".to_owned()));
                 }
-                Ok(TaskResult::MayStart { baseline: self.end_baseline(&run.migration) })
+                let changed = self.changed_since(run);
+                Ok(TaskResult::MayStart { baseline: self.end_baseline(&run.migration), changed })
             }
             Task::Test => {
                 if self.faults && self.rng.u32(0..25) == 0 {
@@ -92,6 +96,25 @@ impl World {
                 error(Cause::Server, "needs a session")
             }
         }
+    }
+
+    /// Whether the schema is free for this migration.
+    fn check_turn(&self, process: usize, run: &Run) -> Result<(), Error> {
+        let uid = run.migration.metadata.uid.clone().unwrap_or_default();
+        let own = self.processes[process].memory.get(&uid).is_some_and(|memory| memory.session.is_some());
+        if !own && let Some(holder) = self.database.fence {
+            return error(Cause::LockHeld, format!("the schema shop is in the hands of connection {holder}"));
+        }
+        self.unfinished(&self.planned(run))
+    }
+
+    /// What others have changed since just before the backup.
+    pub(crate) fn changed_since(&self, run: &Run) -> Option<String> {
+        let status = run.migration.status.as_ref();
+        let before = status.and_then(|status| status.backup.as_ref()?.changes_before.clone());
+        let now = self.database.changes_of_others(&run.digest());
+        let own_time = run.migration.spec.backup.backup_type == BackupType::Job;
+        (own_time && before.as_deref() != Some(now.as_str())).then(|| format!("{before:?} then, and now {now}"))
     }
 
     fn compute_plan(&mut self, run: &Run) -> Ended {

@@ -17,7 +17,7 @@ use super::super::observed::{JobView, Task, TaskResult, backup_status, restore_s
 use super::before::passed;
 use super::case::{Case, JobEnd, JobPlace};
 use super::failure::unexpected;
-use super::{rehearsal, volume_snapshot};
+use super::{change, rehearsal, volume_snapshot};
 
 pub(super) fn back_up(case: &Case<'_>) -> Decision {
     if let Some(decision) = case.gate(GatePoint::Phase(GatedPhase::BackUp)) {
@@ -37,10 +37,11 @@ pub(super) fn back_up(case: &Case<'_>) -> Decision {
     let place = JobPlace { phase: Phase::BackUp, purpose: JobPurpose::Backup, test: None, attempt };
     let create = |name: String| {
         case.task(Phase::BackUp, Task::CountBeforeBackup(attempt), Allowance::default(), |result| match result {
-            TaskResult::Counted { baseline } => {
+            TaskResult::Counted { baseline, changes } => {
                 let request = JobRequest::Backup { name: name.clone(), attempt, baseline: baseline.clone() };
                 Decision::new(Verdict::Working(Phase::BackUp, format!("creating the backup Job {name}")))
                     .effect(Effect::CreateJob(request))
+                    .fact(Fact::Backup(Box::new(begun(case, attempt, changes))))
             }
             TaskResult::BackupUnproven(message) => case.fail(Phase::BackUp, Reason::BackupUnverified, message),
             other => unexpected(case, other),
@@ -59,6 +60,12 @@ pub(super) fn back_up(case: &Case<'_>) -> Decision {
         }
         _ => decision,
     }
+}
+
+/// The backup whose Job is being made, with what another migration must not have changed until it counts.
+fn begun(case: &Case<'_>, attempt: i32, changes: &str) -> BackupStatus {
+    let known = case.status.backup.clone().unwrap_or_default();
+    BackupStatus { attempt, changes_before: Some(changes.to_owned()), ..known }
 }
 
 /// Tells how far the dump is.
@@ -213,6 +220,7 @@ fn made(case: &Case<'_>, name: &str, attempt: i32, message: Option<&str>) -> Dec
             decision.fact(seen).fact(Fact::Backup(Box::new(status)))
         }
         TaskResult::BackupUnproven(message) => case.fail(Phase::BackUp, Reason::BackupUnverified, message),
+        TaskResult::BackupOutdated(message) => change::outdated(case, message).fact(seen),
         other => unexpected(case, other),
     })
 }
@@ -221,8 +229,8 @@ fn made(case: &Case<'_>, name: &str, attempt: i32, message: Option<&str>) -> Dec
 fn dumped(case: &Case<'_>, name: &str, attempt: i32, summary: &Summary) -> BackupStatus {
     let location = destination(case).map(|destination| destination.location(&summary.file)).unwrap_or_default();
     let known = case.status.backup.clone().unwrap_or_default();
-    let (restore, removal) = (known.restore, known.removal);
-    BackupStatus { restore, removal, ..backup_status(summary, name, attempt, location) }
+    let (restore, removal, changes_before) = (known.restore, known.removal, known.changes_before);
+    BackupStatus { restore, removal, changes_before, ..backup_status(summary, name, attempt, location) }
 }
 
 fn what(backup: &BackupStatus) -> String {

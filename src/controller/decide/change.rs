@@ -40,7 +40,8 @@ fn start(case: &Case<'_>) -> Decision {
             TaskResult::MayStart { .. } if case.shows_too_little() => {
                 Decision::new(Verdict::Unchanged).effect(Effect::ForgetTask(Task::CheckBeforeStart)).at_once()
             }
-            TaskResult::MayStart { baseline } => volume_snapshot::gone(case)
+            TaskResult::MayStart { baseline, changed } => volume_snapshot::gone(case)
+                .or_else(|| changed.as_ref().map(|changed| outdated(case, changed)))
                 .or_else(|| backup_too_old(case))
                 .unwrap_or_else(|| Decision::new(Verdict::Starting).fact(Fact::Baseline(baseline.clone())).at_once()),
             TaskResult::Drifted(message) => Decision::new(Verdict::Replan(Reason::DriftDetected, message.clone()))
@@ -77,9 +78,15 @@ fn backup_too_old(case: &Case<'_>) -> Option<Decision> {
     })
 }
 
+/// Another migration worked on the schema after the backup was begun: put back, it would take away what that one did.
+pub(super) fn outdated(case: &Case<'_>, changed: &str) -> Decision {
+    back_up_again(case, Reason::BackupTooOld, &format!("{changed}; the backup is made again"))
+}
+
 /// Makes the backup anew, unless that has come to nothing too often.
 pub(super) fn back_up_again(case: &Case<'_>, reason: Reason, message: &str) -> Decision {
-    let made = |job: &&JobStatus| job.purpose == JobPurpose::Backup && job.state == JobState::Succeeded;
+    // The last one may have ended in this very pass.
+    let made = |job: &&JobStatus| job.purpose == JobPurpose::Backup && job.state != JobState::Failed;
     let jobs = case.status.jobs.iter().filter(made).count();
     // A VolumeSnapshot has no Job.
     let repeats = case.status.backup.as_ref().and_then(|backup| backup.repeats).unwrap_or(0);
@@ -87,8 +94,9 @@ pub(super) fn back_up_again(case: &Case<'_>, reason: Reason, message: &str) -> D
     if made >= MOST_BACKUPS {
         let max_age = &case.migration.spec.backup.max_age;
         let message = format!(
-            "{made} backups grew older than spec.backup.maxAge {max_age} before the first change could begin: allow more, or let what \
-             stands between the two be shorter, such as the time between the windows before BackUp and CleanUp in spec.gates"
+            "{made} backups grew older than spec.backup.maxAge {max_age}, or than what other migrations changed, before the first change could begin: \
+             allow more, or let what stands between the two be shorter, such as the time between the windows before BackUp and CleanUp in \
+             spec.gates; and let other migrations of the schema end first"
         );
         return case.fail_with(Reason::BackupCannotBeFresh, &message);
     }

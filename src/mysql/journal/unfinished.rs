@@ -22,21 +22,30 @@ struct Unfinished {
     standing: i64,
 }
 
-/// Makes sure that no unfinished migration of another plan has changed anything of the schema. Writes nothing.
+/// Makes sure that no unfinished migration of another plan has changed anything of the schema, and that nobody is at work on it: `holder` is
+/// the session of somebody else that holds the fence. Writes nothing.
 ///
 /// # Errors
 /// [`Cause::LockHeld`] with the way to its end.
-pub(crate) async fn check(location: &JournalLocation, plan: &Plan, connection: &mut Connection) -> Result<(), Error> {
+pub(crate) async fn check(
+    location: &JournalLocation,
+    plan: &Plan,
+    holder: Option<&str>,
+    connection: &mut Connection,
+) -> Result<(), Error> {
     let migrations = table_in(location, &plan.schema, "migrations")?;
     let what = "looking for unfinished migrations";
     within(SHORT_STATEMENT, what, async {
-        if !journal_tables::exists(&migrations, connection).await? {
-            return Ok(());
-        }
-        let others = read(location, plan, connection, "").await?;
-        match others.iter().find(|other| other.standing > 0) {
-            Some(other) => Err(in_the_way(location, &plan.schema, other)?),
-            None => Ok(()),
+        let others = match journal_tables::exists(&migrations, connection).await? {
+            true => read(location, plan, connection, "").await?,
+            false => Vec::new(),
+        };
+        let standing = others.iter().find(|other| other.standing > 0);
+        match (holder, standing) {
+            // Whoever holds the fence ended, or could not pass, all that others left: the last one is its own.
+            (Some(holder), _) => Err(at_work(&plan.schema, holder, standing.or(others.last()))),
+            (None, Some(other)) => Err(in_the_way(location, &plan.schema, other)?),
+            (None, None) => Ok(()),
         }
     })
     .await
@@ -70,6 +79,14 @@ async fn read(
             })
         })
         .collect()
+}
+
+fn at_work(schema: &Identifier, holder: &str, migration: Option<&Unfinished>) -> Error {
+    let whose = match migration {
+        Some(Unfinished { owner, id, .. }) => format!("the migration of {owner} ({holder}; entry {id} of the journal)"),
+        None => format!("another migration ({holder})"),
+    };
+    Error::new(Cause::LockHeld, format!("the schema {schema} is in the hands of {whose}: it is waited for"))
 }
 
 fn in_the_way(location: &JournalLocation, schema: &Identifier, other: &Unfinished) -> Result<Error, Error> {

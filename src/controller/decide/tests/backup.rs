@@ -3,12 +3,13 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::super::super::observed::{JobView, backup_progress};
+use super::super::super::observed::{JobView, Task, backup_progress};
 use super::world::{DIGEST, World, gated, restoring};
 use crate::api::backup::Verification;
 use crate::api::conditions::{find, is_true};
 use crate::api::gates::GatedPhase;
 use crate::api::{ConditionType, Reason};
+use crate::mysql::Cause;
 
 #[test]
 fn a_backup_counts_only_once_it_was_restored() {
@@ -82,6 +83,53 @@ fn one_that_is_made_because_everything_begins_anew_is_restored_too() {
     world.migration.metadata.generation = Some(2);
     world.settle();
     assert_eq!((world.made("-backup-"), world.made("-verify-")), (2, 2), "{:?}", world.created);
+}
+
+#[test]
+fn a_backup_from_before_what_another_migration_changed_is_made_again() {
+    let mut world = World::new(|manifest| {
+        restoring(manifest);
+        gated(manifest);
+    });
+    world.settle();
+    world.changes = "5 changes".to_owned();
+    world.approve("CleanUp", DIGEST, "Approve", Some(3));
+    assert_eq!(world.run(&[]), Reason::Complete);
+    assert_eq!((world.made("-backup-"), world.made("-verify-")), (2, 1), "{:?}", world.created);
+    let backup = world.status().backup.unwrap();
+    assert_eq!((backup.attempt, backup.changes_before.as_deref()), (2, Some("5 changes")));
+    assert_eq!(world.times(Task::CheckBeforeStart), 2);
+}
+
+#[test]
+fn so_is_one_during_which_another_migration_changed_something_and_not_for_ever() {
+    let mut world = World::new(restoring);
+    for number in 1..4 {
+        world.run_to(Task::CheckBackup(number));
+        world.changes = format!("{number} changes");
+    }
+    assert_eq!(world.run(&[]), Reason::Complete);
+    assert_eq!((world.made("-backup-"), world.made("-verify-")), (4, 1), "{:?}", world.created);
+    let mut world = World::new(restoring);
+    for number in 0..200 {
+        world.changes = format!("{number} changes");
+        world.pass();
+    }
+    assert_eq!(world.reason(ConditionType::Finished), Reason::BackupCannotBeFresh);
+    assert!(world.made("-backup-") <= 10 && !world.changed_anything(), "{:?}", world.created);
+    assert!(world.status().message.unwrap().contains("what other migrations changed"));
+}
+
+#[test]
+fn no_backup_is_begun_while_another_migration_has_the_schema() {
+    let mut world = World::new(restoring);
+    world.failures = vec![(Task::CountBeforeBackup(1), Cause::LockHeld, true)];
+    world.run_to(Task::CountBeforeBackup(1));
+    world.passes(5);
+    assert_eq!(world.reason(ConditionType::Ready), Reason::LockHeld);
+    assert_eq!(world.made("-backup-"), 0, "{:?}", world.created);
+    world.failures.clear();
+    assert_eq!(world.run(&[]), Reason::Complete);
 }
 
 fn elsewhere(manifest: &mut serde_json::Value) {

@@ -90,6 +90,8 @@ pub(super) struct World {
     pub(super) created: Vec<String>,
     /// What planning takes over.
     pub(super) left: Option<String>,
+    /// What other migrations have changed in the schema.
+    pub(super) changes: String,
     /// Digests of the plans that were rehearsed.
     pub(super) rehearsed: Vec<String>,
     /// How rehearsals end; those after them pass.
@@ -162,6 +164,7 @@ impl World {
             allowance: Allowance::default(),
             created: Vec::new(),
             left: None,
+            changes: "0 changes".to_owned(),
             rehearsed: Vec::new(),
             ends: VecDeque::new(),
             finalizer: false,

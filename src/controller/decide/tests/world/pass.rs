@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
+use crate::api::backup::BackupType;
 use crate::api::status::{PlanStatus, StageState, StageStatus, ValidationCount};
 use crate::backup::rehearsed::{End, Slow, StepTook};
 use crate::backup::{Outcome, Rehearsed, Removed, Restored, RowCounts, Summary};
@@ -192,6 +193,14 @@ impl World {
         JobView::Succeeded { uid, message: Some(serde_json::to_string(&Outcome::Made(summary)).unwrap()) }
     }
 
+    /// What others changed since the backup.
+    fn changed(&self) -> Option<String> {
+        let before = self.status().backup.and_then(|backup| backup.changes_before);
+        let own_time = self.migration.spec.backup.backup_type == BackupType::Job;
+        (own_time && before.as_deref() != Some(self.changes.as_str()))
+            .then(|| format!("others changed {}", self.changes))
+    }
+
     fn result(&mut self, task: Task) -> Result<TaskResult, Arc<Error>> {
         if let Some(at) = self.failures.iter().position(|(failing, ..)| *failing == task) {
             let (_, cause, for_ever) = self.failures[at];
@@ -227,8 +236,13 @@ impl World {
                 operations: 2,
                 baseline: self.baseline(),
             },
-            Task::CountBeforeBackup(_) => TaskResult::Counted { baseline: "{}".to_owned() },
-            Task::CheckBackup(_) => TaskResult::BackupProven,
+            Task::CountBeforeBackup(_) => {
+                TaskResult::Counted { baseline: "{}".to_owned(), changes: self.changes.clone() }
+            }
+            Task::CheckBackup(_) => match self.changed() {
+                Some(changed) => TaskResult::BackupOutdated(changed),
+                None => TaskResult::BackupProven,
+            },
             Task::Validate => TaskResult::Validated {
                 report: vec![ValidationCount {
                     issue_type: "orphans: bookmarks.user_id -> users.id".to_owned(),
@@ -239,7 +253,7 @@ impl World {
             Task::CheckBeforeStart => {
                 let begun = self.status().soak.and_then(|soak| soak.baseline);
                 let baseline = self.baseline().map(|_| soak::end_baseline(begun.as_ref(), self.now, &self.sample()));
-                TaskResult::MayStart { baseline: baseline.map(Box::new) }
+                TaskResult::MayStart { baseline: baseline.map(Box::new), changed: self.changed() }
             }
             Task::Section(section) => {
                 assert!(self.status().started_at.is_some(), "the start is recorded before the first change");
