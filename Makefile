@@ -26,6 +26,7 @@ test: ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, a
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- tests/cluster/s3-server.sh run -- cargo test --locked --no-fail-fast
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
 	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica
+	tests/cluster/mysqld.sh run --option --performance-schema=OFF -- cargo test --locked --test mysql -- without_its_performance_schema
 	tests/cluster/mysqld.sh run --server mysql-9.7-native -- sh -c 'cargo test --locked --test mysql -- $(SERVER_TESTS) && $(SOME_ROLLOUTS)'
 	tests/cluster/mysqld.sh run --server mysql-8.0 -- sh -c 'cargo test --locked --test mysql -- catalogue:: circles:: planning:: names:: undo:: probes:: restore:: replicas:: type_fixes:: && $(SOME_ROLLOUTS)'
 	tests/cluster/mysqld.sh run --server mariadb-10.11 -- sh -c 'cargo test --locked --test mysql -- $(SERVER_TESTS) && $(SOME_ROLLOUTS)'

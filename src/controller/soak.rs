@@ -35,6 +35,8 @@ const NOISE_HUNDREDTHS: i64 = 25;
 const LEAST_NOISE: i64 = 500;
 /// Errors are judged by the minute.
 const MINUTE: i64 = 60;
+/// What is said of errors once an interval was not whole.
+const LOST: &str = "the server's counters began anew, and what they had counted since the look before is not known";
 /// Longest reason that the status keeps for what is not watched, in bytes.
 const MAX_REASON: usize = 512;
 
@@ -182,18 +184,26 @@ impl Judging<'_> {
     /// Where an interval begins whose counters are smaller by now: at the sample before, with counters of nothing.
     fn begin_anew(&mut self, watch: &mut SoakWatch) {
         let begins = self.last.map(Time).or(watch.since.take());
+        // Of latency an average is judged, which what is left shows as well.
+        let is_of_errors = matches!(watch.name, Watched::ForeignKeyErrors | Watched::LockErrors);
         *watch = SoakWatch {
             since: begins,
             count: 0,
             microseconds: 0,
             expected_microseconds: 0,
             beyond: 0,
+            gaps: watch.gaps.saturating_add(i32::from(is_of_errors)),
             ..watch.clone()
         };
         self.resets = true;
     }
 
     fn errors(&mut self, watch: &mut SoakWatch, read: Result<(u64, &Option<String>), &String>) {
+        // Whether or not they can be read now: what they had counted is gone.
+        let began_anew = self.anew && watch.since.is_some();
+        if began_anew {
+            self.begin_anew(watch);
+        }
         let (now, gap) = match read {
             Ok((count, gap)) => (signed(count), gap),
             Err(why) => {
@@ -202,21 +212,24 @@ impl Judging<'_> {
             }
         };
         let of_locks = watch.name == Watched::LockErrors;
+        let began_anew = began_anew || (watch.since.is_some() && now < watch.count);
+        if began_anew && !self.anew {
+            self.begin_anew(watch);
+        }
         let before = if of_locks { self.baseline.and_then(locks_before) } else { Some((0, 1)) };
         let Some((before, in_seconds)) = before else {
             watch.not_watched = Some("their rate before the first change was not measured".to_owned());
             return;
         };
-        watch.not_watched = gap.as_deref().map(reason);
-        let Some(since) = watch.since.clone() else {
+        match gap {
+            Some(gap) => watch.not_watched = Some(reason(gap)),
+            None if watch.gaps > 0 => watch.not_watched = Some(LOST.to_owned()),
+            None => watch.not_watched = None,
+        }
+        let Some(since) = watch.since.clone().map(|since| since.0) else {
             (watch.since, watch.count) = (Some(Time(self.at)), now);
             return;
         };
-        let mut since = since.0;
-        if self.anew || now < watch.count {
-            self.begin_anew(watch);
-            since = watch.since.as_ref().map_or(since, |begins| begins.0);
-        }
         let seconds = self.at.duration_since(since).as_secs().max(1);
         let (met, most) = (now - watch.count, i64::from(self.soak.max_foreign_key_errors_per_minute));
         // A time shorter than a minute may have as many as a minute.
@@ -227,8 +240,10 @@ impl Judging<'_> {
         } else {
             String::new()
         };
-        watch.measured = Some(format!("{met} in {seconds} s; allowed are {most} a minute{more}"));
-        watch.judged = watch.judged.saturating_add(1);
+        if !began_anew {
+            watch.measured = Some(format!("{met} in {seconds} s; allowed are {most} a minute{more}"));
+            watch.judged = watch.judged.saturating_add(1);
+        }
         if met > of_time.saturating_add(expected) {
             watch.beyond = watch.beyond.saturating_add(1);
             let what = if of_locks {
@@ -243,7 +258,8 @@ impl Judging<'_> {
         } else {
             watch.beyond = 0;
         }
-        if seconds >= MINUTE {
+        // An interval of which a part was lost shows too many errors, and never that there were few.
+        if seconds >= MINUTE || began_anew {
             (watch.since, watch.count) = (Some(Time(self.at)), now);
         }
     }

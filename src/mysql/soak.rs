@@ -29,6 +29,10 @@ const STATEMENT_INSTRUMENTS: &str = "'statement/sql/select', 'statement/sql/inse
 /// What is missing where the performance schema is off unless somebody switched it on.
 const NO_STATISTICS: &str = "this kind of server keeps no such statistics";
 
+/// What is missing where the server was started without it.
+const SWITCHED_OFF: &str =
+    "the server was started with performance_schema=OFF and counts nothing: start it with performance_schema=ON";
+
 /// What was read, or why it cannot be.
 pub type Readable<T> = Result<T, String>;
 
@@ -98,15 +102,25 @@ pub async fn sample(connection: &mut Connection, wanted: Statements<'_>) -> Resu
         let uptime_seconds = uptime
             .parse()
             .map_err(|_| Error::new(Cause::Server, format!("the server's Uptime is {uptime:?}, which is no number")))?;
-        let (errors, statements) = if connection.dialect.has_performance_schema() {
+        let (errors, statements) = if let Some(why) = no_statistics(connection).await? {
+            (Err(why.clone()), Err(why))
+        } else {
             let errors = readable(errors(connection).await)?;
             (errors, readable(statements(connection, wanted).await)?)
-        } else {
-            (Err(NO_STATISTICS.to_owned()), Err(NO_STATISTICS.to_owned()))
         };
         Ok(Sample { uptime_seconds, errors, statements })
     })
     .await
+}
+
+/// Why the server counts nothing at all. Its tables are there all the same then, without a row, not even of what is switched off.
+async fn no_statistics(connection: &mut Connection) -> Result<Option<String>, Error> {
+    if !connection.dialect.has_performance_schema() {
+        return Ok(Some(NO_STATISTICS.to_owned()));
+    }
+    let row = sqlx::raw_sql("SELECT CAST(@@global.performance_schema AS SIGNED)").fetch_one(connection.raw()).await?;
+    let on: i64 = row.try_get(0)?;
+    Ok((on != 1).then(|| SWITCHED_OFF.to_owned()))
 }
 
 /// What the server refuses is no error of the sample; what breaks the connection is.
@@ -209,10 +223,10 @@ pub async fn new_and_slow(
     tables: Tables<'_>,
     seconds: u64,
 ) -> Result<Readable<Vec<String>>, Error> {
-    if !connection.dialect.has_performance_schema() {
-        return Ok(Err(NO_STATISTICS.to_owned()));
-    }
     within(SHORT_STATEMENT, "reading which statements are new and slow", async {
+        if let Some(why) = no_statistics(connection).await? {
+            return Ok(Err(why));
+        }
         let reading = async {
             let statement = format!(
                 "SELECT {COUNTERS}, CAST(DIGEST_TEXT AS CHAR) FROM performance_schema.events_statements_summary_by_digest \

@@ -202,6 +202,23 @@ async fn what_is_switched_off_is_said_and_not_counted_as_nothing() {
     shop.close().await;
 }
 
+/// Of use on a server that was started with performance_schema=OFF, as one may be after planning (`make test`).
+#[tokio::test]
+async fn a_server_without_its_performance_schema_is_blind_and_says_so() {
+    let Some(shop) = Shop::open("soak_without").await else { return };
+    let on = shop.database.text("SELECT CAST(@@global.performance_schema AS CHAR)").await.unwrap() == "1";
+    let sample = shop.sample().await;
+    let tables = shop.tables();
+    let tables = Tables { names: &tables, lower_case_table_names: 0 };
+    let slow = new_and_slow(&mut shop.database.application().await, tables, 600).await.unwrap();
+    for unread in [sample.errors.map(|_| ()), sample.statements.map(|_| ()), slow.map(|_| ())] {
+        assert_eq!(unread.is_ok(), on, "{unread:?}");
+        let told = "started with performance_schema=OFF";
+        assert!(unread.err().is_none_or(|why| why.contains(told)), "it is said what to do");
+    }
+    shop.close().await;
+}
+
 #[tokio::test]
 async fn an_account_that_may_not_read_the_statistics_is_told_what_it_lacks() {
     let Some(shop) = Shop::open("soak_privileges").await else { return };

@@ -89,12 +89,12 @@ pub fn followed(status: &SoakStatus) -> Vec<StatementCount> {
     statements.map(count).collect()
 }
 
-/// Whether the server has been up for less time than it would be if it had gone on: by more than two clocks may differ, so that none is
-/// taken for started again that was not, and all its counters for new ones. One that was up for less than that before is known by its
-/// smaller counters alone.
+/// Whether the server has been up for less time than before, or than it would be if it had gone on: by more than two clocks may differ, so that none is
+/// taken for started again that was not, and all its counters for new ones.
 pub(super) fn was_started_again(uptime_before: i64, before: Timestamp, uptime: i64, now: Timestamp) -> bool {
     let passed = now.duration_since(before).as_secs();
-    uptime.saturating_add(CLOCKS_DIFFER.as_secs() + passed / 100) < uptime_before.saturating_add(passed)
+    uptime < uptime_before
+        || uptime.saturating_add(CLOCKS_DIFFER.as_secs() + passed / 100) < uptime_before.saturating_add(passed)
 }
 
 /// Counters of statements of one kind.

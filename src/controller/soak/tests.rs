@@ -172,7 +172,9 @@ fn counters_that_are_smaller_begin_an_interval_and_are_never_negative() {
     let (status, breaches) = soak(&spec(json!({})), &restarted);
     assert_eq!((breaches, status.resets), (Vec::new(), 1));
     let errors = watch(&status, Watched::ForeignKeyErrors);
-    assert!(errors.measured.as_ref().unwrap().starts_with("2 in 60 s"), "{errors:?}");
+    assert_eq!((errors.judged, errors.gaps), (1, 1), "what was lost is not counted as none: {errors:?}");
+    assert!(errors.not_watched.as_ref().is_some_and(|why| why.contains("began anew")), "{errors:?}");
+    assert_eq!((errors.since.unwrap().0, errors.count), (at(120), 2), "the next interval is whole");
     let latency = watch(&status, Watched::ReadLatency);
     assert_eq!(
         (latency.since.unwrap().0, latency.count, latency.beyond),
@@ -190,6 +192,34 @@ fn counters_that_are_smaller_begin_an_interval_and_are_never_negative() {
     let truncated = [(0, sample(1_600, 500, 64, vec![])), (60, sample(1_660, 7, 64, vec![]))];
     let (status, breaches) = soak(&spec(json!({})), &truncated);
     assert_eq!((breaches.len(), status.resets), (1, 1), "what came after it is counted");
+}
+
+#[test]
+fn counters_that_begin_anew_at_every_look_are_no_soak_without_errors() {
+    let looks: Vec<(i64, Sample)> =
+        (0..6_u32).map(|look| (60 * i64::from(look), sample(u64::from(50 - look), 0, 0, vec![]))).collect();
+    let (status, breaches) = soak(&spec(json!({})), &looks);
+    assert_eq!(breaches, Vec::<String>::new());
+    for name in [Watched::ForeignKeyErrors, Watched::LockErrors] {
+        assert_eq!((watch(&status, name).judged, watch(&status, name).gaps), (0, 5), "{name:?}");
+    }
+    assert!(!saw_something(&status), "{}", told(&status));
+}
+
+#[test]
+fn what_was_lost_while_nothing_could_be_read_stays_told() {
+    let blind = |uptime| Sample { errors: Err("switched off".to_owned()), ..sample(uptime, 0, 0, vec![]) };
+    let looks = [
+        (0, sample(1_600, 2, 64, vec![])),
+        (60, blind(10)),
+        // As many as before the restart, and no sign of it but what was seen then.
+        (120, sample(70, 2, 0, vec![])),
+        (180, sample(130, 2, 0, vec![])),
+    ];
+    let (status, _) = soak(&spec(json!({})), &looks);
+    let errors = watch(&status, Watched::ForeignKeyErrors);
+    assert_eq!((errors.judged, errors.gaps), (2, 1), "{errors:?}");
+    assert!(errors.not_watched.is_some_and(|why| why.contains("began anew")));
 }
 
 #[test]
