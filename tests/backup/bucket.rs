@@ -76,12 +76,17 @@ fn what_another_migration_made_is_not_removed() {
 }
 
 #[test]
-fn a_flipped_byte_and_a_truncated_object_are_found_before_anything_is_restored() {
+fn a_flipped_byte_a_truncated_and_a_missing_object_are_found_before_anything_is_restored() {
     let place = Place::new("flipped");
     let summary = place.made(1);
     let location = format!("s3://{BUCKET}/{PREFIX}/{MIGRATION}-1.sql");
     fs::write(place.dump(1), DUMP.replace("(8)", "(9)")).unwrap();
     let texts = [location.as_str(), "was changed after it was written", &summary.sha256];
+    place.fails(place.verify(1, &summary.manifest), &texts);
+    let half = &DUMP[..DUMP.len() / 2];
+    fs::write(place.dump(1), half).unwrap();
+    let texts =
+        [&location, "was changed after it was written", &format!("it has {} bytes", half.len()), &summary.sha256];
     place.fails(place.verify(1, &summary.manifest), &texts);
     assert!(fs::metadata(place.path("restored")).is_err(), "nothing was restored");
     fs::remove_file(place.dump(1)).unwrap();
