@@ -242,7 +242,33 @@ pub fn user(migration: &SchemaMigration, template: &PodTemplate, name: &str) -> 
         }
         container.volume_mounts.get_or_insert_default().extend(mounts.iter().cloned());
     }
+    restrict(pod);
     job(metadata(migration, name), pod_template, spec.jobs.backoff_limit, spec.jobs.active_deadline_seconds)
+}
+
+/// What the template leaves open gets the values of the restricted Pod Security Standard; what it says stays, so that it can say otherwise.
+fn restrict(pod: &mut PodSpec) {
+    // None of these fields exists there, and the API server refuses them.
+    if pod.os.as_ref().is_some_and(|os| os.name == "windows") {
+        return;
+    }
+    let of_pod = pod.security_context.get_or_insert_default();
+    of_pod.run_as_non_root.get_or_insert(true);
+    of_pod.seccomp_profile.get_or_insert_with(seccomp);
+    for container in pod.containers.iter_mut().chain(pod.init_containers.iter_mut().flatten()) {
+        let own = container.security_context.get_or_insert_default();
+        let capabilities = own.capabilities.get_or_insert_default();
+        // One that is privileged has them all, and the API server refuses to take its escalation away.
+        let privileged = own.privileged == Some(true);
+        let administers =
+            capabilities.add.iter().flatten().any(|added| added == "SYS_ADMIN" || added == "CAP_SYS_ADMIN");
+        if !privileged && !administers {
+            own.allow_privilege_escalation.get_or_insert(false);
+        }
+        if !privileged {
+            capabilities.drop.get_or_insert_with(|| vec!["ALL".to_owned()]);
+        }
+    }
 }
 
 /// A test Job whose program writes results to the known folder gets a container beside it that counts them when the program has ended.
@@ -346,6 +372,48 @@ mod tests {
         for name in ["MYSQL_TCP_PORT", "MYSQL_DATABASE", "HOLDFAST_MIGRATION", "LEVEL"] {
             assert!(value(name).0.is_some_and(|value| !value.is_empty()), "{name}");
         }
+    }
+
+    #[test]
+    fn a_job_of_the_user_is_restricted_where_its_template_says_nothing() {
+        let pod = pod(test_job(serde_json::json!({"name": "t"})));
+        let of_pod = pod.security_context.unwrap();
+        assert_eq!((of_pod.run_as_non_root, of_pod.run_as_user), (Some(true), None), "the image knows its user");
+        assert_eq!(of_pod.seccomp_profile.unwrap().type_, "RuntimeDefault");
+        let own = pod.containers[0].security_context.clone().unwrap();
+        assert_eq!((own.allow_privilege_escalation, own.run_as_non_root), (Some(false), None));
+        assert_eq!(own.capabilities.unwrap().drop.unwrap(), ["ALL"]);
+        assert_eq!(own.read_only_root_filesystem, None, "no part of the standard");
+    }
+
+    #[test]
+    fn what_the_template_says_of_its_security_stays() {
+        let own = serde_json::json!({"runAsNonRoot": false, "allowPrivilegeEscalation": true,
+            "capabilities": {"drop": ["NET_RAW"], "add": ["CHOWN"]}, "seccompProfile": {"type": "Unconfined"}});
+        let left = pod(test_job(serde_json::json!({"name": "t", "securityContext": own})));
+        let found = serde_json::to_value(left.containers[0].security_context.clone().unwrap()).unwrap();
+        assert_eq!(found, own);
+        let privileged = serde_json::json!({"privileged": true});
+        let left = pod(test_job(serde_json::json!({"name": "t", "securityContext": privileged})));
+        let found = left.containers[0].security_context.clone().unwrap();
+        assert_eq!(
+            (found.privileged, found.allow_privilege_escalation),
+            (Some(true), None),
+            "the API server refuses both"
+        );
+        let mut as_root: PodSpec = serde_json::from_value(serde_json::json!({"containers": [{"name": "t"}],
+            "initContainers": [{"name": "i"}], "securityContext": {"runAsNonRoot": false}}))
+        .unwrap();
+        restrict(&mut as_root);
+        assert_eq!(as_root.security_context.clone().unwrap().run_as_non_root, Some(false));
+        let first = as_root.init_containers.unwrap().remove(0).security_context.unwrap();
+        assert_eq!(first.allow_privilege_escalation, Some(false), "containers that come first as well");
+        let mut windows: PodSpec =
+            serde_json::from_value(serde_json::json!({"containers": [{"name": "t"}], "os": {"name": "windows"}}))
+                .unwrap();
+        let before = windows.clone();
+        restrict(&mut windows);
+        assert_eq!(windows, before);
     }
 
     #[test]
