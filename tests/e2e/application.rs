@@ -62,6 +62,12 @@ fn log_of(case: &Rollout, object: &Value, purpose: &str, state: &str) -> Outcome
     case.migration.kubectl.run(&["logs", &format!("job/{name}"), "--all-containers", "--tail=-1"])
 }
 
+/// What was counted of the last test Job's results.
+fn results(object: &Value) -> Value {
+    let jobs = object["status"]["jobs"].as_array().cloned().unwrap_or_default();
+    jobs.iter().rfind(|job| job["purpose"] == "Test").map_or(Value::Null, |job| job["results"].clone())
+}
+
 #[test]
 #[ignore = "drizzle-kit and npm test want the processors for themselves: tests/e2e/run.sh runs it after the others"]
 fn an_application_that_is_not_ready_takes_everything_back_and_one_that_is_completes() -> Outcome<()> {
@@ -90,6 +96,9 @@ fn an_application_that_is_not_ready_takes_everything_back_and_one_that_is_comple
             assert!(told.contains(text), "{condition_type} does not say {text:?}: {told}");
         }
     }
+    let found = results(&end);
+    assert!(found["failed"].as_i64() > Some(0) && found["tests"].as_i64() > found["failed"].as_i64(), "{found}");
+    assert!(found["failures"].to_string().contains("imported bookmarks"), "{found}");
     // Before it failed, all of it had been there; now none is.
     case.expect_event("PhaseSucceeded", &format!("{KEYS} foreign keys are there and verified"))?;
     let stages = end["status"]["stages"].as_array().cloned().unwrap_or_default();
@@ -121,6 +130,13 @@ fn an_application_that_is_not_ready_takes_everything_back_and_one_that_is_comple
     assert!(updated.contains(&format!("{KEYS} foreign keys in the catalogue and in the schema file")), "{updated}");
     let tested = log_of(&second, &end, "Test", "Succeeded")?;
     assert!(tested.contains("pass 9") && tested.contains("fail 0"), "{tested}");
+    assert_eq!(
+        results(&end),
+        json!({"tests": 9, "failed": 0, "skipped": 0}),
+        "counted beside the tests, by a real kubelet"
+    );
+    let told = message(&end, "Tested");
+    assert!(told.contains("9 tests"), "{told}");
     // The tests have removed what they made.
     let made = second.database.sql("SELECT COUNT(*) FROM users UNION ALL SELECT COUNT(*) FROM bookmarks")?;
     assert_eq!(made, "2\n1\n");
