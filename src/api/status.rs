@@ -13,7 +13,7 @@ pub use super::{
     status_put_back::{LossStatus, PutBackStatus, TableLossStatus},
     status_soak::{SoakBaseline, SoakStatus, SoakWatch, StatementBaseline, StatementKind, Watched},
     status_work::{
-        BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, PurgeStatus, RehearsalStatus,
+        BackupProgress, BackupStatus, JobPurpose, JobState, JobStatus, OperationLock, PurgeStatus, RehearsalStatus,
         RehearsedOperation, RehearsedPhase, RemovalStatus, RestoreStatus, RetryStatus, SnapshotStatus, TestResults,
         TestedStatus, UnprobedKey,
     },

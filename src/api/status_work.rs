@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backup::Verification;
+use super::names::names;
 use super::phase::Phase;
 
 /// Something that is tried again.
@@ -275,6 +276,21 @@ pub struct RehearsedPhase {
     pub milliseconds: i64,
 }
 
+names! {
+    /// How an operation meets the application's traffic.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    OperationLock {
+        /// A change of metadata: an exclusive lock for an instant.
+        Metadata,
+        /// A build that lets readers and writers go on, with an exclusive lock for an instant at its end.
+        OnlineBuild,
+        /// Rows are changed in short transactions.
+        Batched,
+        /// The table is copied: writers wait for the whole of it.
+        Copy,
+    }
+}
+
 /// What an operation of the rehearsal took.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -283,8 +299,20 @@ pub struct RehearsedOperation {
     pub operation: String,
     /// Its table.
     pub table: String,
+    /// How it meets the application's traffic. Left out for one that is not in the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<OperationLock>,
     /// Its duration.
     pub milliseconds: i64,
+}
+
+impl RehearsedOperation {
+    /// The operation, its table and its lock class, for people.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let lock = self.lock.map(|lock| format!(" ({lock})")).unwrap_or_default();
+        format!("{} on {}{lock}", self.operation, self.table)
+    }
 }
 
 /// What probes and scenarios showed.

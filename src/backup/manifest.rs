@@ -214,6 +214,7 @@ mod tests {
     use crate::backup::rehearsed::{End, Rehearsed, Slow};
     use crate::backup::row_counts;
     use crate::mysql::rehearsal::Step;
+    use crate::plan::model::LockClass;
 
     fn manifest(tables: usize) -> Manifest {
         let table =
@@ -270,7 +271,15 @@ mod tests {
             operation: Some(long.clone()),
             message: format!("first {}", "\"x".repeat(4000)),
         };
-        rehearsed.slowest = vec![Slow { operation: long.clone(), table: long.clone(), milliseconds: u64::MAX }; 5];
+        rehearsed.slowest = vec![
+            Slow {
+                operation: long.clone(),
+                table: long.clone(),
+                lock: Some(LockClass::OnlineBuild),
+                milliseconds: u64::MAX
+            };
+            5
+        ];
         let restored = Restored {
             server_version: "9.7.4".to_owned(),
             tables: 1,

@@ -194,14 +194,14 @@ impl Rehearsal {
         rehearsed.steps = steps.collect();
         let mut slowest: Vec<_> = record.operations.iter().collect();
         slowest.sort_by_key(|report| std::cmp::Reverse(report.milliseconds));
-        let table = |id: &str| {
-            let operation = self.plan.operations.iter().find(|operation| operation.id == id);
-            operation.map(|operation| operation.action.table().table.to_string()).unwrap_or_default()
-        };
-        let slow = slowest.into_iter().take(SLOWEST).map(|report| Slow {
-            table: table(&report.operation),
-            operation: report.operation.clone(),
-            milliseconds: report.milliseconds,
+        let slow = slowest.into_iter().take(SLOWEST).map(|report| {
+            let planned = self.plan.operations.iter().find(|operation| operation.id == report.operation);
+            Slow {
+                table: planned.map(|operation| operation.action.table().table.to_string()).unwrap_or_default(),
+                lock: planned.map(|operation| operation.lock),
+                operation: report.operation.clone(),
+                milliseconds: report.milliseconds,
+            }
         });
         rehearsed.slowest = slow.collect();
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::mysql::rehearsal::Step;
+use crate::plan::model::LockClass;
 
 /// A rehearsal and what it showed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +92,9 @@ pub struct Slow {
     pub operation: String,
     /// Its table.
     pub table: String,
+    /// How it meets traffic; none for one that the work itself found to be needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockClass>,
     /// Its duration in milliseconds.
     pub milliseconds: u64,
 }

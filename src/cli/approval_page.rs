@@ -92,7 +92,7 @@ pub fn page(decision: Decision<'_>, style: Style) -> String {
         );
         for slow in rehearsal.slowest.iter().take(SLOWEST) {
             let took = duration(u64::try_from(slow.milliseconds).unwrap_or(0));
-            add("", &format!("- {} on {} took {took}", slow.operation, slow.table));
+            add("", &format!("- {} took {took}", slow.described()));
         }
     }
     let copies: Vec<_> = plan.operations.iter().filter(|operation| operation.lock == LockClass::Copy).collect();

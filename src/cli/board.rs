@@ -250,7 +250,7 @@ impl Board<'_> {
         let text = standing::rehearsed(rehearsal);
         let told = self.broken(&text, 4).into_iter().map(|line| format!("    {line}"));
         let slowest = rehearsal.slowest.iter().take(SLOWEST).map(|slow| {
-            let text = format!("  {:>11}  {} on {}", duration(u(slow.milliseconds)), slow.operation, slow.table);
+            let text = format!("  {:>11}  {}", duration(u(slow.milliseconds)), slow.described());
             self.width.map_or(text.clone(), |width| fitted(&text, width))
         });
         std::iter::once(heading).chain(told).chain(slowest).collect()

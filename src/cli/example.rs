@@ -195,15 +195,15 @@ pub(crate) fn rehearsed() -> SchemaMigration {
     conditions[place] = condition("Rehearsed", "True", "Succeeded", "the whole plan ran on the restored copy");
     status["plan"]["estimates"]["rehearsedSeconds"] = json!(95);
     let phase = |name: &str, milliseconds: i64| json!({"name": name, "milliseconds": milliseconds});
-    let slow = |operation: &str, table: &str, milliseconds: i64| json!({"operation": operation, "table": table, "milliseconds": milliseconds});
+    let slow = |operation: &str, table: &str, lock: &str, milliseconds: i64| json!({"operation": operation, "table": table, "lock": lock, "milliseconds": milliseconds});
     status["rehearsal"] = json!({
         "startedAt": "2026-11-24T10:00:40Z", "finishedAt": "2026-11-24T10:01:40Z", "planDigest": plan().digest, "job": "m-verify", "backupAttempt": 1,
         "passed": true, "orphans": 1_236, "duplicates": 3, "quarantinedRows": 1_256, "quarantinedValues": 0, "foreignKeys": 5, "probes": 5,
         "scenarios": 2, "changeMilliseconds": 94_800, "undoMilliseconds": 71_000, "identical": true,
         "phases": [phase("Validate", 900), phase("CleanUp", 11_300), phase("FixTypes", 78_000), phase("AddUniques", 1_500),
             phase("AddForeignKeys", 3_200), phase("Test", 500), phase("Prove", 300), phase("RollBack", 71_000)],
-        "slowest": [slow("003-modify-column-bookmark_folders-owner_id", "bookmark_folders", 78_000),
-            slow("001-orphans-fk_bookmarks_user", "bookmarks", 9_800)],
+        "slowest": [slow("003-modify-column-bookmark_folders-owner_id", "bookmark_folders", "Copy", 78_000),
+            slow("001-orphans-fk_bookmarks_user", "bookmarks", "Batched", 9_800)],
     });
     migration(status)
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::status::{
-    BackupProgress, BackupStatus, Phase, PlanStatus, RehearsalStatus, RehearsedOperation, RehearsedPhase,
-    RestoreStatus, SoakBaseline, StageStatus, TestedStatus, ValidationCount,
+    BackupProgress, BackupStatus, OperationLock, Phase, PlanStatus, RehearsalStatus, RehearsedOperation,
+    RehearsedPhase, RestoreStatus, SoakBaseline, StageStatus, TestedStatus, ValidationCount,
 };
 use crate::api::{MigrationApproval, Reason};
 use crate::backup::Rehearsed;
@@ -18,7 +18,7 @@ use crate::mysql::rehearsal::Step;
 use crate::mysql::report::{Proof, PutBackReport, SectionReport, UndoReport};
 use crate::mysql::{Error, Reading};
 use crate::plan::Plan;
-use crate::plan::model::Section;
+use crate::plan::model::{LockClass, Section};
 
 use super::evidence::{FoundEvidence, OwnEvidence};
 use super::soak::Look;
@@ -402,6 +402,7 @@ pub fn rehearsal_status(rehearsed: &Rehearsed, job: &str, backup: i32, failure: 
     let slowest = rehearsed.slowest.iter().map(|slow| RehearsedOperation {
         operation: slow.operation.clone(),
         table: slow.table.clone(),
+        lock: slow.lock.map(lock_of),
         milliseconds: signed(slow.milliseconds),
     });
     RehearsalStatus {
@@ -425,6 +426,15 @@ pub fn rehearsal_status(rehearsed: &Rehearsed, job: &str, backup: i32, failure: 
         identical: passed.then_some(rehearsed.end == End::Passed { note: None }),
         phases,
         slowest: slowest.collect(),
+    }
+}
+
+fn lock_of(lock: LockClass) -> OperationLock {
+    match lock {
+        LockClass::Metadata => OperationLock::Metadata,
+        LockClass::OnlineBuild => OperationLock::OnlineBuild,
+        LockClass::Batched => OperationLock::Batched,
+        LockClass::Copy => OperationLock::Copy,
     }
 }
 

@@ -380,7 +380,7 @@ fn complete() -> Value {
             "orphans": 1_251, "duplicates": 3, "quarantinedRows": 1_254, "quarantinedValues": 17, "foreignKeys": 25, "probes": 24, "scenarios": 3,
             "changeMilliseconds": 1_480_000, "undoMilliseconds": 310_000, "identical": true,
             "phases": [{"name": "CleanUp", "milliseconds": 171_000}, {"name": "FixTypes", "milliseconds": 98_000}, {"name": "AddForeignKeys", "milliseconds": 1_180_000}],
-            "slowest": [{"operation": "020-modify-column-bookmarks-owner_id", "table": "bookmarks", "milliseconds": 97_200}, {"operation": "001-orphans-fk_bookmarks_user", "table": "bookmarks", "milliseconds": 41_000}]},
+            "slowest": [{"operation": "020-modify-column-bookmarks-owner_id", "table": "bookmarks", "lock": "Copy", "milliseconds": 97_200}, {"operation": "001-orphans-fk_bookmarks_user", "table": "bookmarks", "lock": "Batched", "milliseconds": 41_000}]},
         "tested": {"probes": 24, "scenarios": 3, "unprobed": 0},
         "jobs": [{"name": "m-test-app-tests-1", "purpose": "Test", "test": "app-tests", "attempt": 1, "state": "Succeeded", "started": "2026-11-24T09:31:58Z", "finished": "2026-11-24T09:32:44Z", "message": "64 tests passed"}],
         "evidence": {"configMap": "referential-integrity-evidence", "digest": "sha256:41c07e1d", "signedBy": "sha256:0d7e"},

@@ -115,6 +115,7 @@ pub(super) fn slowest(status: &SchemaMigrationStatus) -> Vec<Slow> {
     let slow = slowest.iter().map(|slow| Slow {
         operation: slow.operation.clone(),
         table: slow.table.clone(),
+        lock: slow.lock.map(|lock| lock.to_string()),
         milliseconds: u(slow.milliseconds),
     });
     slow.collect()

@@ -327,6 +327,8 @@ pub struct Slow {
     pub operation: String,
     /// Its table.
     pub table: String,
+    /// How it meets the application's traffic, where that is known.
+    pub lock: Option<String>,
     /// What it took, in milliseconds.
     pub milliseconds: u64,
 }

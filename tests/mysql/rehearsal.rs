@@ -256,6 +256,11 @@ fn a_whole_plan_runs_there_and_back_on_the_copy_and_everything_is_as_before() {
     ];
     assert_eq!(steps, expected);
     assert!(found.slowest.len() == 5 && found.slowest.is_sorted_by_key(|slow| std::cmp::Reverse(slow.milliseconds)));
+    for slow in &found.slowest {
+        let planned = rehearsal.plan.operations.iter().find(|operation| operation.id == slow.operation);
+        assert_eq!(slow.lock, planned.map(|operation| operation.lock), "{slow:?}");
+    }
+    assert!(found.slowest.iter().any(|slow| slow.lock.is_some()), "{:?}", found.slowest);
     let copied =
         rehearsal.plan.operations.iter().any(|operation| operation.lock == holdfast::plan::model::LockClass::Copy);
     assert!(copied, "a copy of a table is rehearsed too");

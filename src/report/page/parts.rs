@@ -191,9 +191,10 @@ pub(super) fn backup(html: &mut Markup, report: &Report) {
     part(html, "Backup", &report.backup, "No backup was begun.");
     part(html, "Rehearsal on the restored copy", &report.rehearsal, "The plan was not rehearsed.");
     if !report.slowest.is_empty() {
-        html.constant("<div class=\"wide\"><table><thead><tr><th>Slowest operations of the rehearsal</th><th>Table</th><th class=\"n\">Took</th></tr></thead><tbody>");
+        html.constant("<div class=\"wide\"><table><thead><tr><th>Slowest operations of the rehearsal</th><th>Table</th><th>Lock</th><th class=\"n\">Took</th></tr></thead><tbody>");
         for slow in &report.slowest {
             html.constant("<tr data-row>").element("td", &[], &slow.operation).element("td", &[], &slow.table);
+            html.element("td", &[], slow.lock.as_deref().unwrap_or_default());
             html.element("td", &[("class", "n")], &took(slow.milliseconds)).constant("</tr>");
         }
         html.constant("</tbody></table></div>");

@@ -19,6 +19,7 @@ use crate::mysql::rehearsal::Step;
 use crate::mysql::report::{Proof, PutBackReport, SectionReport, UndoReport};
 use crate::mysql::{Cause, Error, Reading};
 use crate::plan::Identifier;
+use crate::plan::model::LockClass;
 
 use super::World;
 
@@ -150,6 +151,7 @@ impl World {
                     slowest: vec![Slow {
                         operation: "1".to_owned(),
                         table: "bookmarks".to_owned(),
+                        lock: Some(LockClass::Batched),
                         milliseconds: 1_200,
                     }],
                     ..Rehearsed::begun(digest, self.now)
