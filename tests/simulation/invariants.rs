@@ -421,7 +421,9 @@ fn removal_due(policy: &Retention, status: &SchemaMigrationStatus) -> Option<Tim
     let Retention::For(time) = policy else { return None };
     let finished = find(&status.conditions, ConditionType::Finished).filter(|each| each.status == "True")?;
     let decided = !["Held", "RollbackFailed"].contains(&finished.reason.as_str());
-    let end = status.finished_at.as_ref().filter(|_| decided && status.backup.is_some())?;
+    // The first may have come to nothing.
+    let made = status.backup.as_ref().is_some_and(|backup| backup.attempt > 1 || backup.taken_at.is_some());
+    let end = status.finished_at.as_ref().filter(|_| decided && made)?;
     Some(end.0 + time.get())
 }
 
