@@ -14,6 +14,8 @@ use crate::controller::project::phase_of;
 use crate::plan::Plan;
 use crate::plan::render::{duration, grouped};
 
+/// Before what finishes an entry of `status.rollback.remaining` by hand.
+const BY_HAND: &str = " By hand: ";
 /// Longest line of running text.
 const TEXT_WIDTH: usize = 100;
 /// Lines of the validation report that are shown.
@@ -48,6 +50,7 @@ impl Board<'_> {
         let mut lines = self.heading(&status);
         lines.extend(self.phases(&status));
         let parts = [
+            self.not_taken_back(&status),
             self.stages(&status),
             self.rehearsed(&status),
             self.watched(&status),
@@ -104,6 +107,24 @@ impl Board<'_> {
             lines.push(format!("  {:<width$}{command}", if number == 0 { "Next" } else { "or" }, width = INDENT - 2));
         }
         lines.push(String::new());
+        lines
+    }
+
+    /// What a rollback left, each with what finishes it by hand. Statements are not broken, so that they can be copied.
+    fn not_taken_back(&self, status: &SchemaMigrationStatus) -> Vec<String> {
+        let left = status.rollback.as_ref().map(|rollback| rollback.remaining.as_slice()).unwrap_or_default();
+        if left.is_empty() {
+            return Vec::new();
+        }
+        let mut lines = vec![self.style.faint("    Not taken back (docs/runbook.md, \"Finish or take back by hand\")")];
+        for entry in left {
+            let (what, by_hand) =
+                entry.split_once(BY_HAND).map_or((entry.as_str(), None), |(what, how)| (what, Some(how)));
+            for (at, line) in self.broken(what, 4).into_iter().enumerate() {
+                lines.push(self.style.bad(&format!("  {} {line}", if at == 0 { State::Failed.mark() } else { " " })));
+            }
+            lines.extend(by_hand.map(|how| format!("      {how}")));
+        }
         lines
     }
 

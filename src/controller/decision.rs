@@ -165,6 +165,8 @@ pub enum Fact {
         /// What remains.
         remaining: Vec<String>,
     },
+    /// What a rollback that could not finish left.
+    Left(Vec<String>),
     /// What putting the backup back would lose; `None`: it is to be counted again.
     Loss(Option<Box<LossStatus>>),
     /// The schema that the backup's tables are restored into; `None`: what was restored is of no use.

@@ -99,6 +99,13 @@ pub(super) fn record(status: &mut SchemaMigrationStatus, fact: &Fact, now: Times
                 rollback.remaining.clone_from(remaining);
             }
         }
+        Fact::Left(left) => {
+            if let Some(rollback) = &mut status.rollback {
+                for each in left.iter().filter(|each| !rollback.remaining.contains(each)).cloned().collect::<Vec<_>>() {
+                    rollback.remaining.push(each);
+                }
+            }
+        }
         Fact::Loss(loss) => {
             if let Some(rollback) = &mut status.rollback {
                 rollback.put_back.get_or_insert_default().loss = loss.as_deref().cloned();

@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn a_refused_algorithm_is_not_tried_again() {
         let error =
-            Error { cause: Cause::Server, message: String::new(), code: Some(code::ALGORITHM_NOT_SUPPORTED_REASON) };
+            Error { code: Some(code::ALGORITHM_NOT_SUPPORTED_REASON), ..Error::new(Cause::Server, String::new()) };
         assert!(!worth_retrying(&error));
     }
 }

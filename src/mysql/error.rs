@@ -58,6 +58,30 @@ pub mod code {
     pub const ACCOUNT_LOCKED: u16 = 3118;
     /// ER_ACCOUNT_HAS_BEEN_LOCKED of MariaDB
     pub const MARIADB_ACCOUNT_LOCKED: u16 = 4151;
+    /// Answers whose texts name tables, columns, keys and accounts, and hold no value of a row: those above, and ER_BAD_TABLE_ERROR,
+    /// ER_BAD_FIELD_ERROR, ER_CANT_DROP_FIELD_OR_KEY, ER_NO_SUCH_TABLE, ER_KEY_COLUMN_DOES_NOT_EXITS, ER_DROP_INDEX_FK, ER_QUERY_TIMEOUT.
+    pub(super) const NAME_OBJECTS_ONLY: [u16; 20] = [
+        DATABASE_ACCESS_DENIED,
+        ACCESS_DENIED,
+        TABLE_ACCESS_DENIED,
+        SPECIFIC_ACCESS_DENIED,
+        TABLE_EXISTS,
+        LOCK_WAIT_TIMEOUT,
+        DEADLOCK,
+        QUERY_INTERRUPTED,
+        ROW_IS_REFERENCED,
+        NO_REFERENCED_ROW,
+        ONLINE_LOG_TOO_BIG,
+        ALGORITHM_NOT_SUPPORTED,
+        ALGORITHM_NOT_SUPPORTED_REASON,
+        1051,
+        1054,
+        1091,
+        1146,
+        1072,
+        1553,
+        3024,
+    ];
     /// ER_SESSION_WAS_KILLED
     pub const SESSION_KILLED: u16 = 3169;
     /// ER_CLIENT_INTERACTION_TIMEOUT
@@ -133,12 +157,25 @@ pub struct Error {
     pub message: String,
     /// The server's error number, where a server answered.
     pub code: Option<u16>,
+    /// With [`Cause::RollbackIncomplete`]: what is not back, in the order in which it is to be taken back.
+    pub left: Vec<Left>,
+}
+
+/// Something that a rollback left as the migration had changed it. It goes into the status, so it holds no value of any row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Id of the operation that is not taken back; none where a table differs for another reason.
+    pub operation: Option<String>,
+    /// What it is about, in words.
+    pub what: String,
+    /// The statement that takes the operation back, where one does.
+    pub inverse: Option<String>,
 }
 
 impl Error {
     /// Makes an error of a cause.
     pub fn new(cause: Cause, message: impl Into<String>) -> Self {
-        Self { cause, message: message.into(), code: None }
+        Self { cause, message: message.into(), code: None, left: Vec::new() }
     }
 
     /// Puts before the message what was being done.
@@ -158,6 +195,18 @@ impl Error {
     #[must_use]
     pub(crate) fn is_lock_conflict(&self) -> bool {
         matches!(self.code, Some(code::DEADLOCK | code::LOCK_WAIT_TIMEOUT))
+    }
+
+    /// The message without what the server quotes of rows, as in "Duplicate entry 'jane@example.com'": of answers that are not known to
+    /// name objects only, the number is left.
+    #[must_use]
+    pub fn without_values(&self) -> String {
+        match self.code {
+            Some(code) if !code::NAME_OBJECTS_ONLY.contains(&code) => {
+                format!("the server refused it with MySQL error {code}")
+            }
+            _ => self.message.clone(),
+        }
     }
 
     /// Whether the same step may succeed when it is tried again, nothing else changed.
@@ -195,7 +244,8 @@ impl From<sqlx::Error> for Error {
                 | code::USER_LIMIT_REACHED => Cause::Unreachable,
                 _ => Cause::Server,
             };
-            return Self { cause, message: format!("MySQL error {number}: {}", answer.message()), code: Some(number) };
+            let message = format!("MySQL error {number}: {}", answer.message());
+            return Self { cause, message, code: Some(number), left: Vec::new() };
         }
         match error {
             sqlx::Error::Tls(cause) => Self::new(Cause::TlsFailed, format!("TLS: {cause}")),

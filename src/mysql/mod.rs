@@ -89,7 +89,7 @@ pub mod work;
 mod work_table;
 
 pub use connection::{Connection, SessionLimits, Target, TlsMode};
-pub use error::{Cause, Error};
+pub use error::{Cause, Error, Left};
 pub use journal::history::{JournalEntry, history};
 pub use journal::left::LeftUnfinished;
 pub use work::{Allowance, JournalLocation, KillBlockers, Notice, Progress, Reading, Settings, Stop};

@@ -8,7 +8,7 @@ use super::connection::{Connection, SessionLimits, sql};
 use super::create_statement;
 use super::ddl::{Change, apply};
 use super::deadline::{SHORT_STATEMENT, within};
-use super::error::{Cause, Error};
+use super::error::{Cause, Error, Left};
 use super::goal::{Goal, Standing};
 use super::journal::OperationState;
 use super::journal::restores::{Restore, RestoreState};
@@ -195,7 +195,12 @@ fn incomplete(remains: &[String]) -> Error {
     let named = remains.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     let more = remains.len().saturating_sub(NAMED);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Error::new(Cause::RollbackIncomplete, format!("the backup cannot be put back: {named}{more}"))
+    let message = format!("the backup cannot be put back: {named}{more}");
+    Error { left: left(remains), ..Error::new(Cause::RollbackIncomplete, message) }
+}
+
+fn left(remains: &[String]) -> Vec<Left> {
+    remains.iter().map(|what| Left { operation: None, what: what.clone(), inverse: None }).collect()
 }
 
 async fn put_back(work: &Work<'_>) -> Result<PutBackReport, Error> {
@@ -214,14 +219,12 @@ async fn put_back(work: &Work<'_>) -> Result<PutBackReport, Error> {
     undo::compare(work, &mut compared, &mut remains).await?;
     compared.quarantined = Box::pin(quarantine_counts::count(work)).await?;
     if !remains.is_empty() {
-        return Err(Error::new(
-            Cause::RollbackIncomplete,
-            format!(
-                "the backup is in place, and what was there before is kept in the schema {}, but it is not what was planned for: {}",
-                restore.kept,
-                remains.join("; ")
-            ),
-        ));
+        let message = format!(
+            "the backup is in place, and what was there before is kept in the schema {}, but it is not what was planned for: {}",
+            restore.kept,
+            remains.join("; ")
+        );
+        return Err(Error { left: left(&remains), ..Error::new(Cause::RollbackIncomplete, message) });
     }
     Ok(PutBackReport {
         tables: restore.tables.len() as u64,

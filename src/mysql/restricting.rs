@@ -80,5 +80,6 @@ pub(crate) fn restricted(table: &TableName, error: Error) -> Error {
              restricts ({error}): clean those up by hand first, or choose another policy"
         ),
         code: error.code,
+        left: Vec::new(),
     }
 }

@@ -136,6 +136,7 @@ impl<'a> Attempts<'a> {
                 cause: Cause::RetriesExhausted,
                 message: format!("{} tries, the last one ended with: {error}", self.failed),
                 code: error.code,
+                left: Vec::new(),
             });
         }
         work.progress.update(|reading| reading.waiting = Some(format!("{what}: trying again after {error}")));

@@ -4,7 +4,7 @@
 use tracing::Instrument as _;
 
 use super::drift::bare;
-use super::error::{Cause, Error};
+use super::error::{Cause, Error, Left};
 use super::goal::{Goal, Standing};
 use super::held::Held;
 use super::journal::{OperationState, Record};
@@ -15,6 +15,9 @@ use super::session::Work;
 use super::{quarantine_counts, row_operations, sql_steps};
 use crate::plan::model::Action;
 use crate::plan::{Identifier, TableName};
+
+/// What is said of an operation that another one stands before.
+const NOT_TRIED: &str = "not tried, because it is older";
 
 /// Takes everything back.
 ///
@@ -45,28 +48,46 @@ pub(crate) async fn undo(work: &Work<'_>) -> Result<UndoReport, Error> {
             }
             Err(error) if interrupts(&error) => return Err(error.while_doing(format!("taking back {id}"))),
             Err(error) => {
+                let mut left: Vec<Left> = unfinished.iter().map(|(record, _)| rows_left(record)).collect();
                 let mut remains: Vec<String> = unfinished.into_iter().flat_map(|(_, conflicts)| conflicts).collect();
                 // What is older may be needed by this one: going on would hide the first cause behind others.
                 remains.push(format!("{id}: {}", error.message));
-                remains.extend(
-                    records
-                        .iter()
-                        .skip(place + 1)
-                        .map(|older| format!("{}: not tried, because it is older", older.operation.id)),
-                );
-                return Err(incomplete(&remains));
+                left.push(left_of(record, error.without_values()));
+                for older in records.iter().skip(place + 1) {
+                    remains.push(format!("{}: {NOT_TRIED}", older.operation.id));
+                    left.push(left_of(older, NOT_TRIED.to_owned()));
+                }
+                return Err(incomplete(&remains, left));
             }
         }
         work.journal.undone(id).await?;
         report.undone.push(id.clone());
     }
-    let mut remains = Vec::new();
-    for (_, conflicts) in finish_rows(work, unfinished, &held, &mut report).await? {
+    let (mut remains, mut left) = (Vec::new(), Vec::new());
+    for (record, conflicts) in finish_rows(work, unfinished, &held, &mut report).await? {
         remains.extend(conflicts);
+        left.push(rows_left(record));
     }
-    compare(work, &mut report, &mut remains).await?;
+    let mut differences = Vec::new();
+    compare(work, &mut report, &mut differences).await?;
+    left.extend(differences.iter().map(|what| Left { operation: None, what: what.clone(), inverse: None }));
+    remains.extend(differences);
     report.quarantined = Box::pin(quarantine_counts::count(work)).await?;
-    if remains.is_empty() { Ok(report) } else { Err(incomplete(&remains)) }
+    if remains.is_empty() { Ok(report) } else { Err(incomplete(&remains, left)) }
+}
+
+fn left_of(record: &Record, what: String) -> Left {
+    let operation = &record.operation;
+    Left { operation: Some(operation.id.clone()), what, inverse: operation.inverse.clone() }
+}
+
+/// Rows are named by their keys in the message only: a key may be somebody's address.
+fn rows_left(record: &Record) -> Left {
+    let table = record.operation.action.table();
+    left_of(
+        record,
+        format!("rows or values of {table}, or of what went with them, could not go back and stay in quarantine"),
+    )
 }
 
 /// Errors after which the same undo is simply run again.
@@ -74,11 +95,9 @@ fn interrupts(error: &Error) -> bool {
     error.is_transient() || error.shuts_out() || matches!(error.cause, Cause::Stopped | Cause::FenceLost)
 }
 
-fn incomplete(remains: &[String]) -> Error {
-    Error::new(
-        Cause::RollbackIncomplete,
-        format!("the rollback is not complete; what was changed and is not back: {}", remains.join("; ")),
-    )
+fn incomplete(remains: &[String], left: Vec<Left>) -> Error {
+    let message = format!("the rollback is not complete; what was changed and is not back: {}", remains.join("; "));
+    Error { left, ..Error::new(Cause::RollbackIncomplete, message) }
 }
 
 async fn undo_one(

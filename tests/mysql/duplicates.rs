@@ -70,6 +70,8 @@ async fn a_child_that_the_application_pointed_elsewhere_since_is_left_alone_by_u
     let error = undo(&session).await.unwrap_err();
     assert_eq!(error.cause, Cause::RollbackIncomplete);
     assert!(error.message.contains("notes") && error.message.contains("(1)"), "{error}");
+    // What goes into the status holds no value of a row.
+    assert!(error.left.len() == 1 && !error.left[0].what.contains("(1)"), "{:?}", error.left);
     assert_eq!(database.number("SELECT user_id FROM notes WHERE id = 1").await, 4);
     assert_eq!(database.number("SELECT user_id FROM notes WHERE id = 2").await, 2);
     session.release().await.unwrap();

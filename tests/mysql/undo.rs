@@ -23,6 +23,8 @@ const BESIDE: &[&str] = &[
     "INSERT INTO beside VALUES (1, 1, 11), (2, 2, 12)",
 ];
 
+const ALL_BACK: [&str; 4] = ["add-key-fk_new", "add-index-by_note", "add-unique-one_code", "add-column-extra"];
+
 async fn changed(test: &str) -> (Database, holdfast::plan::Plan, Session) {
     let database = Database::fresh(test, PARENT_AND_CHILD).await;
     database.run(BESIDE).await;
@@ -51,7 +53,7 @@ async fn undo_returns_every_table_to_its_definition_and_keeps_what_was_there_bef
         assert_ne!(&database.definition(&table).await, before, "{name} was not changed");
     }
     let report = undo(&session).await.unwrap();
-    assert_eq!(report.undone, ["add-key-fk_new", "add-index-by_note", "add-unique-one_code", "add-column-extra"]);
+    assert_eq!(report.undone, ALL_BACK);
     assert_eq!(report.tables_compared.len(), 3);
     for (name, before) in &plan.tables {
         assert_eq!(&database.definition(&database.table(name.rsplit('.').next().unwrap())).await, before);
@@ -87,6 +89,7 @@ async fn what_somebody_else_changed_is_left_alone_and_listed() {
     let error = undo(&session).await.unwrap_err();
     assert_eq!(error.cause, Cause::RollbackIncomplete);
     assert!(error.message.contains("parent") && error.message.contains("somebody_elses"), "{error}");
+    assert!(error.left.len() == 1 && error.left[0].what.contains("somebody_elses"), "{:?}", error.left);
     assert_eq!(database.keys_named("fk_new").await, 0, "the migration's own changes are taken back");
     database.run(&["ALTER TABLE parent DROP COLUMN somebody_elses"]).await;
     undo(&session).await.unwrap();
@@ -107,6 +110,9 @@ async fn a_reader_that_blocks_the_inverse_is_named_and_the_next_undo_succeeds() 
         "{error} does not name connection {}",
         reader.id
     );
+    let left: Vec<_> = error.left.iter().map(|left| (left.operation.as_deref(), left.inverse.as_deref())).collect();
+    assert_eq!(left.iter().map(|(id, _)| id.unwrap()).collect::<Vec<_>>(), ALL_BACK);
+    assert!(left[0].1.unwrap().contains("DROP FOREIGN KEY `fk_new`"), "{left:?}");
     reader.run("COMMIT").await.unwrap();
     undo(&session).await.unwrap();
     session.finish(MigrationOutcome::RolledBack).await.unwrap();

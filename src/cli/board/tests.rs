@@ -1,5 +1,7 @@
 //! The boards that people read, as golden texts.
 
+#![allow(clippy::unwrap_used)]
+
 use serde_json::Value;
 
 use super::*;
@@ -47,4 +49,25 @@ fn colours_change_nothing_but_colours() {
         text = text.replace(&format!("\x1b[{code}m"), "");
     }
     assert_eq!(text, Board { style: Style::PLAIN, ..board }.lines().join("\n"));
+}
+
+#[test]
+fn what_a_rollback_left_is_shown_with_statements_that_can_be_copied() {
+    let mut migration = rolled_back();
+    let statement = format!("ALTER TABLE `shop`.`bookmarks` DROP FOREIGN KEY `{}`;", "long_name".repeat(6));
+    let rollback = serde_json::json!({
+        "reason": "TestsFailed", "message": "a test failed", "failedPhase": "Test", "strategy": "Undo", "startedAt": now().to_string(),
+        "remaining": [
+            format!("017-add-key: a session holds the table. By hand: {statement}"),
+            "table `shop`.`users` differs from its before-image",
+        ],
+    });
+    migration.status.as_mut().unwrap().rollback = Some(serde_json::from_value(rollback).unwrap());
+    let text = board(&migration, None, Some(60));
+    let lines = [
+        "  ✗ 017-add-key: a session holds the table.".to_owned(),
+        format!("      {statement}"),
+        "  ✗ table `shop`.`users` differs from its before-image".to_owned(),
+    ];
+    assert!(text.contains(&lines.join("\n")), "{text}");
 }

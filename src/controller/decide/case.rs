@@ -370,9 +370,7 @@ impl Case<'_> {
             return Decision::new(Verdict::Ended(End::Failed(phase, reason, message))).at_once();
         }
         if self.status.rollback.is_some() {
-            let message = format!("{message}. {}", self.command("Go on with the rollback", SteeringAction::Retry));
-            return Decision::new(Verdict::Ended(End::Failed(Phase::RollBack, Reason::RollbackFailed, message)))
-                .at_once();
+            return self.not_taken_back(message, self.left_unknown().into_iter().collect());
         }
         let strategy = self.migration.spec.rollback.on_failure;
         if strategy == OnFailure::Hold {

@@ -78,7 +78,11 @@ impl Case<'_> {
                 } else {
                     error.message.clone()
                 };
-                let decision = self.fail(phase, reason(cause), &message);
+                let decision = if self.status.rollback.is_some() && !error.left.is_empty() {
+                    self.not_taken_back(&message, self.left(&error.left))
+                } else {
+                    self.fail(phase, reason(cause), &message)
+                };
                 match (task, cause) {
                     // What was restored is not what can be put in place: a retry restores anew.
                     (Task::PutBack, Cause::RollbackIncomplete) => decision.fact(Fact::RestoredInto(None)),

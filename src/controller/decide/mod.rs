@@ -7,6 +7,7 @@ mod before;
 mod case;
 mod change;
 mod failure;
+mod left;
 mod patience;
 mod purge;
 mod put_back;

@@ -7,7 +7,9 @@ use super::world::World;
 use crate::api::conditions::{find, is_true};
 use crate::api::steering::SteeringAction;
 use crate::api::{ConditionType, Reason};
-use crate::mysql::Cause;
+use crate::mysql::{Cause, Left};
+
+const STAGE: Task = Task::Section(crate::plan::Section::Stage(0));
 
 #[test]
 fn a_failure_before_the_first_change_ends_as_failed_and_undoes_nothing() {
@@ -187,6 +189,51 @@ fn a_rollback_that_cannot_finish_says_so() {
         (Task::Undo, Cause::RollbackIncomplete, true),
     ];
     assert_eq!(world.run(&[]), Reason::RollbackFailed);
+}
+
+#[test]
+fn what_a_rollback_left_is_listed_with_the_statements_that_finish_it() {
+    let left = |operation: &str, what: &str, inverse: Option<&str>| Left {
+        operation: Some(operation.to_owned()),
+        what: what.to_owned(),
+        inverse: inverse.map(str::to_owned),
+    };
+    let mut world = World::new(|_| {});
+    let drop_key = "ALTER TABLE `shop`.`bookmarks` DROP FOREIGN KEY `fk_bookmarks_user`";
+    world.failures = vec![(STAGE, Cause::RetriesExhausted, true), (Task::Undo, Cause::RollbackIncomplete, true)];
+    world.not_back = vec![
+        left("017-add-key-fk_bookmarks_user", &"lock ".repeat(1000), Some(drop_key)),
+        left("016-modify", "not tried, because it is older", Some(&"long ".repeat(1000))),
+        left("001-orphans", "rows stay in quarantine", None),
+    ];
+    world.not_back.extend((0..1000).map(|at| left(&format!("{at}"), "not tried", Some("SELECT 1"))));
+    assert_eq!(world.run(&[]), Reason::RollbackFailed);
+    let remaining = world.status().rollback.unwrap().remaining;
+    assert_eq!(remaining.len(), 21, "{remaining:?}");
+    assert!(remaining[0].starts_with("017-add-key-fk_bookmarks_user: lock lock "), "{}", remaining[0]);
+    assert!(remaining[0].ends_with(&format!("By hand: {drop_key};")), "{}", remaining[0]);
+    assert!(remaining.iter().all(|each| each.len() < 1000), "{remaining:?}");
+    let script = "kubectl holdfast plan m --namespace shop --output rollback-sql";
+    assert_eq!(remaining[1], format!("016-modify: not tried, because it is older. By hand: its statement in {script}"));
+    assert!(remaining[2].contains("docs/runbook.md") && remaining[2].ends_with("step 4)"), "{}", remaining[2]);
+    assert_eq!(remaining[20], format!("and 983 more: {script} has every statement, newest first"));
+    world.not_back.truncate(1);
+    world.ask(SteeringAction::Retry, "1");
+    world.pass();
+    assert_eq!(world.run(&[]), Reason::RollbackFailed);
+    assert_eq!(world.status().rollback.unwrap().remaining.len(), 1, "the list of the try before is gone");
+}
+
+#[test]
+fn a_rollback_that_could_not_look_says_where_the_statements_are() {
+    let mut world = World::new(|_| {});
+    world.failures = vec![(STAGE, Cause::RetriesExhausted, true), (Task::Undo, Cause::Unreachable, true)];
+    while !world.finished() {
+        world.pass();
+    }
+    assert_eq!(world.reason(ConditionType::Finished), Reason::RollbackFailed);
+    let remaining = world.status().rollback.unwrap().remaining;
+    assert!(remaining.len() == 1 && remaining[0].contains("--output rollback-sql"), "{remaining:?}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::evidence::{Document, Signed};
 use crate::mysql::loss::Loss;
 use crate::mysql::report::{OperationReport, QuarantineCounts};
 use crate::mysql::soak::{ErrorCounts, Sample, StatementCounts};
-use crate::mysql::{Allowance, Cause};
+use crate::mysql::{Allowance, Cause, Left};
 use crate::plan::Plan;
 
 pub(super) const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -76,6 +76,8 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     /// Errors that tasks meet, each once or for ever.
     pub(super) failures: Vec<(Task, Cause, bool)>,
+    /// What the engine says that a rollback left.
+    pub(super) not_back: Vec<Left>,
     pub(super) job_failure: Option<&'static str>,
     /// How test Jobs end, and what was counted beside them.
     pub(super) left_by_tests: Option<(bool, &'static str)>,
@@ -156,6 +158,7 @@ impl World {
             // Clocks show fractions of a second, and the status keeps none.
             now: Timestamp::new(1_000_000, 700_000_000).unwrap(),
             failures: Vec::new(),
+            not_back: Vec::new(),
             job_failure: None,
             left_by_tests: None,
             lasting: Vec::new(),

@@ -209,7 +209,8 @@ impl World {
             if !for_ever {
                 self.failures.remove(at);
             }
-            return Err(Arc::new(Error::new(cause, "simulated")));
+            let left = if cause == Cause::RollbackIncomplete { self.not_back.clone() } else { Vec::new() };
+            return Err(Arc::new(Error { left, ..Error::new(cause, "simulated") }));
         }
         Ok(match task {
             Task::Preflight => TaskResult::PreflightPassed { server: "MySQL 9.7".to_owned() },
