@@ -46,6 +46,8 @@ names! {
         PhaseFailed,
         /// A session that stood in the way was killed.
         BlockerKilled,
+        /// The resource was deleted in the middle of its work.
+        LeftMidway,
     }
 }
 

@@ -18,7 +18,7 @@ use super::events::{MAX_NOTE, Told};
 use super::observed::JobView;
 use super::tasks::give_back;
 use super::telling::{publish, work_span};
-use super::{evidence_store, job_view, jobs, remove_job, restore_job, snapshot_store, verify_job, work};
+use super::{deletion, evidence_store, job_view, jobs, remove_job, restore_job, snapshot_store, verify_job, work};
 
 /// Does it.
 ///
@@ -171,6 +171,10 @@ async fn release(context: &Context, migration: &SchemaMigration, uid: &str) -> R
     }
     context.tasks.remove(uid);
     if migration.finalizers().iter().any(|each| each == FINALIZER) {
+        // While the object is there, and only once: without the finalizer nothing comes here again.
+        if let Some(told) = deletion::left_midway(migration) {
+            publish(context, migration, told).await;
+        }
         let rest: Vec<String> = migration.finalizers().iter().filter(|each| *each != FINALIZER).cloned().collect();
         set_finalizers(context, migration, &rest).await?;
     }

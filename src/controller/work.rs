@@ -25,7 +25,7 @@ use super::context::{Context, PassError};
 use super::events::of_notice;
 use super::observed::{Task, TaskResult, signed};
 use super::telling::publish;
-use super::{backup_counts, plan_store, putting_back, reading, soak_reading, target};
+use super::{backup_counts, contention, plan_store, putting_back, reading, soak_reading, target};
 
 /// Longest time that one of the tasks that only read may take.
 const READING_DEADLINE: Duration = Duration::from_secs(24 * 3600);
@@ -57,7 +57,7 @@ pub fn run(
         let namespace = migration.namespace().unwrap_or_default();
         let engine = target::engine(&context.client, &namespace, &migration.spec).await?;
         let work = Work { context, migration, engine, allowance, progress, stop };
-        match task {
+        let result = match task {
             Task::Preflight => reading::preflight(&work).await,
             Task::Plan => reading::plan(&work).await,
             Task::CountBeforeBackup(_) => backup_counts::count(&work).await,
@@ -72,6 +72,10 @@ pub fn run(
             Task::Look => soak_reading::look(&work).await,
             Task::Scan => soak_reading::scan(&work).await,
             Task::Purge => work.purge().await,
+        };
+        match result {
+            Err(error) => Err(contention::naming_the_owner(&work, error).await),
+            result => result,
         }
     });
     Box::pin(async move { running.await.map_err(|error| naming_the_secret(error, &secret)) })

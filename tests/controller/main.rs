@@ -11,14 +11,18 @@ mod at_rest;
 #[path = "../mysql/common.rs"]
 #[allow(dead_code)]
 mod common;
+mod contention;
+mod deletion;
 mod fixture;
 mod flux;
 mod health;
 mod kstatus;
+mod link;
 mod node;
 mod operator;
 mod own_server;
 mod place;
+mod policies;
 mod promotion;
 #[path = "../mysql/served.rs"]
 #[allow(dead_code)]

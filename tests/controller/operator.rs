@@ -16,6 +16,9 @@ use crate::server::eventually;
 const END_LIMIT: Duration = Duration::from_secs(60);
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
+/// Most tests are not about who approves.
+const WITHOUT_POLICIES: &[&str] = &["--allow-without-policies"];
+
 static SERIAL: AtomicU32 = AtomicU32::new(0);
 
 /// A running operator; killed where a test forgets it.
@@ -38,7 +41,7 @@ impl Operator {
 
     /// Starts it as another replica of a running one, and waits until it is ready.
     pub(crate) async fn start_beside(other: &Self, namespaces: &[&str]) -> Self {
-        let operator = Self::spawn(&kubeconfig(), name(), &other.lease, namespaces);
+        let operator = Self::spawn(&kubeconfig(), name(), &other.lease, namespaces, WITHOUT_POLICIES);
         operator.wait_until_ready().await;
         operator
     }
@@ -47,23 +50,32 @@ impl Operator {
     pub(crate) fn begin(kubeconfig: &Path, namespaces: &[&str]) -> Self {
         // A Lease of its own: one that was killed cannot give its Lease back, and is known to be dead.
         let name = name();
-        Self::spawn(kubeconfig, name.clone(), &name, namespaces)
+        Self::spawn(kubeconfig, name.clone(), &name, namespaces, WITHOUT_POLICIES)
     }
 
     /// Starts it with a kubeconfig and the Lease that the chart gives it rights on, and waits until it is ready.
     pub(crate) async fn start_as(kubeconfig: &Path, namespaces: &[&str]) -> Self {
-        let operator = Self::spawn(kubeconfig, name(), "holdfast", namespaces);
+        let operator = Self::spawn(kubeconfig, name(), "holdfast", namespaces, WITHOUT_POLICIES);
         operator.wait_until_ready().await;
         operator
     }
 
-    fn spawn(kubeconfig: &Path, name: String, lease: &str, namespaces: &[&str]) -> Self {
+    /// Starts it as the chart does: no gate opens without the admission policies. Waits until it is ready.
+    pub(crate) async fn start_guarded(kubeconfig: &Path, namespaces: &[&str]) -> Self {
+        let name = name();
+        let operator = Self::spawn(kubeconfig, name.clone(), &name, namespaces, &[]);
+        operator.wait_until_ready().await;
+        operator
+    }
+
+    fn spawn(kubeconfig: &Path, name: String, lease: &str, namespaces: &[&str], more: &[&str]) -> Self {
         let (health, metrics) = (free_address(), free_address());
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"));
         let file = std::fs::File::create(&log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
         command
-            .args(["controller", "--operator-image", "holdfast.test/operator:dev", "--allow-without-policies"])
+            .args(["controller", "--operator-image", "holdfast.test/operator:dev"])
+            .args(more)
             .args(["--lease-namespace", "default", "--lease-name", lease, "--identity", &name])
             .args(["--health-address", &health.to_string(), "--metrics-address", &metrics.to_string()])
             .env("KUBECONFIG", kubeconfig)

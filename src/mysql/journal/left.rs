@@ -42,6 +42,29 @@ impl Engine {
         Ok(left)
     }
 
+    /// Who began what the journal has as unfinished on a schema last, as namespace/name. Changes nothing.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn owner_at_work(&self, schema: &Identifier) -> Result<Option<String>, Error> {
+        let migrations = table_in(&self.settings.journal, schema, "migrations")?;
+        let mut connection = self.target.connect(SessionLimits::default()).await?;
+        let owner = within(SHORT_STATEMENT, "asking the journal who is at work", async {
+            if !journal_tables::exists(&migrations, &mut connection).await? {
+                return Ok(None);
+            }
+            let statement = format!(
+                "SELECT owner FROM {} WHERE target_schema = ? AND state = 'Running' ORDER BY started_at DESC LIMIT 1",
+                migrations.quoted()
+            );
+            let row = sqlx::query(sql(statement)).bind(schema.as_str()).fetch_optional(connection.raw()).await?;
+            Ok(row.map(|row| row.try_get(0)).transpose()?)
+        });
+        let owner = owner.await?;
+        connection.close().await?;
+        Ok(owner)
+    }
+
     async fn read_left(
         &self,
         schema: &Identifier,

@@ -1,0 +1,116 @@
+//! Gates and the chart's admission policies on a real API server: where the policies were uninstalled, nobody checks in whose name an
+//! approval is created, so no approval counts until they are back.
+
+use holdfast::api::crd;
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, ResourceExt as _};
+use serde::Deserialize as _;
+use serde_json::json;
+
+use crate::fixture::put_definition;
+use crate::node::Node;
+use crate::operator::Operator;
+use crate::own_server::OwnServer;
+use crate::place::{Place, condition};
+use crate::server::{eventually, helm, root};
+
+const NEEDED: [&str; 3] = ["holdfast-approved-by", "holdfast-authors", "holdfast-steering"];
+
+async fn install(client: &Client) {
+    let chart = root().join("charts/holdfast");
+    let mut arguments = vec!["template", "holdfast", chart.to_str().unwrap()];
+    let templates = ["approved-by", "authors", "steering"].map(|name| format!("templates/admission-{name}.yaml"));
+    for template in &templates {
+        arguments.extend(["--show-only", template]);
+    }
+    for document in serde_yaml::Deserializer::from_str(&helm(&arguments)) {
+        let object = DynamicObject::deserialize(document).unwrap();
+        let types = object.types.clone().unwrap();
+        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", &types.kind);
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
+        api.patch(&object.name_any(), &PatchParams::apply("tests").force(), &Patch::Apply(&object)).await.unwrap();
+    }
+}
+
+/// An approval in a name.
+async fn approve(place: &Place, digest: &str, by: &str, dry_run: bool) -> kube::Result<DynamicObject> {
+    let approval = json!({
+        "apiVersion": "holdfast.dev/v1alpha1", "kind": "MigrationApproval", "metadata": {"generateName": "guarded-"},
+        "spec": {"migrationRef": {"name": "guarded"}, "before": {"phase": "CleanUp"}, "decision": "Approve",
+            "planDigest": digest, "maxRows": 1000, "approvedBy": by, "reason": "test"},
+    });
+    let parameters = PostParams { dry_run, ..PostParams::default() };
+    place.objects("MigrationApproval").create(&parameters, &serde_json::from_value(approval).unwrap()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_gate_opens_while_the_policies_are_uninstalled() {
+    let server = OwnServer::start().await;
+    let client = server.client().await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in crd::definitions().unwrap() {
+        put_definition(&definitions, &definition).await;
+    }
+    install(&client).await;
+    let schema = "holdfast_policies";
+    let place = Place::on(client.clone(), "guarded").await;
+    place.schema(schema).await;
+    let _node = Node::start(&client, &place.namespace);
+    let operator = Operator::start_guarded(server.kubeconfig(), &[&place.namespace]).await;
+    let mut spec = place.specification(schema);
+    spec["gates"] = json!([{"before": {"phase": "CleanUp"}, "approval": "Required"}]);
+    place.create("guarded", &spec).await;
+    let waiting = place.wait_for_reason("guarded", "ApprovalPending").await;
+    let digest = waiting["status"]["plan"]["digest"].as_str().unwrap().to_owned();
+    eventually("an approval in another's name to be refused", async || {
+        match approve(&place, &digest, "somebody-else", true).await {
+            Err(error) if error.to_string().contains("approved-by") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
+    for name in NEEDED {
+        policies.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+    eventually("an approval in another's name to be taken", async || {
+        approve(&place, &digest, "somebody-else", false).await.map(|_| ()).map_err(|error| error.to_string())
+    })
+    .await;
+    let closed = place.wait_for_reason("guarded", "ApprovalPolicyMissing").await;
+    let told = condition(&closed, "Ready")["message"].as_str().unwrap().to_owned();
+    for part in NEEDED.iter().chain(&["install the chart's admission policies", "--allow-without-policies"]) {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!(closed["status"]["gates"][0]["state"], "Closed");
+    // It is looked at again and again meanwhile, and the approval is there.
+    tokio::time::sleep(std::time::Duration::from_secs(15)).await;
+    let still = place.read("guarded").await;
+    assert_eq!(condition(&still, "Ready")["reason"], "ApprovalPolicyMissing");
+    assert!(still["status"]["startedAt"].is_null() && place.keys(schema).await == "0");
+
+    let approvals = place.objects("MigrationApproval");
+    for forged in approvals.list(&ListParams::default()).await.unwrap() {
+        approvals.delete(&forged.name_any(), &DeleteParams::default()).await.unwrap();
+    }
+    install(&client).await;
+    place.wait_for_reason("guarded", "ApprovalPending").await;
+    eventually("an approval in another's name to be refused again", async || {
+        match approve(&place, &digest, "somebody-else", true).await {
+            Err(error) if error.to_string().contains("approved-by") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let review = k8s_openapi::api::authentication::v1::SelfSubjectReview::default();
+    let reviews: Api<k8s_openapi::api::authentication::v1::SelfSubjectReview> = Api::all(client.clone());
+    let own = reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap().user_info.unwrap();
+    approve(&place, &digest, &own.username.unwrap(), false).await.unwrap();
+    place.wait_for_end("guarded", "Complete").await;
+    assert!(operator.stop().await.success());
+    server.stop().await;
+}
