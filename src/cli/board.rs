@@ -464,5 +464,6 @@ fn u(number: i64) -> u64 {
 }
 
 mod soak;
+pub(crate) use soak::shown;
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,11 @@ use super::model::{Fact, Slow};
 use super::words::{fact, known, moment, took, u};
 use crate::api::SchemaMigration;
 use crate::api::duration::Retention;
-use crate::api::status::{JobState, PutBackStatus, SchemaMigrationStatus};
+use crate::api::status::{JobState, PutBackStatus, SchemaMigrationStatus, SoakStatus};
 use crate::cli::bars::counted;
+use crate::cli::board::shown;
 use crate::cli::standing;
+use crate::controller::soak::described;
 use crate::evidence::Signed;
 use crate::plan::Plan;
 use crate::plan::model::LockClass;
@@ -194,6 +196,7 @@ pub(super) fn pressure(migration: &SchemaMigration, status: &SchemaMigrationStat
         );
         facts.push(fact("The soak allows", text));
     }
+    facts.extend(status.soak.iter().flat_map(soaked));
     let Some(plan) = plan else { return facts };
     let classes = [
         (LockClass::Metadata, "Metadata only: an exclusive lock for an instant"),
@@ -224,6 +227,28 @@ pub(super) fn pressure(migration: &SchemaMigration, status: &SchemaMigrationStat
             format!("at most {}", took(standing::elapsed(phase.started.0, until)))
         });
         facts.push(fact(&format!("Writers of a copied table waited in {}", phase.name), text));
+    }
+    facts
+}
+
+/// What the soak measured, each thing beside what is allowed, as the operator wrote it.
+fn soaked(soak: &SoakStatus) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    if let (Some(from), Some(until)) = (&soak.started_at, &soak.until) {
+        let samples = counted(u(i64::from(soak.samples)), "sample");
+        let newest = soak.sampled_at.as_ref().map(|at| format!(", the newest at {}", moment(at.0))).unwrap_or_default();
+        facts.push(fact(
+            "The soak watched",
+            format!("from {} until {}: {samples}{newest}", moment(from.0), moment(until.0)),
+        ));
+    }
+    for watch in &soak.watches {
+        let word = match (watch.beyond, &watch.measured) {
+            (1.., _) => "beyond it: ",
+            (_, Some(_)) => "within it: ",
+            (_, None) => "",
+        };
+        facts.push(fact(&format!("Soak: {}", described(watch.name)), format!("{word}{}", shown(watch))));
     }
     facts
 }

@@ -333,3 +333,25 @@ fn what_a_backup_that_is_in_place_has_cost_is_told() {
         assert!(!told(false).contains(text), "{}", told(false));
     }
 }
+
+#[test]
+fn what_the_soak_measured_stands_beside_what_it_allows() {
+    let mut example = shop();
+    let status = crate::cli::example::soaking().status.unwrap();
+    example.migration["status"]["soak"] = serde_json::to_value(status.soak).unwrap();
+    let (report, html) = whole(example);
+    let page = text(&report);
+    for part in [
+        "The soak watched",
+        "5 samples",
+        "Soak: latency of SELECT",
+        "beyond it: 2.6 ms on the average of 812 statements, 2.0 ms before; allowed are 0.0 ms more",
+        "within it: 0 in 60 s; allowed are 5 a minute",
+        "not watched: no such statement was measured before the first change",
+    ] {
+        assert!(
+            html.contains(part) && page.split_whitespace().collect::<Vec<_>>().join(" ").contains(part),
+            "{part}: {page}"
+        );
+    }
+}

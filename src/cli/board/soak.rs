@@ -31,7 +31,7 @@ impl Board<'_> {
                 (_, Some(_)) => (State::Done.mark(), Style::good),
                 (_, None) => (State::Pending.mark(), Style::faint),
             };
-            for (at, line) in self.broken(&text(watch), NAME + 4).into_iter().enumerate() {
+            for (at, line) in self.broken(&shown(watch), NAME + 4).into_iter().enumerate() {
                 let (mark, name) = if at == 0 { (mark, described(watch.name)) } else { (" ", "") };
                 lines.push(paint(self.style, &format!("  {mark} {name:<NAME$}{line}")));
             }
@@ -40,7 +40,8 @@ impl Board<'_> {
     }
 }
 
-fn text(watch: &SoakWatch) -> String {
+/// What a watch showed last, and what of it was not watched.
+pub(crate) fn shown(watch: &SoakWatch) -> String {
     let unseen = watch.not_watched.as_ref().map(|why| format!("not watched: {why}"));
     let parts: Vec<String> = watch.measured.iter().cloned().chain(unseen).collect();
     if parts.is_empty() { "nothing to judge yet".to_owned() } else { parts.join("; ") }
