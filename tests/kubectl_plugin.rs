@@ -64,9 +64,12 @@ fn completion_and_help_need_no_cluster() {
     assert_eq!(code, 0);
     // As the script kubectl_complete-holdfast of the README does it.
     assert!(out.trim_end().ends_with("kubectl-holdfast\nfi"), "{out}");
-    for (words, expected) in
-        [("appr", "approve\n:4\n"), ("status --w", "--watch\n:4\n"), ("approve NAME --max", "--max-rows\n:4\n")]
-    {
+    for (words, expected) in [
+        ("appr", "approve\n:4\n"),
+        ("status --w", "--watch\n:4\n"),
+        ("plan --file", "--filename\n:4\n"),
+        ("approve NAME --max", "--max-rows\n:4\n"),
+    ] {
         let script = format!(
             "{out}\nset -- {words}\nCOMP_WORDS=(kubectl-holdfast \"$@\") COMP_CWORD=$#\n_kubectl_holdfast kubectl-holdfast \
              \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"\nprintf '%s\\n' \"${{COMPREPLY[@]}}\" :4"
@@ -77,6 +80,18 @@ fn completion_and_help_need_no_cluster() {
     }
     let (_, out, _) = run(&["--help"], "");
     assert!(out.contains("Exit codes:") && out.contains("4  no answer came before the deadline"), "{out}");
+}
+
+#[test]
+fn a_plan_is_asked_for_by_name_or_of_a_file_and_never_of_both_worlds() {
+    let (code, _, err) = run(&["plan"], "");
+    assert_eq!(code, 2, "{err}");
+    let (code, _, err) = run(&["plan", "x", "--url", "mysql://root@127.0.0.1/shop"], "");
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("--filename"), "{err}");
+    let (code, _, err) = run(&["plan", "--filename", "no-such-file.yaml"], "");
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("no database is named"), "{err}");
 }
 
 /// A kubeconfig of that text.

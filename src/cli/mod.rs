@@ -21,6 +21,7 @@ pub mod keygen;
 pub mod lint;
 pub mod manifest;
 pub mod plan;
+pub mod plan_file;
 pub mod report;
 pub mod standing;
 pub mod status;
@@ -50,7 +51,7 @@ struct Cli {
 enum Command {
     /// Show where migrations stand: phases, progress, what is waited for and for whom.
     Status(status::Arguments),
-    /// Show the plan that an approval names: the page to read, the statements, or the whole of it.
+    /// Show the plan that an approval names: the page to read, the statements, or the whole of it. Or plan a file on a database, without a cluster.
     Plan(plan::Arguments),
     /// Compare a migration with that of another environment, or with a file: content, environment, statements.
     Diff(diff::Arguments),
@@ -160,10 +161,12 @@ async fn ask(cli: Cli) -> Result<(), Failure> {
     if let Command::Diff(arguments) = &cli.command {
         return diff::run(cli.connection, arguments).await;
     }
+    if let Command::Plan(arguments) = &cli.command {
+        return plan::run(cli.connection, arguments).await;
+    }
     let cluster = cli.connection.connect().await?;
     match cli.command {
         Command::Status(arguments) => status::run(&cluster, &arguments).await,
-        Command::Plan(arguments) => plan::run(&cluster, &arguments).await,
         Command::Report(arguments) => report::run(&cluster, &arguments).await,
         Command::Dashboard(arguments) => dashboard::run(cluster, &arguments).await,
         Command::Approve(arguments) => approve::approve(&cluster, &arguments).await,
@@ -177,6 +180,7 @@ async fn ask(cli: Cli) -> Result<(), Failure> {
         Command::Purge(arguments) => steer::confirmed(&cluster, &arguments, SteeringAction::Purge).await,
         // These were run before.
         Command::Evidence(_)
+        | Command::Plan(_)
         | Command::Diff(_)
         | Command::Lint(_)
         | Command::Init(_)

@@ -1,10 +1,13 @@
 //! `plan`: what an approval names, rendered from the stored plan itself after its digest was computed anew. The renderings that lie
-//! beside it are not covered by the digest, so they are not what is shown.
+//! beside it are not covered by the digest, so they are not what is shown. With a file, what would be planned for it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::connection::{Cluster, failed};
+use super::connection::{Cluster, Connection, failed};
+use super::database::Flags;
 use super::failure::Failure;
+use super::plan_file;
 use super::terminal::print;
 use crate::api::SchemaMigration;
 use crate::controller::plan_store;
@@ -13,11 +16,18 @@ use crate::plan::{Plan, render, script};
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Name of the SchemaMigration.
-    name: String,
+    /// Name of the SchemaMigration. With --filename it may be left out where the file holds one only.
+    #[arg(required_unless_present = "filename")]
+    name: Option<String>,
+    /// Plan what this file says on the database of --url, without a cluster; `-` for standard input. The database is only read.
+    #[arg(long, short, value_name = "FILE")]
+    filename: Option<PathBuf>,
     /// What to print.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
+    /// Only with --filename. SELECT on the schema is enough; without PROCESS and SELECT on performance_schema it is said what is not known.
+    #[command(flatten)]
+    database: Flags,
 }
 
 /// Forms of a plan.
@@ -37,15 +47,32 @@ enum Output {
 ///
 /// # Errors
 /// When there is none, or it is not the one that the status names.
-pub async fn run(cluster: &Cluster, arguments: &Arguments) -> Result<(), Failure> {
-    let migration = cluster.migration(&arguments.name).await?;
-    let plan = stored(cluster, &migration).await?;
-    print(&match arguments.output {
-        Output::Text => render::text(&plan),
-        Output::Sql => script::forward_sql(&plan),
-        Output::RollbackSql => script::rollback_sql(&plan),
+pub async fn run(connection: Connection, arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(file) = &arguments.filename {
+        let database = arguments.database.database()?;
+        let (plan, notes) = plan_file::planned(file, arguments.name.as_deref(), &database).await?;
+        for note in notes {
+            eprintln!("note: {note}");
+        }
+        return shown(&plan, arguments.output);
+    }
+    if arguments.database.names_a_server() {
+        return Err(Failure::usage(
+            "a plan of the cluster is stored there, and no database is read for it: leave --url and --host out, or name a manifest with --filename",
+        ));
+    }
+    let cluster = connection.connect().await?;
+    let migration = cluster.migration(arguments.name.as_deref().unwrap_or_default()).await?;
+    shown(&*stored(&cluster, &migration).await?, arguments.output)
+}
+
+fn shown(plan: &Plan, output: Output) -> Result<(), Failure> {
+    print(&match output {
+        Output::Text => render::text(plan),
+        Output::Sql => script::forward_sql(plan),
+        Output::RollbackSql => script::rollback_sql(plan),
         Output::Json => {
-            let text = serde_json::to_string_pretty(&*plan);
+            let text = serde_json::to_string_pretty(plan);
             text.map_err(|error| Failure::unavailable(format!("writing the plan: {error}")))? + "\n"
         }
     })

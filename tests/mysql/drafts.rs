@@ -302,3 +302,81 @@ async fn the_rollout_of_a_difference_ends_where_the_wanted_schema_is() {
     assert_eq!(code, 0, "{err}");
     assert!(err.contains("has everything"), "{err}");
 }
+
+/// `plan` of a manifest that adds a key from `post_tags` to `posts` or to a table that is not there.
+fn plan(schema: &str, parent: &str, more: &[&str]) -> (i32, String, String) {
+    let manifest = serde_json::json!({
+        "apiVersion": "holdfast.dev/v1alpha1", "kind": "SchemaMigration", "metadata": {"name": "tags"},
+        "spec": {
+            "database": {"host": "mysql", "name": schema, "credentialsSecretRef": {"name": "migrator"}},
+            "backup": {"type": "External", "verification": "None"}, "rehearsal": {"enabled": false}, "gates": [],
+            "stages": [{"name": "tags", "foreignKeys": [{"name": "fk_tags_post", "table": "post_tags", "columns": ["post_id"],
+                "references": {"table": parent, "columns": ["id"]}, "onDelete": "Cascade", "orphans": "Fail"}]}],
+        },
+    });
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plan-{schema}-{parent}.yaml"));
+    std::fs::write(&file, serde_yaml::to_string(&manifest).unwrap()).unwrap();
+    let target = target();
+    let as_reader = more == ["as reader"];
+    let user = if as_reader { format!("reader_{schema}") } else { target.username.clone() };
+    let url = format!("mysql://{user}@{}:{}/{schema}", target.host, target.port);
+    let tls = if target.tls == TlsMode::Disabled { "disabled" } else { "required" };
+    let more = if as_reader { &[] } else { more };
+    let mut arguments = vec!["plan", "-f", file.to_str().unwrap(), "--url", &url, "--tls-mode", tls];
+    arguments.extend(more);
+    plugin(&arguments)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_is_planned_on_a_database_without_a_cluster() {
+    in_fresh_schema(|fresh| async move {
+        fill(&fresh, SHOP).await;
+        let schema = fresh.schema.as_str();
+        let (code, out, err) = plan(schema, "posts", &[]);
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        assert!(out.contains("fk_tags_post") && out.contains("sha256:"), "{out}");
+        let (code, sql, _) = plan(schema, "posts", &["-o", "sql"]);
+        assert_eq!(code, 0);
+        assert!(sql.contains("ADD CONSTRAINT `fk_tags_post`") && sql.contains("LOCK=NONE"), "{sql}");
+        let (_, back, _) = plan(schema, "posts", &["tags", "-o", "rollback-sql"]);
+        assert!(back.contains("DROP FOREIGN KEY `fk_tags_post`"), "{back}");
+        let (_, json, _) = plan(schema, "posts", &["-o", "json"]);
+        let whole: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(whole["operations"].as_array().unwrap().len(), sql.matches("\n-- 0").count(), "{sql}");
+        // Nothing was written, and no journal was made.
+        let mut connection = fresh.connect().await;
+        let keys =
+            sqlx::query("SELECT COUNT(*) FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ?")
+                .bind(schema)
+                .fetch_one(connection.raw())
+                .await
+                .unwrap();
+        assert_eq!(sqlx::Row::get::<i64, _>(&keys, 0), 0);
+        connection.close().await.unwrap();
+
+        // SELECT on the schema is enough, and what it does not show is said.
+        let mut connection = fresh.connect().await;
+        let password = target().password;
+        let account = format!("'reader_{schema}'@'%'");
+        for statement in [
+            format!("DROP USER IF EXISTS {account}"),
+            format!("CREATE USER {account} IDENTIFIED BY '{password}'"),
+            format!("GRANT SELECT ON `{schema}`.* TO {account}"),
+        ] {
+            connection.run(&statement).await.unwrap();
+        }
+        let (code, out, err) = plan(schema, "posts", &["as reader"]);
+        assert_eq!(code, 0, "{err}");
+        assert!(out.contains("fk_tags_post") && err.contains("note: "), "{out}{err}");
+        connection.run(&format!("DROP USER {account}")).await.unwrap();
+        connection.close().await.unwrap();
+
+        let (code, out, err) = plan(schema, "nowhere", &["-o", "sql"]);
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert!(err.contains("1 problem in ") && err.contains("\nspec.stages[0].foreignKeys[0].references"), "{err}");
+        let (code, _, err) = plan(schema, "posts", &["another"]);
+        assert_eq!(code, 3, "{err}");
+        assert!(err.contains("0 SchemaMigrations of the name another"), "{err}");
+    })
+    .await;
+}

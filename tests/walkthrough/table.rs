@@ -73,6 +73,7 @@ pub(crate) const LEFT: &[(Place, &str)] = &[
     ),
     ((README, "Replicas", ""), "parts of a manifest for a server with replicas; tests/docs lints them"),
     ((README, "A backup that is proven", ""), "the guide's manifest has the same; tests/docs lints it"),
+    ((README, "The kubectl plugin", "plan -f"), "it needs no cluster: tests/mysql/drafts.rs runs it on a server"),
     (
         (README, "The kubectl plugin", "WAITS FOR A LOCK"),
         "a moment that no two runs share; src/cli/golden holds such boards",
