@@ -51,7 +51,7 @@ test-matrix: ## Run all tests of the engine on every kind of server: MySQL 9.7 i
 		tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test mysql; done
 
 .PHONY: test-all
-test-all: test test-gitops test-monitoring test-matrix test-oldest test-discovery test-report test-walkthrough test-sqlalchemy ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, the report in a browser, the pages as a newcomer reads them, the models for SQLAlchemy, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
+test-all: test test-gitops test-monitoring test-matrix test-oldest test-discovery test-report test-walkthrough test-sqlalchemy test-krew ## Run all tests, the engine's on every kind of server, the API's on the oldest Kubernetes, discovery on public schemas, the report in a browser, the pages as a newcomer reads them, the models for SQLAlchemy, the plugin installed by krew, then 1,000,000 histories, 10,000 random rollouts and a crash at every point (hours)
 	HOLDFAST_SIMULATION_CASES=1000000 cargo test --release --locked --test simulation every_history -- --nocapture
 	HOLDFAST_ROLLOUT_CASES=10000 tests/cluster/mysqld.sh run -- cargo test --locked --test rollout -- --nocapture
 	for server in mysql-9.7-native mysql-8.0 mariadb-10.11; do \
@@ -88,6 +88,10 @@ test-discovery: ## Measure `kubectl holdfast discover` on public schemas whose k
 .PHONY: test-sqlalchemy
 test-sqlalchemy: ## Run the schema-update Job for SQLAlchemy of docs/jobs.md on a throw-away MySQL (needs Debian)
 	tests/harness/sqlalchemy.sh
+
+.PHONY: test-krew
+test-krew: ## Let krew, built from its Go module, install the plugin from a local archive (needs Go, Debian)
+	tests/harness/krew.sh
 
 .PHONY: test-report
 test-report: ## Look at the plugin's report and dashboard in Chromium, and leave pictures in target/report (needs root, Go, Debian)
