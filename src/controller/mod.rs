@@ -19,6 +19,7 @@ mod external_backup;
 mod facts;
 pub mod gates;
 pub mod health;
+mod job_expiry;
 pub mod job_view;
 pub mod jobs;
 mod left_unfinished;

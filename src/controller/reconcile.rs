@@ -21,7 +21,7 @@ use super::observe::observe;
 use super::observed::{Observed, TaskState};
 use super::telling::{announce, pass_span, tell_phase};
 use super::watched::Watched;
-use super::{execute, project};
+use super::{execute, job_expiry, project};
 
 const PASS_LIMIT: Duration = Duration::from_secs(60);
 /// After a conflict the cache needs a moment to see what was written.
@@ -119,6 +119,7 @@ async fn pass(seen: &Watched, context: &Arc<Context>) -> Result<Passed, PassErro
     }
     tell_phase(&Span::current(), &written);
     announce(context, &written, &before).await;
+    job_expiry::let_go(context, &written, &before).await;
     execute::execute(context, &written, &decision.effect).await?;
     Ok(Passed::Done(Action::requeue(again)))
 }

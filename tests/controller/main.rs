@@ -16,6 +16,7 @@ mod deletion;
 mod fixture;
 mod flux;
 mod health;
+mod job_expiry;
 mod kstatus;
 mod link;
 mod node;

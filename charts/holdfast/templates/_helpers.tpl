@@ -34,9 +34,10 @@ app.kubernetes.io/component: controller
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, create]
+# Changed is the time after which a Job that has succeeded goes.
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]

@@ -15,7 +15,7 @@ use crate::results::Left;
 
 use super::super::decision::{Decision, Effect, End, Fact, JobRequest, LOOK_FOR_EVIDENCE, Verdict};
 use super::super::observed::{JobView, Observed, Task, TaskResult, TaskState};
-use super::super::{evidence, gates, names};
+use super::super::{evidence, gates, job_expiry, names};
 
 pub(super) struct Case<'a> {
     pub(super) migration: &'a SchemaMigration,
@@ -282,6 +282,10 @@ impl Case<'_> {
         let failed = |message: String, delete| JobEnd::Failed { name: &entry.name, message, delete, left: None };
         match self.observed.job(&name) {
             JobView::Missing if entry.uid.is_none() => request(name),
+            // Its time was over, or somebody deleted it: what it came to is recorded.
+            JobView::Missing if entry.state == JobState::Succeeded && job_expiry::may_go(entry.purpose) => {
+                ended(JobEnd::Succeeded { name: &entry.name, message: None })
+            }
             JobView::Missing => ended(failed(format!("the Job {name} was deleted before it ended"), false)),
             JobView::Foreign(owner) => {
                 ended(failed(format!("a Job named {name} exists that belongs to {owner}: delete or rename it"), false))
