@@ -64,7 +64,7 @@ async fn measure(named: &[String]) -> Result<(), Failure> {
     let wanted = |name: &str| named.is_empty() || named.iter().any(|each| each == name);
     let mut measured = Measured::default();
     if wanted("key") {
-        measured.add(key::measure(&target).await?.into());
+        measured.add(Box::pin(key::measure(&target)).await?.into());
     }
     if wanted("build") {
         measured.add(build::measure(&target).await?.into());
