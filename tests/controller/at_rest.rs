@@ -76,6 +76,7 @@ async fn passes_over_what_is_at_rest_write_nothing() {
         if left.is_null() { Ok(()) } else { Err(left.to_string()) }
     })
     .await;
+    assert!(operator.metric("holdfast_pass_duration_seconds_count").unwrap() > 5.0, "each had a pass at least");
     assert!(operator.stop().await.success());
 
     let before = versions(&place).await;

@@ -95,7 +95,10 @@ impl World {
     }
 
     fn document(&self, which: usize) -> Option<Document> {
-        let content = self.content_digest(self.promoted(which)?);
+        let (promoted, status) = (self.promoted(which)?, self.status(which));
+        // What is begun stays what it was planned as, whatever became of the PodTemplates since.
+        let begun = status.content_digest.filter(|_| status.started_at.is_some());
+        let content = begun.unwrap_or_else(|| self.content_digest(promoted));
         let document = json!({
             "type": "holdfast.dev/evidence", "format": 1, "result": "Complete", "environment": "staging",
             "contentDigest": content, "planDigest": "sha256:there", "serverUuid": "there",

@@ -17,6 +17,7 @@ use super::super::observed::{Task, TaskResult, TaskState};
 use super::super::project::MAX_TEXT;
 use super::super::retention::{self, MAX_FAILURES, Standing};
 use super::case::Case;
+use super::removal;
 use super::steering::{accepted, end_reason, refused};
 
 /// A far moment is looked at again before it comes, for clocks are set.
@@ -142,6 +143,10 @@ fn purge(case: &Case<'_>, wish: Wish) -> Decision {
 fn begin(case: &Case<'_>, wish: Wish) -> Decision {
     if let Some(missing) = &case.observed.missing {
         return wish.failed(case, missing.clone());
+    }
+    // The Job that deletes backups is watched to its end first: a release would end it, and nobody else looks at it meanwhile.
+    if removal::is_going_on(case) {
+        return removal::after_end(case).unwrap_or_else(unchanged);
     }
     if case.status.jobs.iter().any(|job| job.state == JobState::Running) || case.observed.session {
         return unchanged().effect(Effect::Release);

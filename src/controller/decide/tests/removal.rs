@@ -58,6 +58,25 @@ fn backups_are_deleted_once_their_time_is_over_and_the_outcome_stays() {
 }
 
 #[test]
+fn a_purge_that_is_asked_for_while_backups_are_deleted_comes_after_it() {
+    for moment in 0..12 {
+        let mut world = World::new(kept_for("2h"));
+        assert_eq!(world.run(&[]), Reason::Complete);
+        world.passes(20);
+        later(&mut world, 7200);
+        for pass in 0..30 {
+            if pass == moment {
+                world.ask(SteeringAction::Purge, "1");
+            }
+            world.pass();
+        }
+        assert!(removal(&world).removed_at.is_some(), "asked before pass {moment}: {:?}", removal(&world));
+        assert_eq!((removals(&world), removal(&world).failures), (1, 0), "asked before pass {moment}");
+        assert!(world.answer(SteeringAction::Purge).0, "asked before pass {moment}");
+    }
+}
+
+#[test]
 fn a_retention_with_a_fraction_of_a_second_ends_too() {
     let mut world = World::new(kept_for("1500ms"));
     world.run(&[]);
