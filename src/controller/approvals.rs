@@ -1,5 +1,6 @@
 //! What the MigrationApprovals say about a gate. Pure, and no answer counts as no.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
@@ -51,7 +52,7 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
         return Answer::Granted(approval.clone());
     }
     let closed = match &view.observed.policies {
-        Policies::Installed | Policies::NotRequired => None,
+        Policies::Installed { .. } | Policies::NotRequired => None,
         Policies::Missing(names) => Some(format!(
             "{} missing, so anybody could approve in another's name; install the chart's admission policies, or start the operator with \
              --allow-without-policies",
@@ -63,6 +64,7 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
         let message = format!("the gate before {point} stays closed: {why}");
         return Answer::Waiting(Reason::ApprovalPolicyMissing, message, None);
     }
+    let (current, early) = guarded(&view.observed.policies, current);
     if external_backup::asked_at(view.migration, point) {
         return external(view, &current, digest);
     }
@@ -98,8 +100,16 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
             };
             Answer::Waiting(Reason::MoreRowsThanApproved, message, Some(record(approval)))
         }
-        None => match elsewhere.last() {
-            Some(approval) => {
+        None => match (early.last(), elsewhere.last()) {
+            (Some((approval, since)), _) => {
+                let message = format!(
+                    "the MigrationApproval {:?} does not count: it is from before the admission policies, which were installed at {since}, and anybody \
+                     could approve in another's name until then; delete it, and {how}",
+                    approval.name_any()
+                );
+                Answer::Waiting(Reason::ApprovalPending, message, None)
+            }
+            (None, Some(approval)) => {
                 let message = format!(
                     "the MigrationApproval {:?} is for the plan {}, but the current plan is {digest}; read the plan and {how}",
                     approval.name_any(),
@@ -107,7 +117,7 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
                 );
                 Answer::Waiting(Reason::ApprovalForAnotherPlan, message, None)
             }
-            None => {
+            (None, None) => {
                 let contact = view
                     .migration
                     .spec
@@ -120,6 +130,21 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
             }
         },
     }
+}
+
+/// Approvals from before the moment that is named with each.
+type Early<'a> = Vec<(&'a MigrationApproval, Timestamp)>;
+
+/// Those that count by when they were created, and those that do not, with the time since which they would.
+pub(super) fn guarded<'a>(
+    policies: &Policies,
+    approvals: Vec<&'a MigrationApproval>,
+) -> (Vec<&'a MigrationApproval>, Early<'a>) {
+    let Policies::Installed { since } = *policies else { return (approvals, Vec::new()) };
+    let created = |approval: &MigrationApproval| approval.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let (counting, early): (Vec<_>, Vec<_>) =
+        approvals.into_iter().partition(|approval| created(approval).is_some_and(|created| created >= since));
+    (counting, early.into_iter().map(|approval| (approval, since)).collect())
 }
 
 /// A backup that is made elsewhere has to be named, and to be young enough.
@@ -220,7 +245,7 @@ fn record(approval: &MigrationApproval) -> ApprovalRecord {
         reason: approval.spec.reason.clone(),
         plan_digest: approval.spec.plan_digest.clone(),
         max_rows: approval.spec.max_rows,
-        at: approval.metadata.creation_timestamp.clone().unwrap_or(Time(jiff::Timestamp::UNIX_EPOCH)),
+        at: approval.metadata.creation_timestamp.clone().unwrap_or(Time(Timestamp::UNIX_EPOCH)),
     }
 }
 

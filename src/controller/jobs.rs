@@ -253,10 +253,16 @@ fn restrict(pod: &mut PodSpec) {
         return;
     }
     let of_pod = pod.security_context.get_or_insert_default();
-    of_pod.run_as_non_root.get_or_insert(true);
+    // Who names the user root has said that it may be.
+    if of_pod.run_as_user != Some(0) {
+        of_pod.run_as_non_root.get_or_insert(true);
+    }
     of_pod.seccomp_profile.get_or_insert_with(seccomp);
     for container in pod.containers.iter_mut().chain(pod.init_containers.iter_mut().flatten()) {
         let own = container.security_context.get_or_insert_default();
+        if own.run_as_user == Some(0) {
+            own.run_as_non_root.get_or_insert(false);
+        }
         let capabilities = own.capabilities.get_or_insert_default();
         // One that is privileged has them all, and the API server refuses to take its escalation away.
         let privileged = own.privileged == Some(true);
@@ -408,6 +414,15 @@ mod tests {
         assert_eq!(as_root.security_context.clone().unwrap().run_as_non_root, Some(false));
         let first = as_root.init_containers.unwrap().remove(0).security_context.unwrap();
         assert_eq!(first.allow_privilege_escalation, Some(false), "containers that come first as well");
+        let mut named: PodSpec = serde_json::from_value(
+            serde_json::json!({"containers": [{"name": "t", "securityContext": {"runAsUser": 0}}, {"name": "u"}]}),
+        )
+        .unwrap();
+        restrict(&mut named);
+        assert_eq!(named.security_context.unwrap().run_as_non_root, Some(true));
+        let of: Vec<_> =
+            named.containers.into_iter().map(|each| each.security_context.unwrap().run_as_non_root).collect();
+        assert_eq!(of, [Some(false), None], "the user root was asked for by name");
         let mut windows: PodSpec =
             serde_json::from_value(serde_json::json!({"containers": [{"name": "t"}], "os": {"name": "windows"}}))
                 .unwrap();

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodTemplate};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt as _};
 
@@ -334,10 +335,14 @@ async fn policies(context: &Context) -> Result<Policies, PassError> {
     let looked = admission::NEEDED
         .iter()
         .map(|policy| futures::future::join(policies.get_opt(policy.name), bindings.get_opt(policy.name)));
-    let mut missing = Vec::new();
+    let (mut missing, mut since) = (Vec::new(), Timestamp::UNIX_EPOCH);
+    // What has no time of creation cannot have come from an API server, and then no approval counts.
+    let created = |metadata: &ObjectMeta| metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
     for (policy, looked) in admission::NEEDED.iter().zip(futures::future::join_all(looked).await) {
         match looked {
-            (Ok(Some(_)), Ok(Some(_))) => {}
+            (Ok(Some(policy)), Ok(Some(binding))) => {
+                since = since.max(created(&policy.metadata)).max(created(&binding.metadata));
+            }
             (Ok(None), _) => missing.push(format!("the ValidatingAdmissionPolicy {} is", policy.name)),
             (_, Ok(None)) => missing.push(format!("the ValidatingAdmissionPolicyBinding {} is", policy.name)),
             // Without the right to look, nothing is known, and what is not known is not passed.
@@ -347,5 +352,5 @@ async fn policies(context: &Context) -> Result<Policies, PassError> {
             (Err(error), _) | (_, Err(error)) => return Err(asking("reading the admission policies")(error)),
         }
     }
-    Ok(if missing.is_empty() { Policies::Installed } else { Policies::Missing(missing) })
+    Ok(if missing.is_empty() { Policies::Installed { since } } else { Policies::Missing(missing) })
 }

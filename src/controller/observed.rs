@@ -250,7 +250,10 @@ pub enum JobView {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Policies {
     /// They are.
-    Installed,
+    Installed {
+        /// When the youngest of them was created: from then on an approval is surely in the approver's own name.
+        since: Timestamp,
+    },
     /// These are missing.
     Missing(Vec<String>),
     /// The administrator said that they need not be.

@@ -73,7 +73,7 @@ impl Cluster {
             jobs: BTreeMap::new(),
             plans: BTreeMap::new(),
             approvals: Vec::new(),
-            policies: Policies::Installed,
+            policies: Policies::Installed { since: Timestamp::UNIX_EPOCH },
             missing: None,
             templates: 1,
             version: 0,

@@ -27,7 +27,9 @@ impl World {
             5 => {
                 self.database.reachable = true;
                 self.cluster.missing = None;
-                self.cluster.policies = Policies::Installed;
+                if matches!(self.cluster.policies, Policies::Missing(_)) {
+                    self.cluster.policies = Policies::Installed { since: self.now };
+                }
                 self.database.busy = false;
                 self.tell(|| "what was missing is there again".to_owned());
             }

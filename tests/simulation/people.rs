@@ -22,7 +22,7 @@ impl World {
         let decision = if approve { "Approve" } else { "Deny" };
         self.tell(|| format!("somebody: {decision} {} before {before} for {digest}, rows {rows:?}", NAMES[which]));
         let approval = json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "MigrationApproval",
-            "metadata": {"name": format!("a{}", self.moment)},
+            "metadata": {"name": format!("a{}", self.moment), "creationTimestamp": self.now},
             "spec": {"migrationRef": {"name": NAMES[which]}, "before": before, "decision": decision,
                 "planDigest": digest, "maxRows": rows, "approvedBy": "alice"}});
         let approval: MigrationApproval = serde_json::from_value(approval).unwrap();
@@ -207,7 +207,7 @@ impl World {
             }
             Reason::ApprovalPolicyMissing => {
                 self.tell(|| "somebody installs the policies".to_owned());
-                self.cluster.policies = Policies::Installed;
+                self.cluster.policies = Policies::Installed { since: self.now };
                 self.wake(which);
             }
             Reason::Suspended => self.suspend(which),

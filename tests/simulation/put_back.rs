@@ -120,7 +120,7 @@ impl PutBacks {
 pub(crate) fn forged(migration: &SchemaMigration) -> Option<MigrationApproval> {
     let status = migration.status.as_ref()?;
     let loss = status.rollback.as_ref()?.put_back.as_ref()?.loss.as_ref()?;
-    let approval = json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "MigrationApproval", "metadata": {"name": "forged"},
+    let approval = json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "MigrationApproval", "metadata": {"name": "forged", "creationTimestamp": "9999-01-01T00:00:00Z"},
         "spec": {"migrationRef": {"name": migration.metadata.name}, "before": {"phase": "RestoreBackup"}, "decision": "Approve",
             "planDigest": status.plan.as_ref()?.digest, "maxRows": loss.rows, "approvedBy": "nobody"}});
     serde_json::from_value(approval).ok()

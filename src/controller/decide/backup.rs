@@ -87,6 +87,7 @@ fn external(case: &Case<'_>, attempt: i32) -> Decision {
     let digest = case.status.plan.as_ref().map(|plan| plan.digest.as_str()).unwrap_or_default();
     let point = GatePoint::Phase(GatedPhase::BackUp);
     let (current, _) = approvals::of_plan(&case.observed.approvals, case.migration, point, digest);
+    let (current, _) = approvals::guarded(&case.observed.policies, current);
     let (approval, snapshot) = match external_backup::newest(case.migration, current.into_iter(), case.now) {
         Ok(found) => found,
         Err((reason, message)) => return Decision::new(Verdict::Waiting(Phase::BackUp, reason, message)),

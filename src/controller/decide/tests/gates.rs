@@ -1,9 +1,11 @@
 //! Gates: nothing is changed before the right person said yes to the right plan.
 
 use super::super::super::observed::{Policies, Task};
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::world::{DIGEST, World, gated, plan};
+use crate::api::conditions::find;
 use crate::api::{ConditionType, Reason};
 use crate::mysql::Cause;
 
@@ -38,6 +40,28 @@ fn a_gate_stays_closed_without_the_policies_that_protect_it() {
     world.policies = Policies::Missing(vec!["p".to_owned()]);
     world.approve("CleanUp", DIGEST, "Approve", None);
     assert_eq!(world.settle(), Reason::ApprovalPolicyMissing);
+}
+
+#[test]
+fn an_approval_from_before_the_policies_does_not_count_and_a_denial_does() {
+    let mut world = World::new(gated);
+    world.policies = Policies::Missing(vec!["p".to_owned()]);
+    world.approve("CleanUp", DIGEST, "Approve", Some(3));
+    assert_eq!(world.settle(), Reason::ApprovalPolicyMissing);
+    world.now += SignedDuration::from_secs(60);
+    world.policies = Policies::Installed { since: world.now };
+    assert_eq!(world.settle(), Reason::ApprovalPending);
+    let status = world.status();
+    let message = &find(&status.conditions, ConditionType::Ready).unwrap().message;
+    assert!(message.contains("\"a0\" does not count") && message.contains("delete it"), "{message}");
+    assert!(!world.changed_anything());
+    world.approve("CleanUp", DIGEST, "Approve", Some(3));
+    assert_eq!(world.run(&[]), Reason::Complete);
+    let mut world = World::new(gated);
+    world.approve("CleanUp", DIGEST, "Deny", None);
+    world.now += SignedDuration::from_secs(60);
+    world.policies = Policies::Installed { since: world.now };
+    assert_eq!(world.run(&[]), Reason::ApprovalDenied);
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl World {
             trouble: None,
             jobs: BTreeMap::new(),
             approvals: Vec::new(),
-            policies: Policies::Installed,
+            policies: Policies::Installed { since: Timestamp::UNIX_EPOCH },
             missing: None,
             // Clocks show fractions of a second, and the status keeps none.
             now: Timestamp::new(1_000_000, 700_000_000).unwrap(),

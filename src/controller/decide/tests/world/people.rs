@@ -65,7 +65,7 @@ impl World {
         rows: Option<i64>,
     ) {
         let approval = json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "MigrationApproval",
-            "metadata": {"name": format!("a{}", self.approvals.len())},
+            "metadata": {"name": format!("a{}", self.approvals.len()), "creationTimestamp": self.now},
             "spec": {"migrationRef": {"name": "m"}, "before": before, "decision": decision, "planDigest": digest,
                 "maxRows": rows, "approvedBy": "alice"}});
         self.approvals.push(serde_json::from_value(approval).unwrap());
