@@ -64,8 +64,10 @@ impl World {
         decision: &str,
         rows: Option<i64>,
     ) {
+        // The API server keeps no fractions of a second.
+        let whole = jiff::Timestamp::from_second(self.now.as_second()).unwrap();
         let approval = json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "MigrationApproval",
-            "metadata": {"name": format!("a{}", self.approvals.len()), "creationTimestamp": self.now},
+            "metadata": {"name": format!("a{}", self.approvals.len()), "creationTimestamp": whole},
             "spec": {"migrationRef": {"name": "m"}, "before": before, "decision": decision, "planDigest": digest,
                 "maxRows": rows, "approvedBy": "alice"}});
         self.approvals.push(serde_json::from_value(approval).unwrap());
