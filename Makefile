@@ -16,9 +16,9 @@ demo: ## Show a rollout and a rollback on a local cluster that it starts and sto
 
 # What is random begins with the same seeds in every `make test`: a change that breaks something is seen by whoever made it. New
 # seeds are tried by test-simulation, test-rollout, test-crash and test-all.
-SAME_SEEDS := HOLDFAST_SIMULATION_FIRST=1 HOLDFAST_SIMULATION_CASES=3000 HOLDFAST_ROLLOUT_SECONDS=70 HOLDFAST_CRASH_SEED=1
+SAME_SEEDS := HOLDFAST_SIMULATION_FIRST=1 HOLDFAST_SIMULATION_CASES=3000 HOLDFAST_ROLLOUT_SECONDS=55 HOLDFAST_CRASH_SEED=1
 # Random rollouts on each kind of server but the newest.
-SOME_ROLLOUTS := HOLDFAST_ROLLOUT_SECONDS=20 cargo test --locked --test rollout
+SOME_ROLLOUTS := HOLDFAST_ROLLOUT_SECONDS=15 cargo test --locked --test rollout
 
 .PHONY: test
 test: ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, all started and stopped by itself (needs root, Rust, Go, Debian)
