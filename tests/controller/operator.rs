@@ -69,7 +69,7 @@ impl Operator {
     }
 
     fn spawn(kubeconfig: &Path, name: String, lease: &str, namespaces: &[&str], more: &[&str]) -> Self {
-        let (health, metrics) = (free_address(), free_address());
+        let [health, metrics] = free_addresses();
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"));
         let file = std::fs::File::create(&log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
@@ -156,7 +156,8 @@ fn name() -> String {
     format!("holdfast-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed))
 }
 
-/// An address of the loopback that nobody uses at this moment.
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+/// Two addresses of the loopback that nobody uses at this moment. Both are held until both are known: one that is given back comes again.
+fn free_addresses() -> [SocketAddr; 2] {
+    let held = [0, 1].map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    held.each_ref().map(|listener| listener.local_addr().unwrap())
 }
