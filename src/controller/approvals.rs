@@ -135,7 +135,8 @@ pub(super) fn ask(view: View<'_>, point: GatePoint<'_>) -> Answer {
 /// Approvals from before the moment that is named with each.
 type Early<'a> = Vec<(&'a MigrationApproval, Timestamp)>;
 
-/// Those that count by when they were created, and those that do not, with the time since which they would.
+/// Those that count by when they were created, and those that do not, with the time since which they would. Times have whole seconds, so one of
+/// the very second does not count.
 pub(super) fn guarded<'a>(
     policies: &Policies,
     approvals: Vec<&'a MigrationApproval>,
@@ -143,7 +144,7 @@ pub(super) fn guarded<'a>(
     let Policies::Installed { since } = *policies else { return (approvals, Vec::new()) };
     let created = |approval: &MigrationApproval| approval.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let (counting, early): (Vec<_>, Vec<_>) =
-        approvals.into_iter().partition(|approval| created(approval).is_some_and(|created| created >= since));
+        approvals.into_iter().partition(|approval| created(approval).is_some_and(|created| created > since));
     (counting, early.into_iter().map(|approval| (approval, since)).collect())
 }
 

@@ -91,7 +91,7 @@ async fn no_gate_opens_while_the_policies_are_uninstalled() {
     for look in ["1", "2", "3"] {
         let passes = || operator.metric("holdfast_pass_duration_seconds_count").unwrap();
         let before = passes();
-        place.patch("guarded", json!({"metadata": {"labels": {"look": look}}})).await;
+        place.patch("guarded", json!({"metadata": {"annotations": {"test/look": look}}})).await;
         let more = async || if passes() > before { Ok(()) } else { Err(format!("{before} passes")) };
         eventually("the operator to look again", more).await;
     }
@@ -100,6 +100,8 @@ async fn no_gate_opens_while_the_policies_are_uninstalled() {
     assert!(still["status"]["startedAt"].is_null() && place.keys(schema).await == "0");
 
     install(&client).await;
+    let installed = jiff::Timestamp::now().as_second();
+    place.patch("guarded", json!({"metadata": {"annotations": {"test/look": "4"}}})).await;
     // The approval is still there, and from a time in which anybody could have given it.
     let waiting = place.wait_for_reason("guarded", "ApprovalPending").await;
     let told = condition(&waiting, "Ready")["message"].as_str().unwrap().to_owned();
@@ -109,6 +111,11 @@ async fn no_gate_opens_while_the_policies_are_uninstalled() {
             Err(error) if error.to_string().contains("approved-by") => Ok(()),
             other => Err(format!("{other:?}")),
         }
+    })
+    .await;
+    // One of the very second in which they were installed would not count.
+    eventually("the next second", async || {
+        if jiff::Timestamp::now().as_second() > installed { Ok(()) } else { Err("not yet".to_owned()) }
     })
     .await;
     let review = k8s_openapi::api::authentication::v1::SelfSubjectReview::default();
