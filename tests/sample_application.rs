@@ -210,6 +210,7 @@ mod traffic {
             copy_tables: Vec::new(),
             seed: Some(seconds),
             statement_deadline: 120,
+            list_writes: false,
         };
         let stop = CancellationToken::new();
         let end = async {

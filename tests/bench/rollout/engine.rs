@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use holdfast::mysql::blast_radius::{EXACT_LIMIT, measure as measure_reach};
 use holdfast::mysql::catalogue::read_for_planning;
@@ -34,6 +34,8 @@ pub(crate) const ENGINE: &str = "engine";
 /// What the engine did.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Ran {
+    /// When the first phase began, in seconds since 1970.
+    pub(crate) began: f64,
     /// Seconds of each phase, in order.
     pub(crate) phases: Vec<(String, f64)>,
     /// Rows that cleanup took or changed.
@@ -46,6 +48,17 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    /// When each phase began and ended.
+    pub(crate) fn spans(&self) -> Vec<(&str, SystemTime, SystemTime)> {
+        let mut from = UNIX_EPOCH + Duration::from_secs_f64(self.began);
+        let spans = self.phases.iter().map(|(name, seconds)| {
+            let begun = from;
+            from += Duration::from_secs_f64(*seconds);
+            (name.as_str(), begun, from)
+        });
+        spans.collect()
+    }
+
     pub(crate) fn seconds(&self) -> f64 {
         self.phases.iter().map(|(_, seconds)| seconds).sum()
     }
@@ -114,7 +127,7 @@ fn engine(target: &Target) -> Result<Engine, Failure> {
 
 /// Everything from the plan to the probes, in the order of the controller's phases.
 async fn up(target: &Target, plan_file: &Path) -> Result<Ran, Failure> {
-    let mut ran = Ran::default();
+    let mut ran = Ran { began: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64(), ..Ran::default() };
     let mut begun = Instant::now();
     let mut phase = |ran: &mut Ran, name: &str| {
         ran.phases.push((name.to_owned(), begun.elapsed().as_secs_f64()));

@@ -16,6 +16,7 @@ pub(crate) fn tell(sizes: &[Size], tool: &Result<String, String>) -> Measured {
     for size in sizes {
         measured.figures.extend(figures(size));
         measured.comparisons.push(felt(size));
+        measured.comparisons.push(felt_by_phase(size));
         measured.comparisons.push(durations(size));
         measured.comparisons.push(validation(size));
         measured.notes.extend(refusals(size));
@@ -200,11 +201,11 @@ type Quantity = fn(&Felt) -> f64;
 fn felt(size: &Size) -> Comparison {
     let columns: Vec<(&str, Vec<Felt>)> = vec![
         ("no migration", size.alone.clone()),
-        ("Holdfast", size.up.iter().map(|(_, felt)| *felt).collect()),
-        ("Holdfast, a reader holds a parent", size.up_with_reader.iter().map(|(_, felt)| *felt).collect()),
-        ("Holdfast, undo", size.undo.iter().map(|(_, felt)| *felt).collect()),
-        ("by hand", size.plain.iter().map(|(_, felt)| *felt).collect()),
-        ("pt-online-schema-change", size.percona.iter().map(|(_, felt)| *felt).collect()),
+        ("Holdfast", size.up.iter().map(|(_, felt)| felt.clone()).collect()),
+        ("Holdfast, a reader holds a parent", size.up_with_reader.iter().map(|(_, felt)| felt.clone()).collect()),
+        ("Holdfast, undo", size.undo.iter().map(|(_, felt)| felt.clone()).collect()),
+        ("by hand", size.plain.iter().map(|(_, felt)| felt.clone()).collect()),
+        ("pt-online-schema-change", size.percona.iter().map(|(_, felt)| felt.clone()).collect()),
     ];
     let mut comparison = Comparison {
         title: format!("What writers feel, {} rows", thousands(size.rows)),
@@ -223,6 +224,25 @@ fn felt(size: &Size) -> Comparison {
     ];
     for (what, unit, value) in quantities {
         comparison.row(what, unit, columns.iter().map(|(_, samples)| of(samples, value)).collect());
+    }
+    comparison
+}
+
+/// What writers feel in each phase of the engine's rollout, so that it is known which work of it they feel.
+fn felt_by_phase(size: &Size) -> Comparison {
+    let mut comparison = Comparison {
+        title: format!("What writers feel in each phase of the engine's rollout, {} rows", thousands(size.rows)),
+        columns: ["99th percentile (ms)", "took (s)"].map(str::to_owned).to_vec(),
+        rows: Vec::new(),
+    };
+    let Some((first, _)) = size.up.first() else { return comparison };
+    for (place, (name, _)) in first.phases.iter().enumerate() {
+        let latencies = size.up.iter().filter_map(|(ran, felt)| {
+            let (_, from, to) = *ran.spans().get(place)?;
+            felt.p99_between(from, to)
+        });
+        let durations = size.up.iter().filter_map(|(ran, _)| Some(ran.phases.get(place)?.1));
+        comparison.row(name.clone(), "", vec![latencies.collect(), durations.collect()]);
     }
     comparison
 }

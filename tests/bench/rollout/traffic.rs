@@ -1,13 +1,14 @@
 //! The sample application at work beside what is measured, and what its writers felt of it.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
 use super::world::{World, count_keys, extent};
 use crate::figure::Failure;
 use crate::sample::schema::execute;
+use crate::sample::traffic::measure::ListedWrite;
 use crate::sample::traffic::{TrafficArguments, work};
 
 /// Units of work a second, each one statement or one transaction, of which about three in four write.
@@ -21,7 +22,7 @@ const HELD: Duration = Duration::from_secs(10);
 const KEYS_DEADLINE: Duration = Duration::from_secs(3 * 3600);
 
 /// What writers felt.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Felt {
     pub(crate) worst_ms: f64,
     pub(crate) p99_ms: f64,
@@ -37,6 +38,18 @@ pub(crate) struct Felt {
     pub(crate) failed_writes: f64,
     /// Rows that are not as the application left them.
     pub(crate) wrong_rows: u64,
+    pub(crate) writes: Vec<ListedWrite>,
+}
+
+impl Felt {
+    /// The latency in milliseconds that 99 of 100 writes of a span of time stay below; `None` where there are too few to say so.
+    pub(crate) fn p99_between(&self, from: SystemTime, to: SystemTime) -> Option<f64> {
+        let ended = self.writes.iter().filter(|write| from <= write.at && write.at < to);
+        let mut latencies: Vec<Duration> = ended.map(|write| write.latency).collect();
+        latencies.sort_unstable();
+        let place = (latencies.len() * 99).div_ceil(100);
+        (latencies.len() >= 100).then(|| latencies[place - 1].as_secs_f64() * 1_000.0)
+    }
 }
 
 /// Does something while the application works; it begins once the application does.
@@ -52,6 +65,7 @@ pub(crate) async fn beside<T>(
         copy_tables: Vec::new(),
         seed: Some(1),
         statement_deadline: STATEMENT_DEADLINE,
+        list_writes: true,
     };
     let (begun, stop) = (CancellationToken::new(), CancellationToken::new());
     let working = async {
@@ -83,6 +97,7 @@ pub(crate) async fn beside<T>(
         seconds: report.elapsed_s,
         failed_writes: report.counts.write_errors as f64,
         wrong_rows: ledger.lost_rows + ledger.changed_rows + ledger.returned_rows,
+        writes: report.listed_writes,
     };
     Ok((result, felt))
 }

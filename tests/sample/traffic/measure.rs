@@ -1,7 +1,7 @@
 //! What is measured: every statement's latency and error, and the report made of it.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +89,16 @@ pub(crate) struct Measurements {
     blocked: Blocked,
     errors: BTreeMap<String, u64>,
     counts: Counts,
+    /// Every write, where somebody wants them.
+    listed: Option<Vec<ListedWrite>>,
+}
+
+/// One write of a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListedWrite {
+    /// When it ended.
+    pub(crate) at: SystemTime,
+    pub(crate) latency: Duration,
 }
 
 /// Plain counts.
@@ -118,8 +128,13 @@ pub(crate) struct Counts {
 
 impl Measurements {
     /// Nothing measured yet; writes to these tables are reported apart.
-    pub(crate) fn new(copy_tables: Vec<String>) -> Self {
-        Self { copy_tables, ..Self::default() }
+    pub(crate) fn new(copy_tables: Vec<String>, list_writes: bool) -> Self {
+        Self { copy_tables, listed: list_writes.then(Vec::new), ..Self::default() }
+    }
+
+    /// The writes that were listed so far.
+    pub(crate) fn take_listed(&mut self) -> Vec<ListedWrite> {
+        self.listed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The plain counts.
@@ -136,6 +151,9 @@ impl Measurements {
         }
         self.window_writes.record(latency);
         self.blocked.record(Instant::now(), latency);
+        if let Some(listed) = &mut self.listed {
+            listed.push(ListedWrite { at: SystemTime::now(), latency });
+        }
         if self.copy_tables.iter().any(|copied| copied == table) {
             self.copy_block = self.copy_block.max(latency);
         } else if self.block.as_ref().is_none_or(|(longest, _)| latency > *longest) {
@@ -176,6 +194,7 @@ impl Measurements {
             window_write_max_ms: milliseconds(window_writes.max),
             window_read_max_ms: milliseconds(window_reads.max),
             ledger: None,
+            listed_writes: Vec::new(),
         }
     }
 }
@@ -221,6 +240,9 @@ pub(crate) struct Report {
     /// In the last report: the ledger held against the database.
     #[serde(flatten)]
     pub(crate) ledger: Option<LedgerReport>,
+    /// Every write, in the last report of who asked for them.
+    #[serde(skip)]
+    pub(crate) listed_writes: Vec<ListedWrite>,
 }
 
 /// The ledger held against the database.
@@ -271,7 +293,7 @@ mod tests {
 
     #[test]
     fn writes_to_a_copied_table_are_reported_apart() {
-        let mut measurements = Measurements::new(vec!["bookmark_folders".to_owned()]);
+        let mut measurements = Measurements::new(vec!["bookmark_folders".to_owned()], false);
         measurements.statement(Class::Write, "bookmark_folders", Duration::from_secs(3));
         measurements.statement(Class::Write, "users", Duration::from_millis(5));
         measurements.statement(Class::Read, "users", Duration::from_secs(9));

@@ -60,6 +60,9 @@ pub(crate) struct TrafficArguments {
     /// Seconds after which a statement is given up, with its connection.
     #[arg(long, default_value_t = 120)]
     pub(crate) statement_deadline: u64,
+    /// Whether the report lists every write with its time: for who asks what the writers felt in a part of a run.
+    #[arg(skip)]
+    pub(crate) list_writes: bool,
 }
 
 /// Works until a signal or the end of the duration, prints a snapshot every two seconds, and writes the last report.
@@ -119,7 +122,7 @@ pub(crate) async fn work(
         return Err(Failure::Invalid("--rate and --connections must be at least 1".to_owned()));
     }
     let started = Instant::now();
-    let shared: Shared = Arc::new(Mutex::new(Measurements::new(arguments.copy_tables.clone())));
+    let shared: Shared = Arc::new(Mutex::new(Measurements::new(arguments.copy_tables.clone(), arguments.list_writes)));
     let keys: Keys = Arc::new(RwLock::new(HashSet::new()));
     let seeds = Arc::new(Seeds::read(server).await?);
     let mut rng = arguments.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
@@ -163,6 +166,7 @@ pub(crate) async fn work(
         .map_err(|error| Failure::Invalid(format!("a connection's task ended: {error}")))?;
     watch.abort();
     let mut report = lock(&shared).report("final", started);
+    report.listed_writes = lock(&shared).take_listed();
     let mut found = LedgerReport::default();
     let mut connection = server.connect().await?;
     for ledger in &ledgers {
