@@ -55,15 +55,19 @@ pub(crate) async fn clean_to_fixpoint(
     Ok(reports)
 }
 
-/// The operations that a later one may have left work to. What one that was found done removed when it ran again, before an
-/// interruption, nobody wrote down: then all are looked at.
+/// The operations that another one may have left work to: orphans were counted before the first of them ran, duplicates when it was
+/// their turn. What one that was found done removed when it ran again, before an interruption, nobody wrote down: then all are looked at.
 fn left_open(operations: &[&Operation], first: &[OperationReport]) -> Vec<bool> {
     let known = first.len() == operations.len() && first.iter().all(|report| !report.found_done);
-    let later = |place: usize| first.iter().skip(place + 1).filter_map(|report| report.rows.as_ref());
+    let unseen = |place: usize, action: &Action| {
+        let since = if matches!(action, Action::RemoveOrphans { .. }) { 0 } else { place + 1 };
+        let others = first.iter().enumerate().filter(move |(other, _)| *other >= since && *other != place);
+        others.filter_map(|(_, report)| report.rows.as_ref())
+    };
     operations
         .iter()
         .enumerate()
-        .map(|(place, operation)| !known || later(place).any(|rows| leaves_work(rows, &operation.action)))
+        .map(|(place, Operation { action, .. })| !known || unseen(place, action).any(|rows| leaves_work(rows, action)))
         .collect()
 }
 
@@ -163,14 +167,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_later_operation_left_is_looked_at_again() {
+    fn only_what_another_operation_left_is_looked_at_again() {
         let operations = [orphans_of("lines", "orders"), orphans_of("orders", "users"), duplicates_in("orders")];
         let operations: Vec<&Operation> = operations.iter().collect();
         let nothing = || report(&[], &[]);
         assert_eq!(left_open(&operations, &[nothing(), nothing(), nothing()]), [false; 3]);
         assert_eq!(left_open(&operations, &[nothing(), report(&["orders"], &[]), nothing()]), [true, false, false]);
-        // What came before it, it has seen itself.
-        assert_eq!(left_open(&operations, &[report(&["users"], &["orders"]), nothing(), nothing()]), [false; 3]);
+        // Orphans were counted before anything went, duplicates are looked for in their turn.
+        assert_eq!(
+            left_open(&operations, &[report(&["users"], &["orders"]), nothing(), nothing()]),
+            [false, true, false]
+        );
         assert_eq!(left_open(&operations, &[nothing(), nothing(), report(&["users"], &[])]), [false, true, false]);
         let first = [duplicates_in("orders"), duplicates_in("users")];
         let first: Vec<&Operation> = first.iter().collect();
