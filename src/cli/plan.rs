@@ -11,7 +11,7 @@ use super::plan_file;
 use super::terminal::print;
 use crate::api::SchemaMigration;
 use crate::controller::plan_store;
-use crate::plan::{Plan, render, script};
+use crate::plan::{Plan, conditions, render, script};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -72,7 +72,7 @@ fn shown(plan: &Plan, output: Output) -> Result<(), Failure> {
         Output::Sql => script::forward_sql(plan),
         Output::RollbackSql => script::rollback_sql(plan),
         Output::Json => {
-            let text = serde_json::to_string_pretty(plan);
+            let text = conditions::json(plan);
             text.map_err(|error| Failure::unavailable(format!("writing the plan: {error}")))? + "\n"
         }
     })

@@ -7,6 +7,7 @@ pub mod catalogue;
 mod circles;
 mod column_change;
 pub(crate) mod column_type;
+pub mod conditions;
 pub mod digest;
 pub mod digest_text;
 mod estimate;

@@ -87,7 +87,8 @@ pub fn text(plan: &Plan) -> String {
     line(
         &mut page,
         "\nMetadata: an exclusive lock for an instant. Online: readers and writers go on. Batched: rows change in short\n\
-         transactions; rows are those read, the ones that change are in the validation report. COPY: writers wait.",
+         transactions; rows are those read, the ones that change are in the validation report. COPY: writers wait.\n\
+         What must hold before and after each operation stands in the plan as SQL and as JSON.",
     );
     page
 }

@@ -2,6 +2,7 @@
 //! changes are the very statements that the engine executes. Rows are changed by the engine alone, which keeps each of them in
 //! quarantine; in their place stands the query that shows whether there is anything to change.
 
+use super::conditions::{postcondition, precondition};
 use super::identifier::{Identifier, TableName, quoted_list};
 use super::model::{Action, LockClass, NO_LIMIT, Operation, Plan, SqlKind};
 use super::own_statement::OWN_SQL_MODE;
@@ -24,6 +25,8 @@ pub fn forward_sql(plan: &Plan) -> String {
             line(&mut script, &format!("\n-- ==== {}", title(plan, operation.section)));
         }
         heading(&mut script, operation, operation.lock);
+        line(&mut script, &format!("-- Before: {}.", precondition(operation)));
+        line(&mut script, &format!("-- After: {}.", postcondition(operation)));
         match (&operation.forward, &operation.action) {
             (Some(statement), Action::AddForeignKey { .. }) => {
                 // The online way to add a key; orphans are looked for afterwards.

@@ -32,6 +32,7 @@ mod replica;
 mod replicas;
 mod restore;
 mod rows;
+mod scripts;
 mod served;
 mod soak;
 mod sql_steps;

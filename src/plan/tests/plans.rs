@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::plan::model::{Action, Expectation, Section};
 use crate::plan::statement_use::{StatementUse, unacknowledged_replace};
-use crate::plan::{render, script};
+use crate::plan::{conditions, render, script};
 
 #[test]
 fn a_stage_counts_keys_to_a_table_of_another_schema_too() {
@@ -190,10 +190,12 @@ fn the_scripts_say_what_a_statement_costs_and_show_what_is_left_to_do() {
         "stages": [{"name": "only", "foreignKeys": [key("owner_id")]}],
     }));
     let (forward, back) = (script::forward_sql(&plan), script::rollback_sql(&plan));
-    let copy = "-- !!! COPY, needs an approval (writers wait for the whole of it); 1,000 rows, 97.6 KiB, about < 1 s\n\
-                ALTER TABLE `shop`.`bookmarks` MODIFY COLUMN `owner_id`";
-    assert!(forward.contains(copy), "{forward}");
-    assert!(back.contains(copy), "narrowing copies too: {back}");
+    let copy = "-- !!! COPY, needs an approval (writers wait for the whole of it); 1,000 rows, 97.6 KiB, about < 1 s\n";
+    let modify = "ALTER TABLE `shop`.`bookmarks` MODIFY COLUMN `owner_id`";
+    assert!(back.contains(&format!("{copy}{modify}")), "narrowing copies too: {back}");
+    let conditions = "-- Before: shop.bookmarks.owner_id is int.\n\
+                      -- After: shop.bookmarks.owner_id is changed from int to bigint unsigned, and nothing else of it.\n";
+    assert!(forward.contains(&format!("{copy}{conditions}{modify}")), "{forward}");
     let orphans = "SELECT COUNT(*) AS orphans FROM `shop`.`bookmarks` AS c WHERE c.`owner_id` IS NOT NULL \
                    AND NOT EXISTS (SELECT 1 FROM `shop`.`users` AS p WHERE p.`id` = c.`owner_id`);";
     // Before the rollout, before the stage, and after the key.
@@ -208,6 +210,26 @@ fn the_scripts_say_what_a_statement_costs_and_show_what_is_left_to_do() {
         back.contains("-- 001-remove-orphans-fk_owner_id: rows and values of shop.bookmarks come back from quarantine"),
         "{back}"
     );
+}
+
+#[test]
+fn every_operation_of_the_json_says_what_must_hold_before_and_after_it() {
+    let plan = plan(json!({
+        "typeFixes": [modify("owner_id", "BIGINT UNSIGNED"), with(add("agency_id", true), "/name", json!("add"))],
+        "uniqueConstraints": [unique(&["email"])],
+        "stages": [{"name": "only", "foreignKeys": [key("owner_id")]}],
+    }));
+    let document: serde_json::Value = serde_json::from_str(&conditions::json(&plan).unwrap()).unwrap();
+    let operations = document["operations"].as_array().unwrap();
+    assert_eq!(operations.len(), plan.operations.len());
+    for operation in operations {
+        for condition in ["precondition", "postcondition"] {
+            let text = operation[condition].as_str().unwrap_or_default();
+            assert!(text.contains("bookmarks"), "{condition} of {}: {text}", operation["id"]);
+        }
+    }
+    // What is printed is still a plan.
+    assert_eq!(serde_json::from_value::<Plan>(document).unwrap(), plan);
 }
 
 #[test]
