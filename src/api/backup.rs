@@ -89,7 +89,7 @@ impl Backup {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupJob {
-    /// The tool: Mysqldump, or Mydumper for large databases.
+    /// The tool: Mysqldump.
     pub tool: BackupTool,
     /// Image that holds the tool and a shell.
     #[schemars(length(min = 1, max = 512))]
@@ -104,10 +104,8 @@ pub struct BackupJob {
 /// The tool that makes the dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum BackupTool {
-    /// MySQL's own.
+    /// MySQL's own. There is no Mydumper beside it: docs/backup.md says why.
     Mysqldump,
-    /// Parallel.
-    Mydumper,
 }
 
 /// Where the dump goes. `type` says which member is set.

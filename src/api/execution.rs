@@ -90,16 +90,14 @@ pub enum KillBlockers {
 /// A danger that the planner found, or will find, and that the author accepts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.table) == (self.hazard != 'FlushTables')", "message": "table must be set, and must be left out with hazard FlushTables, which concerns the whole server"}]))]
 pub struct Acknowledgement {
     /// Triggers: the table has triggers that cleanup fires. ReplaceOnCascadeParent: the application uses REPLACE on a table whose
     /// children are deleted with it. OfflineInverse: a step whose way back blocks writers. CascadeCircle: a deletion in the table comes round to it by
-    /// CASCADE or SET NULL keys, which MySQL 9.7 with innodb_native_foreign_keys=OFF does not follow to its end. FlushTables: the backup runs FLUSH TABLES WITH READ LOCK.
+    /// CASCADE or SET NULL keys, which MySQL 9.7 with innodb_native_foreign_keys=OFF does not follow to its end.
     pub hazard: Hazard,
-    /// The table concerned. Left out only for FlushTables, which concerns the whole server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The table concerned.
     #[schemars(length(min = 1, max = 64))]
-    pub table: Option<String>,
+    pub table: String,
 }
 
 /// Dangers that need an acknowledgement.
@@ -113,8 +111,6 @@ pub enum Hazard {
     OfflineInverse,
     /// A deletion can come round to the table again by keys that the server does not follow to their end.
     CascadeCircle,
-    /// The backup takes a global read lock.
-    FlushTables,
 }
 
 /// Where the journal and the quarantine are kept: on the same server, in a schema of their own or beside the application's tables.

@@ -4,8 +4,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{
     SchemaMigrationSpec,
-    backup::{Backup, BackupTool, Verification},
-    execution::Hazard,
+    backup::{Backup, Verification},
     quantity,
 };
 
@@ -29,13 +28,6 @@ pub fn refusals(spec: &SchemaMigrationSpec) -> Vec<Refusal> {
         }
     };
 
-    for (index, acknowledgement) in spec.acknowledge.iter().enumerate() {
-        refuse(
-            acknowledgement.hazard == Hazard::FlushTables,
-            &format!("spec.acknowledge[{index}].hazard"),
-            "no backup takes a global read lock in this version, so there is nothing to acknowledge: remove FlushTables",
-        );
-    }
     backup(spec, &mut refuse);
     found
 }
@@ -52,13 +44,6 @@ fn scratch_quantities(backup: &Backup) -> [(&'static str, Option<&Quantity>); 2]
 
 fn backup(spec: &SchemaMigrationSpec, refuse: &mut impl FnMut(bool, &str, &'static str)) {
     let backup = &spec.backup;
-    if let Some(job) = &backup.job {
-        refuse(
-            job.tool == BackupTool::Mydumper,
-            "spec.backup.job.tool",
-            "Mydumper is not used in this version: use Mysqldump",
-        );
-    }
     refuse(
         backup.scratch.is_some() && backup.verification != Verification::Restore,
         "spec.backup.scratch",
@@ -109,9 +94,7 @@ mod tests {
     #[test]
     fn each_thing_that_is_not_done_yet_is_refused_by_its_path() {
         let cases = [
-            ("spec.backup.job.tool", "/backup/job/tool", json!("Mydumper")),
             ("spec.backup.scratch", "/backup/verification", json!("Inspect")),
-            ("spec.acknowledge[0].hazard", "/acknowledge", json!([{"hazard": "FlushTables"}])),
         ];
         for (path, pointer, value) in cases {
             let mut spec = serde_json::to_value(example::spec()).unwrap();

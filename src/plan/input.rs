@@ -172,13 +172,12 @@ pub(crate) fn convert(
     let mut triggers = BTreeSet::new();
     let (mut offline_inverse, mut circles) = (BTreeSet::new(), BTreeSet::new());
     for (place, acknowledgement) in spec.acknowledge.iter().enumerate() {
-        let Some(table) = &acknowledgement.table else { continue };
-        let table = names.table(&format!("spec.acknowledge[{place}].table"), table);
+        let table = names.table(&format!("spec.acknowledge[{place}].table"), &acknowledgement.table);
         match acknowledgement.hazard {
             Hazard::Triggers => drop(triggers.insert(table)),
             Hazard::OfflineInverse => drop(offline_inverse.insert(table)),
             Hazard::CascadeCircle => drop(circles.insert(table)),
-            Hazard::ReplaceOnCascadeParent | Hazard::FlushTables => {}
+            Hazard::ReplaceOnCascadeParent => {}
         }
     }
     let fixes = fixes(spec, &mut names);

@@ -138,8 +138,7 @@ pub fn unacknowledged_replace(spec: &SchemaMigrationSpec, plan: &Plan, seen: &St
     };
     let acknowledged = |table: &TableName| {
         spec.acknowledge.iter().any(|each| {
-            each.hazard == Hazard::ReplaceOnCascadeParent
-                && each.table.as_deref().is_some_and(|named| same(named, table.table.as_str()))
+            each.hazard == Hazard::ReplaceOnCascadeParent && same(&each.table, table.table.as_str())
         })
     };
     keys(plan)

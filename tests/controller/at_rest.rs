@@ -58,7 +58,7 @@ async fn passes_over_what_is_at_rest_write_nothing() {
     let gate = |phase: &str| json!([{"before": {"phase": phase}, "approval": "Required"}]);
     create("complete", "gates", json!([])).await;
     create("planned", "mode", json!("Plan")).await;
-    create("refused", "acknowledge", json!([{"hazard": "FlushTables"}])).await;
+    create("refused", "acknowledge", json!([{"hazard": "Triggers", "table": "ends with a space "}])).await;
     create("suspended", "suspend", json!(true)).await;
     create("gated", "gates", gate("BackUp")).await;
     let evidence = json!({"configMapRef": {"name": "evidence", "key": "dev.json"}});

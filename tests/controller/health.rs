@@ -44,7 +44,7 @@ async fn without_the_definitions_the_operator_is_alive_but_not_ready_and_begins_
     wait_for_answer(&operator, "/readyz", 200, "ok").await;
     let place = Place::on(client, "holdfast-health").await;
     let mut spec = place.specification("holdfast_health");
-    spec["acknowledge"] = json!([{"hazard": "FlushTables"}]);
+    spec["acknowledge"] = json!([{"hazard": "Triggers", "table": "ends with a space "}]);
     place.create("refused", &spec).await;
     place.wait_for_end("refused", "InvalidSpec").await;
 

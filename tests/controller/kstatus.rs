@@ -209,7 +209,7 @@ async fn all_ends(place: &Place) -> Vec<Value> {
         place.wait_for_end("denied", "ApprovalDenied").await
     };
     let refused = async {
-        spec("refused", json!({"acknowledge": [{"hazard": "FlushTables"}]})).await;
+        spec("refused", json!({"acknowledge": [{"hazard": "Triggers", "table": "ends with a space "}]})).await;
         place.wait_for_end("refused", "InvalidSpec").await
     };
     let waiting = async {

@@ -111,12 +111,8 @@ fn what_the_operator_would_refuse_is_found_with_line_and_value() {
     let found = findings(&MINIMAL.replace("gates: []", window));
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("timeZone \"Mars/Base\" is no name of the IANA time zone database"), "{found:?}");
-    let found =
-        findings(&MINIMAL.replace(
-            "rehearsal: {enabled: false}",
-            "rehearsal: {enabled: false}\n  acknowledge: [{hazard: FlushTables}]",
-        ));
-    assert!(found[0].contains("spec.acknowledge[0].hazard: ") && found[0].contains("remove FlushTables"), "{found:?}");
+    let found = findings(&MINIMAL.replace("    verification: ", "    scratch: {image: mysql:9.7}\n    verification: "));
+    assert!(found[0].contains("spec.backup.scratch: ") && found[0].contains("or remove scratch"), "{found:?}");
     let pattern = "rehearsal: {enabled: false}\n  soak: {duration: 15m, logs: {selector: {app: shop}, pattern: '('}}";
     let found = findings(&MINIMAL.replace("rehearsal: {enabled: false}", pattern));
     assert!(found[0].contains("spec.soak.logs.pattern") && found[0].contains("no regular expression"), "{found:?}");
