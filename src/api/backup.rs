@@ -99,6 +99,19 @@ pub struct BackupJob {
     pub resources: Option<Resources>,
     /// Where the dump goes.
     pub destination: BackupDestination,
+    /// How the dump is compressed before it is stored. Zstd (default): as the program zstd does, at its fastest level. None: not at all.
+    #[serde(default)]
+    pub compression: BackupCompression,
+}
+
+/// How a dump is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BackupCompression {
+    /// As the program zstd does.
+    #[default]
+    Zstd,
+    /// Not at all.
+    None,
 }
 
 /// The tool that makes the dump.
@@ -187,7 +200,7 @@ pub struct S3Destination {
     #[schemars(length(min = 3, max = 63))]
     #[schemars(extend("pattern" = "^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     pub bucket: String,
-    /// Folder in the bucket: keys are PREFIX/UID-ATTEMPT.sql. Left out: none.
+    /// Folder in the bucket: keys are PREFIX/UID-ATTEMPT.sql.zst, or .sql without compression. Left out: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     #[schemars(extend("pattern" = "^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/?$"))]

@@ -93,9 +93,7 @@ mod tests {
 
     #[test]
     fn each_thing_that_is_not_done_yet_is_refused_by_its_path() {
-        let cases = [
-            ("spec.backup.scratch", "/backup/verification", json!("Inspect")),
-        ];
+        let cases = [("spec.backup.scratch", "/backup/verification", json!("Inspect"))];
         for (path, pointer, value) in cases {
             let mut spec = serde_json::to_value(example::spec()).unwrap();
             let (parent, name) = pointer.rsplit_once('/').unwrap();

@@ -43,10 +43,10 @@ pub struct BackupStatus {
     /// How far it is, while its Job runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<BackupProgress>,
-    /// Size in bytes.
+    /// Size in bytes, as it is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<i64>,
-    /// SHA-256 of its content, in hexadecimal digits.
+    /// SHA-256 of what is stored, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// SHA-256 of the manifest beside it, in hexadecimal digits.
@@ -106,7 +106,7 @@ pub struct SnapshotStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackupProgress {
-    /// Bytes that were stored.
+    /// Bytes of the dump, before it is compressed.
     pub bytes: i64,
     /// Bytes a second, on the average so far.
     pub bytes_per_second: i64,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::compression::{self, Compression};
 use super::contents::Contents;
 use super::interruption;
 use super::login::{self, OptionFile};
@@ -14,7 +15,7 @@ use super::programs::Program;
 use super::progress::Teller;
 use super::reader::Reader;
 use super::row_counts;
-use super::storage::{self, Storage, Sum, Upload};
+use super::storage::{self, Storage, Upload};
 
 /// Arguments of `holdfast backup`.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,6 +29,9 @@ pub struct Arguments {
     /// Where the dump goes.
     #[command(flatten)]
     pub destination: storage::Arguments,
+    /// How the dump is compressed.
+    #[arg(long, value_enum, default_value_t)]
+    pub compression: Compression,
     /// Read the dump back once it is stored, and compare it with what was written.
     #[arg(long)]
     pub read_back: bool,
@@ -55,9 +59,10 @@ const NO_PROGRAM: &str = "does the image of spec.backup.job.image hold mysqldump
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     let made = make(arguments).and_then(|(manifest, digest)| {
         println!(
-            "backup {}: {} bytes, {} tables, {} rows, SHA-256 {}",
+            "backup {}: {} bytes{}, {} tables, {} rows, SHA-256 {}",
             manifest.file,
             manifest.bytes,
+            manifest.uncompressed_bytes.map(|bytes| format!(" ({bytes} before compression)")).unwrap_or_default(),
             manifest.tables.len(),
             manifest.tables.values().map(|table| table.rows).sum::<u64>(),
             manifest.sha256
@@ -104,7 +109,7 @@ fn dump(arguments: &Arguments, storage: &dyn Storage, option_file: &Path) -> Res
     // Before the database has any work of it.
     let beginning = format!("{}-", arguments.migration);
     storage.sweep(&beginning)?;
-    let file = manifest::dump_name(&arguments.name);
+    let file = manifest::dump_name(&arguments.name, arguments.compression);
     let manifest = manifest::file_name(&arguments.name);
     if storage.read(&manifest)?.is_some() {
         return Err(format!("{} exists already, and nothing is overwritten", storage.place(&manifest)));
@@ -113,7 +118,7 @@ fn dump(arguments: &Arguments, storage: &dyn Storage, option_file: &Path) -> Res
     interruption::clear_up_on_sigterm(&arguments.destination, beginning, &arguments.termination_message)?;
     let taken_at = Timestamp::now();
     match run_program(arguments, option_file, upload.as_mut()) {
-        Ok(Dumped { bytes, sha256, contents, warnings }) => {
+        Ok(Dumped { uncompressed, bytes, sha256, contents, warnings }) => {
             if let Err(error) = upload.finish()
                 && !storage::weigh(storage, &file).is_ok_and(|stored| stored == (bytes, sha256.clone()))
             {
@@ -128,6 +133,8 @@ fn dump(arguments: &Arguments, storage: &dyn Storage, option_file: &Path) -> Res
                 tool: contents.tool,
                 taken_at,
                 finished_at: Timestamp::now(),
+                compression: arguments.compression,
+                uncompressed_bytes: (!arguments.compression.is_none()).then_some(uncompressed),
                 bytes,
                 sha256,
                 tables: contents.tables,
@@ -145,6 +152,8 @@ fn dump(arguments: &Arguments, storage: &dyn Storage, option_file: &Path) -> Res
 
 /// What mysqldump wrote.
 struct Dumped {
+    uncompressed: u64,
+    /// What of it was stored.
     bytes: u64,
     sha256: String,
     contents: Contents,
@@ -153,17 +162,18 @@ struct Dumped {
 
 fn run_program(arguments: &Arguments, option_file: &Path, upload: &mut dyn Upload) -> Result<Dumped, String> {
     let mut program = Program::mysqldump(&arguments.program, option_file, &arguments.database, NO_PROGRAM)?;
-    let mut sum = Sum::default();
+    let mut stored = compression::Writer::new(upload, arguments.compression)?;
+    let mut uncompressed = 0;
     let mut reader = Reader::default();
     let mut teller = Teller::new();
     let copied = match program.child.stdout.take() {
         Some(mut stdout) => storage::pieces(&mut stdout, |piece| {
-            upload.write(piece)?;
-            sum.add(piece);
+            stored.write(piece)?;
+            uncompressed += piece.len() as u64;
             reader.push(piece);
             teller.tell(|| {
                 let (tables, rows) = reader.so_far();
-                (sum.bytes(), tables, rows)
+                (uncompressed, tables, rows)
             });
             Ok(())
         })
@@ -177,8 +187,8 @@ fn run_program(arguments: &Arguments, option_file: &Path, upload: &mut dyn Uploa
     copied?;
     let warnings = ended?;
     let contents = reader.finish()?;
-    let (bytes, sha256) = sum.finish();
-    Ok(Dumped { bytes, sha256, contents, warnings })
+    let (bytes, sha256) = stored.finish()?;
+    Ok(Dumped { uncompressed, bytes, sha256, contents, warnings })
 }
 
 #[cfg(test)]
@@ -224,6 +234,20 @@ mod tests {
         assert_eq!(manifest.warnings, ["mysqldump: [Warning] careful"]);
         assert_eq!((manifest.migration.as_str(), manifest.tables["t"].rows), ("uid", 2));
         assert!(!arguments.server.private.join("mysqldump.cnf").exists(), "the password is gone");
+    }
+
+    #[test]
+    fn a_compressed_dump_is_named_and_summed_as_it_is_stored_and_read_before() {
+        let (folder, arguments) = world("compressed", GOOD);
+        run(&Arguments { compression: Compression::Zstd, ..arguments }).unwrap();
+        assert_eq!(files(&folder), ["uid-1.manifest.json", "uid-1.sql.zst"]);
+        let stored = fs::read(folder.join("backup/uid-1.sql.zst")).unwrap();
+        let manifest = fs::read(folder.join("backup/uid-1.manifest.json")).unwrap();
+        let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
+        assert_eq!((manifest.bytes, &manifest.sha256), (stored.len() as u64, &hexadecimal(&Sha256::digest(&stored))));
+        let dump = zstd::decode_all(stored.as_slice()).unwrap();
+        assert_eq!((manifest.uncompressed_bytes, manifest.tables["t"].rows), (Some(dump.len() as u64), 2));
+        assert!(dump.ends_with(b"-- Dump completed on today\n"));
     }
 
     #[test]

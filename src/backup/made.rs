@@ -3,7 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::manifest::{self, FORMAT, Manifest, hexadecimal};
+use super::manifest::{self, FORMAT, Manifest, OLDEST_FORMAT, hexadecimal};
 use super::storage::{self, Storage};
 
 /// Where a backup is, and which.
@@ -40,9 +40,10 @@ impl Arguments {
         }
         let manifest: Manifest =
             serde_json::from_slice(&text).map_err(|error| format!("the backup's manifest {place}: {error}"))?;
-        if manifest.format != FORMAT || manifest.migration != self.migration {
+        if !(OLDEST_FORMAT..=FORMAT).contains(&manifest.format) || manifest.migration != self.migration {
             return Err(format!(
-                "the backup's manifest {place} has format {} and belongs to the migration {}, and format {FORMAT} of the migration {} is wanted",
+                "the backup's manifest {place} has format {} and belongs to the migration {}, and a format from {OLDEST_FORMAT} to {FORMAT} of the \
+                 migration {} is wanted",
                 manifest.format, manifest.migration, self.migration
             ));
         }

@@ -9,13 +9,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::compression::Compression;
 use super::contents::Table;
 use super::remove::Removed;
 use super::restored::Restored;
 use super::row_counts::RowCounts;
 
-/// The format of manifests that this version writes and reads.
-pub const FORMAT: u32 = 2;
+/// The format of manifests that this version writes. Since 3 a dump may be compressed.
+pub const FORMAT: u32 = 3;
+/// The oldest that it reads: a backup may have been made just before an upgrade.
+pub const OLDEST_FORMAT: u32 = 2;
 /// Kubernetes keeps this much of a termination message.
 pub const MAX_TERMINATION_MESSAGE: usize = 4096;
 
@@ -41,9 +44,15 @@ pub struct Manifest {
     pub taken_at: Timestamp,
     /// When the dump was on disk.
     pub finished_at: Timestamp,
-    /// Size in bytes.
+    /// How the dump is compressed; left out: not at all.
+    #[serde(default, skip_serializing_if = "Compression::is_none")]
+    pub compression: Compression,
+    /// Size in bytes before it was compressed; left out: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncompressed_bytes: Option<u64>,
+    /// Size in bytes, as it is stored.
     pub bytes: u64,
-    /// SHA-256 of the dump, in hexadecimal digits.
+    /// SHA-256 of what is stored, in hexadecimal digits.
     pub sha256: String,
     /// Tables by name: rows, and digests of definition and rows.
     pub tables: BTreeMap<String, Table>,
@@ -77,9 +86,9 @@ pub struct Summary {
     pub taken_at: Timestamp,
     /// When the dump was on disk.
     pub finished_at: Timestamp,
-    /// Size in bytes.
+    /// Size in bytes, as it is stored.
     pub bytes: u64,
-    /// SHA-256 of the dump, in hexadecimal digits.
+    /// SHA-256 of what is stored, in hexadecimal digits.
     pub sha256: String,
     /// SHA-256 of the manifest's file, in hexadecimal digits.
     pub manifest: String,
@@ -130,8 +139,8 @@ pub fn backup_name(migration: &str, attempt: i32) -> String {
 }
 
 /// Name of the dump of a backup.
-pub(super) fn dump_name(name: &str) -> String {
-    format!("{name}.sql")
+pub(super) fn dump_name(name: &str, compression: Compression) -> String {
+    format!("{name}.sql{}", compression.ending())
 }
 
 /// Name of the manifest beside it.
@@ -228,6 +237,8 @@ mod tests {
             database: "shop".to_owned(),
             taken_at: Timestamp::UNIX_EPOCH,
             finished_at: Timestamp::UNIX_EPOCH,
+            compression: Compression::Zstd,
+            uncompressed_bytes: Some(u64::MAX),
             bytes: u64::MAX,
             sha256: "0".repeat(64),
             tables: (0..tables).map(|each| (format!("table_{each:04}"), table.clone())).collect(),

@@ -2,6 +2,7 @@
 //! restores it. The operator's binary is copied into the image that holds MySQL's programs, so that any image with them will do.
 
 mod client;
+pub mod compression;
 pub mod contents;
 pub mod dump;
 pub mod install;
@@ -25,6 +26,7 @@ mod stand_ins;
 pub mod storage;
 pub mod verify;
 
+pub use compression::Compression;
 pub use manifest::{Manifest, Outcome, Summary};
 pub use progress::Progress;
 pub use rehearsed::Rehearsed;

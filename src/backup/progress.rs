@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// Bytes that were stored.
+    /// Bytes of the dump, before it is compressed.
     pub bytes: u64,
     /// Tables that were begun.
     pub tables: u64,

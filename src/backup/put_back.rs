@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::client::Client;
+use super::compression;
 use super::login::{self, OptionFile};
 use super::made;
 use super::manifest::{self, Manifest, Outcome};
@@ -108,7 +109,7 @@ fn fill_and_compare(
         ));
     }
     println!("restoring the tables of {} into {schema} on MySQL {version}", manifest.file);
-    let mut dump = storage::existing(storage, &manifest.file)?;
+    let mut dump = compression::reading(storage::existing(storage, &manifest.file)?, manifest.compression)?;
     let mut reader = Reader::default();
     let mut before = Some(scratch_statements::BEFORE_TABLES);
     client.restore(&mut dump, &storage.place(&manifest.file), |piece, hand| {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::compression::Compression;
 use super::manifest::{self, Outcome};
 use super::storage::{self, Storage};
 
@@ -75,15 +76,19 @@ fn remove(arguments: &Arguments) -> Result<Removed, String> {
 
 fn remove_one(storage: &dyn Storage, migration: &str, attempt: i32, removed: &mut Removed) -> Result<(), String> {
     let name = manifest::backup_name(migration, attempt);
-    let (dump, manifest) = (manifest::dump_name(&name), manifest::file_name(&name));
+    // By its manifest it is known which of them it is.
+    let dumps = Compression::ALL.map(|compression| manifest::dump_name(&name, compression));
+    let manifest = manifest::file_name(&name);
     let mut left = |what: &str, why: String| {
         if removed.left.len() < TOLD {
             removed.left.push(format!("{}: {why}", storage.place(what)));
         }
     };
     let Some(text) = storage::read_whole(storage, &manifest)? else {
-        if storage.read(&dump)?.is_some() {
-            left(&dump, "it has no manifest that says whose it is".to_owned());
+        for dump in &dumps {
+            if storage.read(dump)?.is_some() {
+                left(dump, "it has no manifest that says whose it is".to_owned());
+            }
         }
         return Ok(());
     };
@@ -94,12 +99,12 @@ fn remove_one(storage: &dyn Storage, migration: &str, attempt: i32, removed: &mu
             return Ok(());
         }
     };
-    if owner.migration != migration || owner.file != dump {
+    if owner.migration != migration || !dumps.contains(&owner.file) {
         left(&manifest, format!("it is about {:?} of the migration {:?}", owner.file, owner.migration));
         return Ok(());
     }
     // The dump first: by its manifest the next try knows what is half removed.
-    if storage.remove(&dump)? {
+    if storage.remove(&owner.file)? {
         removed.bytes += owner.bytes;
     }
     storage.remove(&manifest)?;
@@ -138,9 +143,12 @@ mod tests {
             // Half removed by a try that was killed.
             ("u-6.manifest.json", manifest("u", "u-6.sql").as_str()),
             ("u-7.sql.partial", "of a killed Job"),
+            // Compressed.
+            ("u-8.sql.zst", "dump"),
+            ("u-8.manifest.json", manifest("u", "u-8.sql.zst").as_str()),
             // Later than the last that was begun, and others'.
-            ("u-8.sql", "dump"),
-            ("u-8.manifest.json", manifest("u", "u-8.sql").as_str()),
+            ("u-9.sql", "dump"),
+            ("u-9.manifest.json", manifest("u", "u-9.sql").as_str()),
             ("v-1.sql", "dump"),
             ("v-1.manifest.json", manifest("v", "v-1.sql").as_str()),
             ("notes.txt", "mine"),
@@ -150,13 +158,13 @@ mod tests {
         let arguments = Arguments {
             destination: storage::Arguments::folder(folder.clone()),
             migration: "u".to_owned(),
-            attempts: 7,
+            attempts: 8,
             termination_message: folder.join("message"),
         };
         run(&arguments).unwrap();
         let text = fs::read(&arguments.termination_message).unwrap();
         let Outcome::Removed(removed) = serde_json::from_slice(&text).unwrap() else { panic!("{text:?}") };
-        assert_eq!((removed.backups, removed.bytes), (2, 4), "{removed:?}");
+        assert_eq!((removed.backups, removed.bytes), (3, 8), "{removed:?}");
         assert_eq!(removed.left.len(), 4, "{removed:?}");
         let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
@@ -169,8 +177,8 @@ mod tests {
             "u-3.sql",
             "u-4.sql",
             "u-5.manifest.json",
-            "u-8.manifest.json",
-            "u-8.sql",
+            "u-9.manifest.json",
+            "u-9.sql",
             "v-1.manifest.json",
             "v-1.sql",
         ];

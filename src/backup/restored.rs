@@ -163,6 +163,8 @@ mod tests {
             tool: None,
             taken_at: Timestamp::UNIX_EPOCH,
             finished_at: Timestamp::UNIX_EPOCH,
+            compression: Default::default(),
+            uncompressed_bytes: None,
             bytes: 1,
             sha256: String::new(),
             tables: contents.tables,

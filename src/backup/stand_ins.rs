@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::compression::Compression;
 use super::manifest::Outcome;
 use super::{dump, login, made, storage};
 
@@ -73,6 +74,7 @@ impl Folder {
             server: self.server(),
             database: "shop".to_owned(),
             destination: storage::Arguments::folder(self.join("backup")),
+            compression: Compression::None,
             read_back: true,
             name: "uid-1".to_owned(),
             migration: "uid".to_owned(),
@@ -82,8 +84,9 @@ impl Folder {
     }
 
     /// A backup of this text, made as the backup Job makes it.
-    pub(super) fn backup(&self, text: &str) -> made::Arguments {
-        dump::run(&self.dump(self.printing("dump", text))).unwrap();
+    pub(super) fn backup(&self, text: &str, compression: Compression) -> made::Arguments {
+        let arguments = dump::Arguments { compression, ..self.dump(self.printing("dump", text)) };
+        dump::run(&arguments).unwrap();
         let Outcome::Made(summary) = self.outcome() else { panic!("{:?}", self.outcome()) };
         made::Arguments {
             storage: storage::Arguments::folder(self.join("backup")),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::compression;
 use super::contents::Contents;
 use super::made;
 use super::manifest::{self, Manifest, Outcome};
@@ -117,7 +118,7 @@ fn restore(
         Identifier::new(manifest.database.clone()).map_err(|error| format!("the manifest's schema: {error}"))?;
     scratch.query(&scratch_statements::create_schema(&schema))?;
     println!("restoring {} into MySQL {version}", manifest.file);
-    let mut dump = storage::existing(storage, &manifest.file)?;
+    let mut dump = compression::reading(storage::existing(storage, &manifest.file)?, manifest.compression)?;
     scratch.restore(&mut dump, &storage.place(&manifest.file), schema.as_str())?;
     drop(dump);
     make_definers(scratch, &schema)?;

@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use super::backup_check::compare;
 use super::observed::{JobView, TaskResult};
 use super::work::Work;
-use super::{job_view, jobs};
+use super::{backup_job, job_view};
 
 /// Counts what is in the database just before the backup.
 ///
@@ -49,7 +49,7 @@ fn annotation(counted: Result<Baseline, String>, verification: Verification) -> 
     let written = |baseline: &Baseline| serde_json::to_string(baseline).map_err(|error| error.to_string());
     let fitting = counted.and_then(|baseline| {
         let text = written(&baseline)?;
-        if text.len() <= jobs::MAX_BASELINE {
+        if text.len() <= backup_job::MAX_BASELINE {
             return Ok(text);
         }
         Err(format!(
@@ -57,7 +57,7 @@ fn annotation(counted: Result<Baseline, String>, verification: Verification) -> 
              spec.backup.verification None they are not needed, nor with a backup of type External or VolumeSnapshot",
             baseline.tables.len(),
             text.len(),
-            jobs::MAX_BASELINE
+            backup_job::MAX_BASELINE
         ))
     });
     match (fitting, verification) {
@@ -146,7 +146,7 @@ async fn left(work: &Work) -> Result<Result<Left, String>, Error> {
     let Ok(Outcome::Made(summary)) = serde_json::from_str(&message) else {
         return Ok(Err(format!("the result of the backup Job {name} cannot be read")));
     };
-    let baseline = job.annotations().get(jobs::BASELINE).and_then(|text| serde_json::from_str(text).ok());
+    let baseline = job.annotations().get(backup_job::BASELINE).and_then(|text| serde_json::from_str(text).ok());
     let Some(baseline) = baseline else {
         return Ok(Err(format!("the backup Job {name} lacks the row counts from before")));
     };

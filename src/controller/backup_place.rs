@@ -59,7 +59,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::{Value, json};
 
-    use super::super::{jobs, remove_job, verify_job};
+    use super::super::{backup_job, remove_job, verify_job};
+    use crate::api::backup::BackupCompression;
     use crate::api::{SchemaMigration, example};
 
     /// The migration, with a bucket.
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn every_job_gets_the_buckets_credentials_as_files_and_by_no_other_way() {
         let migration = migration("Restore");
-        let backup = jobs::backup(&migration, "operator:1", "b", 1, String::new()).unwrap();
+        let backup = backup_job::backup(&migration, "operator:1", "b", 1, String::new()).unwrap();
         let verify =
             verify_job::verify(&migration, "operator:1", "v", verify_job::Backup { attempt: 1, manifest: "abc" }, None)
                 .unwrap();
@@ -129,6 +130,22 @@ mod tests {
     }
 
     #[test]
+    fn a_dump_is_compressed_unless_the_spec_says_otherwise() {
+        let compression = |migration: &SchemaMigration| {
+            let job = backup_job::backup(migration, "operator:1", "b", 1, String::new()).unwrap();
+            container(&pod(job))
+                .0
+                .into_iter()
+                .filter(|argument| argument.starts_with("--compression="))
+                .collect::<Vec<_>>()
+        };
+        let mut migration = migration("None");
+        assert_eq!(compression(&migration), ["--compression=zstd"]);
+        migration.spec.backup.job.as_mut().unwrap().compression = BackupCompression::None;
+        assert_eq!(compression(&migration), ["--compression=none"]);
+    }
+
+    #[test]
     fn the_job_that_removes_runs_the_operators_image_alone() {
         let pod = pod(remove_job::remove(&migration("Inspect"), "operator:1", "r", 2).unwrap());
         assert_eq!(pod["containers"][0]["image"], "operator:1");
@@ -140,7 +157,7 @@ mod tests {
     #[test]
     fn a_dump_is_read_back_where_nothing_else_reads_it() {
         let read_back = |migration: &SchemaMigration| {
-            let job = jobs::backup(migration, "operator:1", "b", 1, String::new()).unwrap();
+            let job = backup_job::backup(migration, "operator:1", "b", 1, String::new()).unwrap();
             container(&pod(job)).0.iter().any(|argument| argument == "--read-back")
         };
         assert!(read_back(&migration("Inspect")));

@@ -18,7 +18,9 @@ use super::events::{MAX_NOTE, Told};
 use super::observed::JobView;
 use super::tasks::give_back;
 use super::telling::{publish, work_span};
-use super::{deletion, evidence_store, job_view, jobs, remove_job, restore_job, snapshot_store, verify_job, work};
+use super::{
+    backup_job, deletion, evidence_store, job_view, jobs, remove_job, restore_job, snapshot_store, verify_job, work,
+};
 
 /// Does it.
 ///
@@ -90,7 +92,7 @@ async fn create_job(context: &Context, migration: &SchemaMigration, request: &Jo
     let namespace = migration.namespace().unwrap_or_default();
     let job = match request {
         JobRequest::Backup { name, attempt, baseline } => {
-            jobs::backup(migration, &context.flags.operator_image, name, *attempt, baseline.clone())
+            backup_job::backup(migration, &context.flags.operator_image, name, *attempt, baseline.clone())
                 .ok_or_else(|| PassError::Content("spec.backup.job and its destination are not both set".to_owned()))?
         }
         JobRequest::VerifyBackup { name, attempt, manifest, plan } => {

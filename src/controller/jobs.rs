@@ -12,18 +12,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 
 use crate::api::SchemaMigration;
-use crate::api::backup::{ClaimDestination, Verification};
+use crate::api::backup::ClaimDestination;
 use crate::api::database::TlsMode;
-use crate::backup::manifest::backup_name;
 use crate::results;
 
-use super::backup_place::BackupPlace;
 use super::target::host;
 
-/// Carries the row counts from before the backup, so that a Job never exists without them.
-pub const BASELINE: &str = "holdfast.dev/row-counts-before";
-/// Objects have 262,144 bytes for all annotations.
-pub const MAX_BASELINE: usize = 250_000;
 const CREDENTIALS: &str = "/var/run/holdfast/credentials";
 const TLS: &str = "/var/run/holdfast/tls";
 pub(super) const PRIVATE: &str = "/var/run/holdfast/private";
@@ -31,52 +25,6 @@ pub(super) const PROGRAM: &str = "/holdfast";
 const USER: i64 = 65532;
 /// A dump, or its restore, may take long; one that takes longer than a day is stuck.
 const BACKUP_DEADLINE_SECONDS: i64 = 86_400;
-
-/// The backup Job. `None` where the spec asks for another kind of backup.
-#[must_use]
-pub fn backup(
-    migration: &SchemaMigration,
-    operator_image: &str,
-    name: &str,
-    attempt: i32,
-    baseline: String,
-) -> Option<Job> {
-    let spec = &migration.spec;
-    let job = spec.backup.job.as_ref()?;
-    let place = BackupPlace::new(&job.destination, false)?;
-    let uid = migration.metadata.uid.clone().unwrap_or_default();
-    let access = database_access(migration);
-    let mut command = vec![format!("{PROGRAM}/holdfast"), "backup".to_owned()];
-    command.extend(access.arguments);
-    command.extend([
-        argument("database", &spec.database.name),
-        argument("name", &backup_name(&uid, attempt)),
-        argument("migration", &uid),
-    ]);
-    command.extend(place.arguments);
-    if is_read_back(migration) {
-        command.push("--read-back".to_owned());
-    }
-    let mut volumes = vec![program_volume(), private_volume()];
-    let mut mounts = vec![mount("program", PROGRAM, true)];
-    volumes.extend(access.volumes);
-    mounts.extend(access.mounts);
-    volumes.extend(place.volumes);
-    mounts.extend(place.mounts);
-    let dump = Container {
-        name: "backup".to_owned(),
-        image: Some(job.image.clone()),
-        command: Some(command),
-        resources: job.resources.as_ref().map(Into::into),
-        volume_mounts: Some(mounts),
-        security_context: Some(restricted()),
-        ..Container::default()
-    };
-    let pod = pod_with_program(operator_image, dump, volumes);
-    let mut metadata = metadata(migration, name);
-    metadata.annotations.get_or_insert_default().insert(BASELINE.to_owned(), baseline);
-    Some(of_backup(metadata, pod))
-}
 
 /// What a container of ours gets that logs in to the database.
 pub(super) struct DatabaseAccess {
@@ -113,16 +61,6 @@ pub(super) fn database_access(migration: &SchemaMigration) -> DatabaseAccess {
         access.mounts.push(mount("tls", TLS, true));
     }
     access
-}
-
-/// Whether the backup Job looks at what was stored. One that is restored is read there anyway.
-fn is_read_back(migration: &SchemaMigration) -> bool {
-    let restored = migration.status.as_ref().and_then(|status| status.backup.as_ref()?.restore.as_ref());
-    match migration.spec.backup.verification {
-        Verification::None => false,
-        Verification::Inspect => true,
-        Verification::Restore => restored.is_some(),
-    }
 }
 
 /// A Job that makes a backup or looks at one: another try is for people to ask for.

@@ -5,6 +5,7 @@
 mod approvals;
 pub mod backup_check;
 mod backup_counts;
+pub mod backup_job;
 mod backup_place;
 mod contention;
 pub mod context;

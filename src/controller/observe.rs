@@ -20,7 +20,7 @@ use super::context::{Context, PassError, asking};
 use super::evidence::{self, OwnEvidence};
 use super::observed::{JobView, Observed, Policies, StoredPlan, Task, TaskState, backup_progress};
 use super::volume_snapshot::SnapshotView;
-use super::{evidence_store, gates, job_view, jobs, plan_store, retention, snapshot_store, target};
+use super::{backup_job, evidence_store, gates, job_view, plan_store, retention, snapshot_store, target};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const LOG_LINES: i64 = 20;
@@ -292,7 +292,7 @@ async fn progress(pods: &Api<Pod>, found: &[Pod], job: &Job) -> Option<BackupPro
         }
     };
     let told = Progress::newest(&log)?;
-    let counted: Baseline = serde_json::from_str(job.annotations().get(jobs::BASELINE)?).ok()?;
+    let counted: Baseline = serde_json::from_str(job.annotations().get(backup_job::BASELINE)?).ok()?;
     if counted.tables.is_empty() {
         return None;
     }

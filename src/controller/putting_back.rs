@@ -15,7 +15,7 @@ use crate::plan::{Identifier, Plan, Problem};
 
 use super::observed::TaskResult;
 use super::work::Work;
-use super::{backup_counts, jobs, put_back_names};
+use super::{backup_counts, backup_job, put_back_names};
 
 const FIELD: &str = "spec.rollback.onFailure";
 
@@ -96,7 +96,7 @@ async fn baseline(work: &Work) -> Result<Result<Baseline, String>, Error> {
     let job = api.get_opt(&name).await;
     let job = job.map_err(|error| Error::new(Cause::NotReady, format!("reading the backup Job {name}: {error}")))?;
     let Some(job) = job else { return Ok(Err(format!("the backup Job {name}, which carries the counts, is gone"))) };
-    let text = job.annotations().get(jobs::BASELINE);
+    let text = job.annotations().get(backup_job::BASELINE);
     Ok(match text.map(|text| serde_json::from_str(text)) {
         Some(Ok(baseline)) => Ok(baseline),
         Some(Err(error)) => Err(format!("the counts that the backup Job {name} carries cannot be read: {error}")),

@@ -60,6 +60,31 @@ fn a_backup_is_read_back_restored_and_removed() {
 }
 
 #[test]
+fn a_compressed_dump_is_streamed_in_little_memory_restored_from_there_and_removed() {
+    let mut place = Place::new("compressed");
+    place.compression = "zstd";
+    let peak = place.path("peak");
+    let server = "echo '-- Server version 9.7.4'";
+    place.mysqldump(&format!("{server}; {}; {TRAILER}; grep VmHWM /proc/$PPID/status >'{peak}'", rows(100)));
+    let summary = place.made(1);
+    let stored = fs::read(place.dump(1)).unwrap();
+    assert_eq!((stored.len() as u64, &summary.rows), (summary.bytes, &RowCounts::Here(vec![100_000])));
+    assert_eq!(hexadecimal(&Sha256::digest(&stored)), summary.sha256);
+    let dump = zstd::decode_all(stored.as_slice()).unwrap();
+    assert!(dump.len() > 100_000_000 && stored.len() < dump.len() / 10, "{} of {}", stored.len(), dump.len());
+    let Outcome::Restored(restored) = place.verify(1, &summary.manifest) else { panic!() };
+    assert_eq!((restored.tables, restored.rows), (1, 100_000));
+    assert!(fs::read(place.path("restored")).unwrap() == dump, "what was written is restored");
+    let peak = fs::read_to_string(peak).unwrap();
+    let kilobytes: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    println!("100 MB were compressed and uploaded with {kilobytes} kB of memory at most");
+    assert!(kilobytes < 80_000, "{peak}");
+    let Outcome::Removed(removed) = place.remove(1) else { panic!() };
+    assert_eq!((removed.backups, removed.bytes, removed.left), (1, stored.len() as u64, Vec::new()));
+    assert_eq!(place.stored(), (Vec::new(), Vec::new()));
+}
+
+#[test]
 fn what_another_migration_made_is_not_removed() {
     let place = Place::new("others");
     place.made(1);

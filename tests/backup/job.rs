@@ -26,6 +26,8 @@ pub(crate) struct Place {
     pub(crate) bucket: PathBuf,
     pub(crate) folder: PathBuf,
     pub(crate) account: (&'static str, &'static str),
+    /// How dumps are compressed.
+    pub(crate) compression: &'static str,
     /// Arguments that take the place of those with the same name.
     pub(crate) instead: Vec<String>,
 }
@@ -69,7 +71,7 @@ impl Place {
         fs::write(folder.join("credentials/username"), "migrator").unwrap();
         fs::write(folder.join("credentials/password"), "correct horse").unwrap();
         let bucket = server.bucket(BUCKET);
-        let place = Self { server, bucket, folder, account: OWNER, instead: Vec::new() };
+        let place = Self { server, bucket, folder, account: OWNER, compression: "none", instead: Vec::new() };
         fs::write(place.folder.join("dump.sql"), DUMP).unwrap();
         place.mysqldump(&format!("cat '{}'", place.path("dump.sql")));
         place
@@ -90,7 +92,8 @@ impl Place {
     }
 
     pub(crate) fn dump(&self, attempt: i32) -> PathBuf {
-        self.object(&format!("{MIGRATION}-{attempt}.sql"))
+        let ending = if self.compression == "zstd" { ".zst" } else { "" };
+        self.object(&format!("{MIGRATION}-{attempt}.sql{ending}"))
     }
 
     /// The objects, and the parts of uploads that are not finished.
@@ -136,6 +139,7 @@ impl Place {
             format!("--private={}", self.path("private")),
             format!("--name={MIGRATION}-{attempt}"),
             format!("--program={}", self.path("mysqldump")),
+            format!("--compression={}", self.compression),
             "--read-back".to_owned(),
         ];
         self.command("backup", &more)

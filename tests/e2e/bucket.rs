@@ -54,8 +54,8 @@ fn a_backup_in_a_bucket_is_restored_from_there_and_deleted_when_its_time_is_over
     assert!(message(&end, "BackedUp").contains("restored into MySQL 9.7"), "{}", message(&end, "BackedUp"));
     let uid = end["metadata"]["uid"].as_str().unwrap_or_default();
     let backup = &end["status"]["backup"];
-    assert_eq!(backup["location"], format!("s3://{BUCKET}/shop/{uid}-1.sql"), "{backup}");
-    assert_eq!(objects(&bucket), [format!("shop/{uid}-1.manifest.json"), format!("shop/{uid}-1.sql")]);
+    assert_eq!(backup["location"], format!("s3://{BUCKET}/shop/{uid}-1.sql.zst"), "{backup}");
+    assert_eq!(objects(&bucket), [format!("shop/{uid}-1.manifest.json"), format!("shop/{uid}-1.sql.zst")]);
 
     fs::write(bucket.join("shop/of-somebody-else.sql"), "kept").map_err(|error| error.to_string())?;
     let retention = r#"{"spec": {"backup": {"retention": "0ms"}}}"#;

@@ -25,6 +25,7 @@ mod orphans;
 mod planning;
 mod preflight;
 mod probes;
+mod programs;
 mod purge;
 mod put_back;
 mod rehearsal;

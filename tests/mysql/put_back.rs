@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use holdfast::backup::{self, Outcome, dump, login, made, storage};
+use holdfast::backup::{self, Compression, Outcome, dump, login, made, storage};
 use holdfast::mysql::put_back::obstacles;
 use holdfast::mysql::report::{MigrationOutcome, PutBackReport};
 use holdfast::mysql::session::Session;
@@ -14,7 +14,7 @@ use holdfast::plan::{Identifier, Plan, Section};
 
 use crate::common::{identifier as id, target};
 use crate::database::{Database, PARENT_AND_CHILD, PATIENCE, eventually, run_section};
-use crate::rehearsal::programs;
+use crate::programs::programs;
 use crate::rows::undo;
 
 /// The schemas beside a test's, gone at its beginning.
@@ -492,6 +492,7 @@ async fn a_real_dump_is_restored_beside_the_live_tables_and_put_in_place() {
         server: server.clone(),
         database: database.schema.to_string(),
         destination: storage::Arguments::folder(folder.join("backup")),
+        compression: Compression::Zstd,
         read_back: false,
         name: "u-1".to_owned(),
         migration: "u".to_owned(),

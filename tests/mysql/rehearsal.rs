@@ -1,14 +1,13 @@
 //! What the Job of a verified backup runs, whole: a dump of a real schema is restored into a server of its own, and the plan is rehearsed there.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use holdfast::backup::rehearsal::Instructions;
 use holdfast::backup::rehearsed::End;
-use holdfast::backup::{Outcome, Rehearsed, Restored, dump, login, made, storage, verify};
+use holdfast::backup::{Compression, Outcome, Rehearsed, Restored, dump, login, made, storage, verify};
 use holdfast::mysql::catalogue::read_catalogue;
 use holdfast::mysql::checks::Checks;
 use holdfast::mysql::rehearsal::Step;
@@ -20,6 +19,7 @@ use serde_json::{Value, json};
 use crate::common::target;
 use crate::database::{Database, PATIENCE};
 use crate::planning::spec;
+use crate::programs::programs;
 
 /// A schema with orphans, duplicates, a column to fill, a column to widen, an event and a view.
 const SCHEMA: &[&str] = &[
@@ -59,30 +59,6 @@ fn content() -> Value {
             ], "expect": [{"referencedTable": "users", "atLeast": 3}]},
         ],
     })
-}
-
-/// MySQL's programs out of the root filesystem that the test's server runs from, by its own loader: no other machine's libraries are needed.
-pub(crate) fn programs(folder: &Path) -> [PathBuf; 3] {
-    let root = PathBuf::from(std::env::var("HOLDFAST_TEST_ROOT").expect("mysqld.sh sets HOLDFAST_TEST_ROOT"));
-    let below = |path: &str| root.join(path).display().to_string();
-    let libraries = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "usr/lib/mysql/private"].map(below).join(":");
-    let program = |name: &str, path: &str, more: &str| {
-        let script = format!(
-            "#!/bin/sh\nexec '{}' --library-path '{libraries}' '{}' \"$@\" {more}\n",
-            below("lib64/ld-linux-x86-64.so.2"),
-            below(path)
-        );
-        let place = folder.join(name);
-        fs::write(&place, script).unwrap();
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
-        place
-    };
-    let server = format!("--user=root --basedir='{}' --plugin-dir='{}'", below("usr"), below("usr/lib/mysql/plugin"));
-    [
-        program("mysqld", "usr/sbin/mysqld", &server),
-        program("mysql", "usr/bin/mysql", ""),
-        program("mysqldump", "usr/bin/mysqldump", ""),
-    ]
 }
 
 /// A schema, its plan and its dump.
@@ -139,6 +115,7 @@ impl Rehearsal {
             },
             database: database.schema.to_string(),
             destination: storage::Arguments::folder(folder.join("backup")),
+            compression: Compression::Zstd,
             read_back: false,
             name: "u-1".to_owned(),
             migration: "u".to_owned(),

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::backup::compression::Compression;
 use crate::backup::stand_ins::Folder;
 
 const TABLES: &str = "CREATE TABLE `users` (\n  `id` int\n);\nINSERT INTO `users` VALUES (7),(8);\n";
@@ -16,8 +17,12 @@ struct World {
     arguments: Arguments,
 }
 
-/// A backup of `tables`, and a client that keeps what it is handed, in a schema with so many tables; what is dumped then is `found`.
 fn world(name: &str, tables: &str, there: u32, found: &str) -> World {
+    world_of(name, tables, there, found, Compression::None)
+}
+
+/// A backup of `tables`, and a client that keeps what it is handed, in a schema with so many tables; what is dumped then is `found`.
+fn world_of(name: &str, tables: &str, there: u32, found: &str, compression: Compression) -> World {
     let folder = Folder::new(&format!("put-back-{name}"));
     let client = format!(
         "echo \"$@\" >>\"$0.arguments\"; case \"$*\" in *binary-mode*) cat >\"$0.handed\";; *) input=$(cat)\n\
@@ -25,7 +30,7 @@ fn world(name: &str, tables: &str, there: u32, found: &str) -> World {
     );
     let arguments = Arguments {
         server: folder.server(),
-        backup: folder.backup(&format!("-- Server version\t9.7.4\n{tables}{EVENT}{END}")),
+        backup: folder.backup(&format!("-- Server version\t9.7.4\n{tables}{EVENT}{END}"), compression),
         schema: "holdfast_restored_1".to_owned(),
         termination_message: folder.join("message"),
         mysql: folder.program("mysql", &client),
@@ -47,6 +52,15 @@ fn the_tables_alone_are_handed_to_the_client_in_the_schema_and_compared() {
     assert!(arguments.lines().all(|line| line.ends_with("-- holdfast_restored_1")), "{arguments}");
     assert!(!arguments.contains("correct horse"), "{arguments}");
     assert!(fs::read_dir(world.folder.join("private")).unwrap().next().is_none(), "the password is gone");
+}
+
+#[test]
+fn a_compressed_dump_is_unpacked_on_its_way() {
+    let world = world_of("compressed", TABLES, 0, TABLES, Compression::Zstd);
+    assert!(world.folder.join("backup/uid-1.sql.zst").exists());
+    run(&world.arguments).unwrap();
+    let handed = fs::read_to_string(world.folder.join("mysql.handed")).unwrap();
+    assert!(handed.ends_with("VALUES (7),(8);\n"), "{handed}");
 }
 
 fn refused(world: &World) -> String {

@@ -152,10 +152,6 @@ impl Sum {
         self.bytes += piece.len() as u64;
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     pub(super) fn finish(self) -> (u64, String) {
         (self.bytes, hexadecimal(&self.hash.finalize()))
     }

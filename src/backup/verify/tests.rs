@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 
 use super::*;
+use crate::backup::compression::Compression;
 use crate::backup::manifest::hexadecimal;
 use crate::backup::stand_ins::Folder;
 use sha2::{Digest as _, Sha256};
@@ -21,11 +22,15 @@ struct World {
     _socket: UnixListener,
 }
 
-/// A backup as the backup Job makes it, and programs that stand in for MySQL's; what is dumped after the restore is `restored`.
 fn world(name: &str, restored: &str) -> World {
+    world_of(name, restored, Compression::None)
+}
+
+/// A backup as the backup Job makes it, and programs that stand in for MySQL's; what is dumped after the restore is `restored`.
+fn world_of(name: &str, restored: &str, compression: Compression) -> World {
     let folder = Folder::new(&format!("verify-{name}"));
     let arguments = Arguments {
-        backup: folder.backup(DUMP),
+        backup: folder.backup(DUMP, compression),
         folder: folder.join("scratch"),
         private: folder.join("private"),
         storage: None,
@@ -69,6 +74,38 @@ fn a_backup_whose_restore_holds_the_same_is_proven() {
     assert_eq!((restored.tables, restored.rows, restored.server_version.as_str()), (2, 3, "9.7.5"));
     assert_eq!((restored.lossy_columns, restored.lossy), (1, vec!["bookmarks.share".to_owned()]));
     assert_eq!(fs::read_to_string(world.folder.join("mysql.restored")).unwrap(), DUMP, "the dump itself was restored");
+}
+
+#[test]
+fn a_compressed_backup_is_compared_as_it_is_stored_and_restored_as_it_was_written() {
+    let world = world_of("compressed", DUMP, Compression::Zstd);
+    let path = world.backup().join("uid-1.sql.zst");
+    let stored = fs::read(&path).unwrap();
+    run(&world.arguments).unwrap();
+    assert_eq!(fs::read_to_string(world.folder.join("mysql.restored")).unwrap(), DUMP);
+    fs::remove_file(world.folder.join("mysql.restored")).unwrap();
+
+    let mut spoilt = stored.clone();
+    spoilt[stored.len() / 2] ^= 1;
+    for other in [spoilt, stored[..stored.len() - 1].to_vec()] {
+        fs::write(&path, other).unwrap();
+        world.fails(&["uid-1.sql.zst was changed after it was written", &hexadecimal(&Sha256::digest(&stored))]);
+    }
+    assert!(!world.was_restored());
+}
+
+#[test]
+fn a_backup_that_was_made_before_an_upgrade_is_proven() {
+    let mut world = world("older", DUMP);
+    let path = world.backup().join("uid-1.manifest.json");
+    let older = fs::read_to_string(&path).unwrap().replace("\"format\": 3", "\"format\": 2");
+    fs::write(&path, &older).unwrap();
+    world.arguments.backup.manifest = hexadecimal(&Sha256::digest(&older));
+    run(&world.arguments).unwrap();
+    let newer = older.replace("\"format\": 2", "\"format\": 4");
+    fs::write(&path, &newer).unwrap();
+    world.arguments.backup.manifest = hexadecimal(&Sha256::digest(&newer));
+    world.fails(&["has format 4", "from 2 to 3"]);
 }
 
 #[test]
