@@ -2,6 +2,7 @@
 //! HOLDFAST_TEST_KUBECONFIG names. Each comes from a file of its own, which returns what it [`Measured`]; all of it goes into one
 //! report, `target/bench/report.json` and `report.md`.
 
+mod backup;
 mod build;
 #[path = "../mysql/common.rs"]
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
@@ -19,6 +20,9 @@ mod operator;
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 mod place;
 mod planning;
+#[path = "../mysql/programs.rs"]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod programs;
 mod report;
 mod rollout;
 // Its unit tests are run elsewhere.
@@ -74,6 +78,9 @@ async fn measure(named: &[String]) -> Result<(), Failure> {
     }
     if wanted("rollout") {
         measured.add(Box::pin(rollout::measure(&target)).await?);
+    }
+    if wanted("backup") {
+        measured.add(Box::pin(backup::measure(&target)).await?);
     }
     if wanted("controller") {
         measured.add(controller::measure().await?.into());

@@ -27,7 +27,7 @@ use crate::figure::Failure;
 use crate::report::folder;
 
 /// Longest time that the engine may take one way.
-const DEADLINE: Duration = Duration::from_secs(3 * 3600);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(3 * 3600);
 /// The first argument of the bench where it is to be the engine.
 pub(crate) const ENGINE: &str = "engine";
 
@@ -110,9 +110,9 @@ pub(crate) async fn work(direction: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// As the sample's migration has it.
-fn engine(target: &Target) -> Result<Engine, Failure> {
-    let settings = Settings {
+/// As the sample's migration has them.
+pub(crate) fn settings() -> Result<Settings, Failure> {
+    Ok(Settings {
         lock_timeout: Duration::from_millis(500),
         max_retries: 20,
         barrier_timeout: Duration::from_secs(600),
@@ -121,8 +121,11 @@ fn engine(target: &Target) -> Result<Engine, Failure> {
         max_threads_running: 50,
         kill_blockers: KillBlockers::Never,
         journal: JournalLocation::Schema(Identifier::new(JOURNAL)?),
-    };
-    Ok(Engine { target: target.clone(), replicas: Replicas::default(), settings })
+    })
+}
+
+fn engine(target: &Target) -> Result<Engine, Failure> {
+    Ok(Engine { target: target.clone(), replicas: Replicas::default(), settings: settings()? })
 }
 
 /// Everything from the plan to the probes, in the order of the controller's phases.
@@ -234,6 +237,6 @@ fn peak_memory() -> Result<f64, Failure> {
     Ok(kibibytes / 1024.0)
 }
 
-fn told(problems: Vec<holdfast::plan::Problem>) -> Failure {
+pub(crate) fn told(problems: Vec<holdfast::plan::Problem>) -> Failure {
     problems.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ").into()
 }

@@ -11,7 +11,7 @@ mod plain;
 mod tell;
 mod traffic;
 mod validation;
-mod world;
+pub(crate) mod world;
 
 use crate::figure::{Failure, Measured};
 use engine::Ran;
@@ -63,11 +63,7 @@ struct Size {
 
 /// Measures at each size, and drops what it made.
 pub(crate) async fn measure(target: &Target) -> Result<Measured, Failure> {
-    let wanted = std::env::var("HOLDFAST_BENCH_ROWS").unwrap_or_else(|_| ROWS.to_owned());
-    let sizes =
-        wanted.split(',').map(|rows| rows.trim().parse::<u64>()).collect::<Result<Vec<_>, _>>().map_err(|error| {
-            format!("HOLDFAST_BENCH_ROWS={wanted}: numbers of rows with commas between them: {error}")
-        })?;
+    let sizes = sizes(ROWS)?;
     let tool = percona::version().await;
     let mut measured = Vec::new();
     for rows in sizes {
@@ -76,6 +72,14 @@ pub(crate) async fn measure(target: &Target) -> Result<Measured, Failure> {
         measured.push(size?);
     }
     Ok(tell::tell(&measured, &tool))
+}
+
+/// The sizes that are measured, from HOLDFAST_BENCH_ROWS or as usual.
+pub(crate) fn sizes(usual: &str) -> Result<Vec<u64>, Failure> {
+    let wanted = std::env::var("HOLDFAST_BENCH_ROWS").unwrap_or_else(|_| usual.to_owned());
+    let sizes = wanted.split(',').map(|rows| rows.trim().parse::<u64>()).collect::<Result<Vec<_>, _>>();
+    Ok(sizes
+        .map_err(|error| format!("HOLDFAST_BENCH_ROWS={wanted}: numbers of rows with commas between them: {error}"))?)
 }
 
 async fn at(target: &Target, rows: u64, tool: &Result<String, String>) -> Result<Size, Failure> {
