@@ -137,9 +137,9 @@ pub fn unacknowledged_replace(spec: &SchemaMigrationSpec, plan: &Plan, seen: &St
         _ => one.to_lowercase() == other.to_lowercase(),
     };
     let acknowledged = |table: &TableName| {
-        spec.acknowledge.iter().any(|each| {
-            each.hazard == Hazard::ReplaceOnCascadeParent && same(&each.table, table.table.as_str())
-        })
+        spec.acknowledge
+            .iter()
+            .any(|each| each.hazard == Hazard::ReplaceOnCascadeParent && same(&each.table, table.table.as_str()))
     };
     keys(plan)
         .filter(|(key, _)| key.on_delete == ReferentialAction::Cascade)

@@ -22,6 +22,7 @@ mod restore;
 mod rights;
 mod rollout;
 mod secrecy;
+mod session;
 mod soak;
 mod surroundings;
 mod transactions;

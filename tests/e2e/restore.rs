@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::backup::offer;
 use super::harness::Outcome;
-use super::harness::kubectl::run;
 use super::rollout::{END, Rollout, SOON, message};
 
 pub(crate) const IMAGE: &str = "holdfast.test/mysql:9.7";
@@ -87,7 +87,6 @@ fn a_backup_of_every_kind_of_object_is_restored_and_compared() -> Outcome<()> {
 #[test]
 fn a_dump_whose_byte_was_flipped_is_named_and_nothing_is_changed() -> Outcome<()> {
     let case = Rollout::without_changes("flipped-byte");
-    let kubectl = &case.migration.kubectl;
     // The node does not have it yet: the pod that restores waits until the byte is flipped.
     let resource = format!("holdfast.test/flipped-{:08x}", fastrand::u32(..));
     let limits = json!({&resource: "1"});
@@ -97,17 +96,7 @@ fn a_dump_whose_byte_was_flipped_is_named_and_nothing_is_changed() -> Outcome<()
     let file = location.rsplit('/').next().unwrap_or_default();
     flip(&case, file)?;
 
-    let node = kubectl.run(&["get", "nodes", "--output", "jsonpath={.items[0].metadata.name}"])?;
-    let path = resource.replace('/', "~1");
-    let patch = json!([
-        {"op": "add", "path": format!("/status/capacity/{path}"), "value": "1"},
-        {"op": "add", "path": format!("/status/allocatable/{path}"), "value": "1"}
-    ]);
-    run(
-        "kubectl",
-        &["patch", "node", &node, "--subresource=status", "--type=json", "--patch", &patch.to_string()],
-        None,
-    )?;
+    offer(&resource)?;
     let end = case.wait_for("Finished", END)?;
     let texts =
         [file, "was changed after it was written", "SHA-256", "spec.backup.scratch.image", "holdfast.dev/retry-at"];

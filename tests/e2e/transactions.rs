@@ -1,68 +1,26 @@
 //! A long transaction that holds a table: the application goes on, the wait names who is in the way, and it ends either way.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
-
 use serde_json::{Value, json};
 
 use super::harness::Outcome;
 use super::rollout::{END, Rollout, SOON, message};
+use super::session::Session;
 
-/// A session that has read from a table and stays in its transaction. Dropped, it goes away.
-struct LongTransaction {
-    session: Child,
-    connection: String,
-}
-
-impl LongTransaction {
-    fn begin(case: &Rollout, table: &str) -> Outcome<Self> {
-        let kubectl = &case.migration.kubectl;
-        let client = "MYSQL_PWD=$(cat /etc/mysql-root/password) exec mysql --user=root --batch --skip-column-names --unbuffered \"$0\"";
-        let mut session = Command::new("kubectl")
-            .args(["--namespace", &kubectl.namespace, "exec", "--stdin", "mysql-0", "--container", "mysql", "--"])
-            .args(["sh", "-c", client, &case.database.name])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("kubectl exec: {error}"))?;
-        let statements = format!("BEGIN; SELECT COUNT(*) >= 0 FROM {table}; SELECT CONNECTION_ID();\n");
-        let (Some(stdin), Some(stdout)) = (&mut session.stdin, session.stdout.take()) else {
-            return Err("kubectl exec has no input or output".to_owned());
-        };
-        stdin.write_all(statements.as_bytes()).map_err(|error| format!("beginning a transaction: {error}"))?;
-        let mut lines = BufReader::new(stdout).lines();
-        let mut answer = || lines.next().unwrap_or_else(|| Ok(String::new())).map_err(|error| error.to_string());
-        if answer()? != "1" {
-            return Err(format!("the transaction did not read from {table}"));
-        }
-        let connection = answer()?;
-        Ok(Self { session, connection })
-    }
-
-    /// How the operator names it.
-    fn name(&self) -> String {
-        format!("connection {} (root@localhost)", self.connection)
-    }
-}
-
-impl Drop for LongTransaction {
-    fn drop(&mut self) {
-        // Its server ends the transaction with the session.
-        drop(self.session.stdin.take());
-        let _ = self.session.kill();
-        let _ = self.session.wait();
-    }
+/// A session that has read from a table and stays in its transaction.
+fn long_transaction(case: &Rollout, table: &str) -> Outcome<Session> {
+    // No other statement reads without locks on the rows.
+    Session::holding(case, &format!("BEGIN; SELECT COUNT(*) FROM `{table}`"))
 }
 
 /// Brings a migration to its gate, holds the table, and approves.
-fn hold_after_the_gate(case: &Rollout, execution: Value) -> Outcome<LongTransaction> {
+fn hold_after_the_gate(case: &Rollout, execution: Value) -> Outcome<Session> {
     let mut manifest = case.manifest();
     manifest["spec"]["execution"] = execution;
     manifest["spec"]["gates"] = json!([{"before": {"phase": "CleanUp"}, "approval": "Required"}]);
     case.apply(&manifest)?;
     let waiting = case.wait_for_reason("Approved", "ApprovalPending", SOON)?;
     let digest = waiting["status"]["plan"]["digest"].as_str().unwrap_or_default();
-    let transaction = LongTransaction::begin(case, "bookmarks")?;
+    let transaction = long_transaction(case, "bookmarks")?;
     case.migration.approve("CleanUp", digest, 100, "the counts are what we expected")?;
     Ok(transaction)
 }
