@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::common::target;
 use crate::database::Database;
 use crate::planning::spec;
-use crate::rehearsal::programs;
+use crate::programs::programs;
 
 /// Names and texts that a client which splits a script wrongly would stumble over.
 const SCHEMA: &[&str] = &[
