@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 # The crash test and what it needs: the engine with its failpoints.
 CRASH := --locked --features failpoints --test rollout crash::
+# The same of the operator as a process.
+BOUNDARIES := --locked --features failpoints --test controller boundaries::
 
 .PHONY: help
 help: ## Show this list
@@ -25,6 +27,7 @@ test: ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, a
 	tests/prepare.sh test -- $(MAKE) --no-print-directory lint test-programs
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- tests/cluster/s3-server.sh run -- cargo test --locked --no-fail-fast
 	$(SAME_SEEDS) tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
+	$(SAME_SEEDS) tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test $(BOUNDARIES) -- --nocapture
 	tests/cluster/mysqld.sh run --server mysql-9.7-replicated -- cargo test --locked --test mysql -- replica
 	tests/cluster/mysqld.sh run --option --performance-schema=OFF -- cargo test --locked --test mysql -- without_its_performance_schema
 	tests/cluster/mysqld.sh run --server mysql-9.7-native -- sh -c 'cargo test --locked --test mysql -- $(SERVER_TESTS) && $(SOME_ROLLOUTS)'
@@ -38,6 +41,7 @@ test: ## Run all tests on MySQL 9.7, and a part on 8.0, MariaDB and a replica, a
 test-programs:
 	cargo test --locked --no-run
 	cargo test $(CRASH) --no-run
+	cargo test $(BOUNDARIES) --no-run
 	cargo build --locked --bin holdfast
 	cargo test --locked --test e2e --test faults --no-run
 
@@ -57,6 +61,7 @@ test-all: test test-gitops test-monitoring test-matrix test-oldest test-discover
 	for server in mysql-9.7-native mysql-8.0 mariadb-10.11; do \
 		HOLDFAST_ROLLOUT_CASES=1000 tests/cluster/mysqld.sh run --server $$server -- cargo test --locked --test rollout -- --nocapture; done
 	HOLDFAST_CRASH_ALL=1 tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
+	HOLDFAST_CRASH_ALL=1 tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test $(BOUNDARIES) -- --nocapture
 
 .PHONY: test-rollout
 test-rollout: ## Run random rollouts for two minutes on a throw-away MySQL, or on SERVER=KIND
@@ -69,6 +74,10 @@ test-simulation: ## Run simulated histories of migrations for two minutes
 .PHONY: test-crash
 test-crash: ## Kill the engine or its MySQL at points drawn by chance, for two minutes, and judge what comes of it
 	tests/cluster/mysqld.sh run --restartable -- cargo test $(CRASH) -- --nocapture
+
+.PHONY: test-boundaries
+test-boundaries: ## Kill the operator before and after each kind of thing that it changes, and see that another one comes to the same end
+	tests/cluster/mysqld.sh run -- tests/cluster/api-server.sh run -- cargo test $(BOUNDARIES) -- --nocapture
 
 .PHONY: test-gitops
 test-gitops: ## Run the tests with Argo CD itself, its Lua engine, and Flux's library for applying (builds for minutes the first time; needs root, Go, Debian)

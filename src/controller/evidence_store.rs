@@ -18,6 +18,7 @@ use crate::evidence::{Document, EVIDENCE_KEY, PrivateKey, PublicKey, Refusal, Si
 
 use super::context::{PassError, asking};
 use super::evidence::{FoundEvidence, OwnEvidence};
+use super::failpoints::{Boundary, around};
 use super::{names, target};
 
 /// Labels of what holds evidence, by which people find it when its migration is gone.
@@ -155,7 +156,7 @@ pub(super) async fn write(client: &Client, migration: &SchemaMigration, document
     };
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    match maps.create(&parameters, &map).await {
+    match around(Boundary::EvidenceWritten, maps.create(&parameters, &map)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         Err(error) => Err(asking(format!("storing the evidence in the ConfigMap {name}"))(error)),

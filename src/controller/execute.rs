@@ -15,6 +15,7 @@ use crate::api::{FIELD_MANAGER, FINALIZER, Reason, SchemaMigration};
 use super::context::{Context, PassError, asking};
 use super::decision::{Effect, JobRequest};
 use super::events::{MAX_NOTE, Told};
+use super::failpoints::{Boundary, around};
 use super::observed::JobView;
 use super::tasks::give_back;
 use super::telling::{publish, work_span};
@@ -40,7 +41,7 @@ pub async fn execute(
         Effect::AddFinalizer => {
             let mut finalizers = migration.finalizers().to_vec();
             finalizers.push(FINALIZER.to_owned());
-            set_finalizers(context, migration, &finalizers).await?;
+            around(Boundary::FinalizerAdded, set_finalizers(context, migration, &finalizers)).await?;
         }
         Effect::StartTask(task, allowance) => {
             let (task, allowance) = (*task, *allowance);
@@ -120,7 +121,7 @@ async fn create_job(context: &Context, migration: &SchemaMigration, request: &Jo
     };
     let api: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    match api.create(&parameters, &job).await {
+    match around(Boundary::JobCreated, api.create(&parameters, &job)).await {
         Ok(_) => Ok(()),
         // Made by a pass that ended before it could see it.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
@@ -140,7 +141,7 @@ fn restore(
 
 async fn delete_job(context: &Context, migration: &SchemaMigration, name: &str) -> Result<(), PassError> {
     let api: Api<Job> = Api::namespaced(context.client.clone(), &migration.namespace().unwrap_or_default());
-    match api.delete(name, &DeleteParams::background()).await {
+    match around(Boundary::JobDeleted, api.delete(name, &DeleteParams::background())).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(asking(format!("deleting the Job {name}"))(error)),
@@ -178,7 +179,7 @@ async fn release(context: &Context, migration: &SchemaMigration, uid: &str) -> R
             publish(context, migration, told).await;
         }
         let rest: Vec<String> = migration.finalizers().iter().filter(|each| *each != FINALIZER).cloned().collect();
-        set_finalizers(context, migration, &rest).await?;
+        around(Boundary::FinalizerRemoved, set_finalizers(context, migration, &rest)).await?;
     }
     Ok(())
 }

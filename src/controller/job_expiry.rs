@@ -10,6 +10,7 @@ use crate::api::status::{JobPurpose, JobState, JobStatus};
 use crate::api::{FIELD_MANAGER, SchemaMigration, SchemaMigrationStatus};
 
 use super::context::Context;
+use super::failpoints::{Boundary, around};
 
 /// How long they stay, in seconds: long enough to read a log.
 const KEPT_SECONDS: i64 = 3600;
@@ -43,7 +44,8 @@ pub(super) async fn let_go(context: &Context, written: &SchemaMigration, before:
         let change =
             serde_json::json!({"metadata": {"uid": job.uid}, "spec": {"ttlSecondsAfterFinished": KEPT_SECONDS}});
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        if let Err(error) = api.patch(&job.name, &parameters, &Patch::Merge(&change)).await {
+        let change = Patch::Merge(&change);
+        if let Err(error) = around(Boundary::JobLetGo, api.patch(&job.name, &parameters, &change)).await {
             tracing::warn!(job = job.name, %error, "the Job has succeeded and stays: its end could not be set");
         }
     }

@@ -18,6 +18,7 @@ mod evidence_store;
 pub mod execute;
 mod external_backup;
 mod facts;
+pub mod failpoints;
 pub mod gates;
 pub mod health;
 mod job_expiry;

@@ -14,6 +14,7 @@ use crate::api::{FIELD_MANAGER, Reason, SchemaMigration};
 use crate::plan::stored::{self, KEY, Unusable};
 use crate::plan::{Plan, render, script};
 
+use super::failpoints::{Boundary, around};
 use super::names;
 
 /// An object may have 1 MiB, metadata included.
@@ -53,7 +54,7 @@ pub async fn store(client: &Client, migration: &SchemaMigration, plan: &Plan) ->
             data: Some(data),
             binary_data: None,
         };
-        match maps.create(&parameters, &map).await {
+        match around(Boundary::PlanStored, maps.create(&parameters, &map)).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 let present =

@@ -17,6 +17,7 @@ use crate::telemetry::samples::Name;
 use super::context::{Context, PassError, asking};
 use super::decide::decide;
 use super::decision::{Decision, LOOK_AGAIN};
+use super::failpoints::{Boundary, around};
 use super::observe::observe;
 use super::observed::{Observed, TaskState};
 use super::telling::{announce, pass_span, tell_phase};
@@ -162,7 +163,9 @@ async fn write(
     let mut object = migration.clone();
     object.status = Some(after);
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    match api.replace_status(&migration.name_any(), &parameters, &object).await {
+    let name = migration.name_any();
+    let writing = api.replace_status(&name, &parameters, &object);
+    match around(Boundary::StatusWritten, writing).await {
         Ok(written) => Ok(Written::Object(Box::new(written))),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Written::Conflict),
         Err(error) => Err(asking("writing the status")(error)),

@@ -23,6 +23,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{endpoint, logs};
 
 use super::context::{Context, Flags};
+use super::failpoints::{Boundary, around};
 use super::health::{self, NotReady};
 use super::reconcile::{name_of, on_error, reconcile};
 use super::tasks::Tasks;
@@ -114,8 +115,9 @@ async fn lead(
         .await
         .map_err(|error| format!("using the Lease {}/{}: {error}", flags.lease_namespace, flags.lease_name))?;
     let (mut leading, lease) = manager.watch().await;
+    // The Lease is taken by a task of its own, so that the first of the two points may lie after it.
     let begun = tokio::select! {
-        begun = leading.wait_for(|leads| *leads) => begun.is_ok(),
+        begun = around(Boundary::LeaseTaken, leading.wait_for(|leads| *leads)) => begun.is_ok(),
         () = stop.cancelled() => false,
     };
     let mut result = Ok(());

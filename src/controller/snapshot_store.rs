@@ -11,6 +11,7 @@ use crate::api::status::SchemaMigrationStatus;
 use crate::api::{ConditionType, FIELD_MANAGER, SchemaMigration};
 
 use super::context::{PassError, asking};
+use super::failpoints::{Boundary, around};
 use super::names;
 use super::volume_snapshot::{API_VERSION, SnapshotView, manifest, resource, unfit, view};
 
@@ -89,7 +90,8 @@ pub(super) async fn create(client: &Client, migration: &SchemaMigration, name: &
     };
     let object = manifest(migration, wanted, name);
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    match snapshots(client, &migration.namespace().unwrap_or_default()).create(&parameters, &object).await {
+    let api = snapshots(client, &migration.namespace().unwrap_or_default());
+    match around(Boundary::VolumeSnapshotCreated, api.create(&parameters, &object)).await {
         Ok(_) => Ok(()),
         // Made by a pass that ended before it could see it, or somebody else's: the next one looks.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),

@@ -8,6 +8,7 @@ use crate::api::{SchemaMigration, SchemaMigrationStatus};
 
 use super::context::Context;
 use super::events::{self, Told};
+use super::failpoints::{Boundary, around};
 
 /// What lines of the log are about while work goes on for a migration. Of the highest level, so that lines of every level have it.
 pub(super) fn work_span(migration: &SchemaMigration) -> Span {
@@ -46,7 +47,8 @@ pub(super) async fn publish(context: &Context, migration: &SchemaMigration, told
         action: told.action,
         secondary: None,
     };
-    if let Err(error) = context.recorder.publish(&event, &migration.object_ref(&())).await {
+    let about = migration.object_ref(&());
+    if let Err(error) = around(Boundary::EventPublished, context.recorder.publish(&event, &about)).await {
         tracing::warn!(%error, "an event could not be published");
     }
 }

@@ -8,6 +8,8 @@
 
 mod argocd;
 mod at_rest;
+#[cfg(feature = "failpoints")]
+mod boundaries;
 #[path = "../mysql/common.rs"]
 #[allow(dead_code)]
 mod common;

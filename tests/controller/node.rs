@@ -17,6 +17,9 @@ use tokio::task::JoinHandle;
 /// Of a PodTemplate whose Jobs are to fail, and what the Job says then.
 pub(crate) const FAILS: &str = "holdfast.dev/test-fails";
 
+/// Of a PodTemplate whose Jobs do not end.
+pub(crate) const RUNS: &str = "holdfast.dev/test-runs";
+
 /// Ends Jobs until it is dropped.
 pub(crate) struct Node {
     running: JoinHandle<()>,
@@ -57,6 +60,9 @@ async fn run(client: &Client, job: &Job) {
     let (name, namespace) = (job.name_any(), job.namespace().unwrap());
     let template = &job.spec.as_ref().unwrap().template;
     let annotations = template.metadata.as_ref().and_then(|metadata| metadata.annotations.clone()).unwrap_or_default();
+    if annotations.contains_key(RUNS) {
+        return;
+    }
     let failure = annotations.get(FAILS);
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let pod = Pod {

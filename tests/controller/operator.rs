@@ -21,6 +21,23 @@ const WITHOUT_POLICIES: &[&str] = &["--allow-without-policies"];
 
 static SERIAL: AtomicU32 = AtomicU32::new(0);
 
+/// What an operator does at the points of its boundaries (src/controller/failpoints.rs).
+#[cfg(feature = "failpoints")]
+pub(crate) struct Points(Option<String>);
+
+#[cfg(feature = "failpoints")]
+impl Points {
+    /// Writes them down.
+    pub(crate) fn told() -> Self {
+        Self(None)
+    }
+
+    /// Is killed at one.
+    pub(crate) fn killed(point: &str) -> Self {
+        Self(Some(point.to_owned()))
+    }
+}
+
 /// A running operator; killed where a test forgets it.
 pub(crate) struct Operator {
     child: Child,
@@ -68,7 +85,42 @@ impl Operator {
         operator
     }
 
+    /// Starts it for a namespace, with a Lease of its own, and waits for nothing.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn begin_at(namespace: &str, points: &Points) -> Self {
+        let name = name();
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.points"));
+        std::fs::write(&file, "").unwrap();
+        let mut variables = vec![("HOLDFAST_FAILPOINTS_FILE", file.to_str().unwrap())];
+        variables.extend(points.0.as_deref().map(|point| ("HOLDFAST_FAILPOINT_KILL", point)));
+        Self::spawn_with(&kubeconfig(), name.clone(), &name, &[namespace], WITHOUT_POLICIES, &variables)
+    }
+
+    /// The points that it came by.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn points(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.log.with_extension("points")).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until it has ended by itself.
+    #[cfg(feature = "failpoints")]
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        self.child.wait().await.unwrap()
+    }
+
     fn spawn(kubeconfig: &Path, name: String, lease: &str, namespaces: &[&str], more: &[&str]) -> Self {
+        Self::spawn_with(kubeconfig, name, lease, namespaces, more, &[])
+    }
+
+    fn spawn_with(
+        kubeconfig: &Path,
+        name: String,
+        lease: &str,
+        namespaces: &[&str],
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let [health, metrics] = free_addresses();
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"));
         let file = std::fs::File::create(&log).unwrap();
@@ -79,6 +131,7 @@ impl Operator {
             .args(["--lease-namespace", "default", "--lease-name", lease, "--identity", &name])
             .args(["--health-address", &health.to_string(), "--metrics-address", &metrics.to_string()])
             .env("KUBECONFIG", kubeconfig)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file)

@@ -23,6 +23,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 static DEFINITIONS: OnceCell<()> = OnceCell::const_new();
 
 /// A namespace with the migrator's Secret.
+#[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) client: Client,
     pub(crate) namespace: String,
@@ -77,7 +78,16 @@ impl Place {
 
     /// A template of the user's Jobs; of some that fail with a message.
     pub(crate) async fn pod_template(&self, name: &str, fails: Option<&str>) {
-        let annotations = fails.map(|text| json!({crate::node::FAILS: text})).unwrap_or_default();
+        self.template(name, fails.map(|text| json!({crate::node::FAILS: text})).unwrap_or_default()).await;
+    }
+
+    /// A template of the user's Jobs that do not end.
+    #[cfg(feature = "failpoints")]
+    pub(crate) async fn pod_template_that_runs(&self, name: &str) {
+        self.template(name, json!({crate::node::RUNS: "yes"})).await;
+    }
+
+    async fn template(&self, name: &str, annotations: Value) {
         let template = json!({"metadata": {"name": name}, "template": {
             "metadata": {"annotations": annotations},
             "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "holdfast.test/nothing:dev"}]},

@@ -93,27 +93,6 @@ struct Stage {
 }
 
 impl Stage {
-    /// Installs the definitions of CSI's snapshots.
-    async fn install_snapshots(&self) {
-        let folder = std::env::var("HOLDFAST_TEST_SNAPSHOT_CRDS").expect(
-            "HOLDFAST_TEST_SNAPSHOT_CRDS must name the folder with the definitions of CSI's snapshots; tests/cluster/api-server.sh run -- \
-             COMMAND sets it",
-        );
-        let api: Api<CustomResourceDefinition> = Api::all(self.place.client.clone());
-        for name in ["volumesnapshotclasses", "volumesnapshotcontents", "volumesnapshots"] {
-            let path = Path::new(&folder).join(format!("snapshot.storage.k8s.io_{name}.yaml"));
-            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            put_definition(&api, &serde_yaml::from_str(&text).unwrap()).await;
-        }
-    }
-
-    async fn claim(&self) -> Api<PersistentVolumeClaim> {
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.place.client.clone(), NAMESPACE);
-        let claim = json!({"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
-        api.create(&PostParams::default(), &serde_json::from_value(claim).unwrap()).await.unwrap();
-        api
-    }
-
     /// A specification that backs up by a VolumeSnapshot.
     async fn specification(&self, schema: &str) -> Value {
         self.place.schema(schema).await;
@@ -146,12 +125,52 @@ impl Stage {
 
     /// What a driver reports.
     async fn report(&self, snapshot: &DynamicObject, status: Value) {
-        let patch = Patch::Merge(json!({"status": status}));
-        self.snapshots.patch_status(&snapshot.name_any(), &PatchParams::default(), &patch).await.unwrap();
+        report(&self.snapshots, snapshot, status).await;
     }
 }
 
-fn ready() -> Value {
+/// Installs the definitions of CSI's snapshots.
+pub(crate) async fn install_definitions_of_snapshots(client: &Client) {
+    let folder = std::env::var("HOLDFAST_TEST_SNAPSHOT_CRDS").expect(
+        "HOLDFAST_TEST_SNAPSHOT_CRDS must name the folder with the definitions of CSI's snapshots; tests/cluster/api-server.sh run -- \
+         COMMAND sets it",
+    );
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for name in ["volumesnapshotclasses", "volumesnapshotcontents", "volumesnapshots"] {
+        let path = Path::new(&folder).join(format!("snapshot.storage.k8s.io_{name}.yaml"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        put_definition(&api, &serde_yaml::from_str(&text).unwrap()).await;
+    }
+}
+
+/// The claim of the server's data, without a volume.
+async fn claim(place: &Place) -> Api<PersistentVolumeClaim> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(place.client.clone(), &place.namespace);
+    let claim = json!({"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    api.create(&PostParams::default(), &serde_json::from_value(claim).unwrap()).await.unwrap();
+    api
+}
+
+/// Gives that claim a volume.
+async fn bind(claims: &Api<PersistentVolumeClaim>) {
+    let bound = Patch::Merge(json!({"status": {"phase": "Bound"}}));
+    claims.patch_status("data", &PatchParams::default(), &bound).await.unwrap();
+}
+
+/// The claim of the server's data.
+#[cfg(feature = "failpoints")]
+pub(crate) async fn bound_claim(place: &Place) {
+    bind(&claim(place).await).await;
+}
+
+/// Has a snapshot say what a driver reports.
+pub(crate) async fn report(snapshots: &Api<DynamicObject>, snapshot: &DynamicObject, status: Value) {
+    let patch = Patch::Merge(json!({"status": status}));
+    snapshots.patch_status(&snapshot.name_any(), &PatchParams::default(), &patch).await.unwrap();
+}
+
+/// What a driver reports of one that is taken.
+pub(crate) fn ready() -> Value {
     json!({"boundVolumeSnapshotContentName": "snapcontent-1", "creationTime": jiff::Timestamp::now(), "readyToUse": true, "restoreSize": "1Gi",
         "error": null})
 }
@@ -194,13 +213,12 @@ async fn first_there_is_nothing(stage: &Stage, grant: impl Fn()) {
     grant();
     let waiting = stage.says("first", "PersistentVolumeClaim holdfast-snapshots/data does not exist").await;
     assert_eq!(condition(&waiting, "Ready")["reason"], "DependencyNotReady");
-    let claims = stage.claim().await;
+    let claims = claim(&stage.place).await;
     stage.says("first", "holdfast-snapshots/data has no volume yet").await;
-    let bound = Patch::Merge(json!({"status": {"phase": "Bound"}}));
-    claims.patch_status("data", &PatchParams::default(), &bound).await.unwrap();
+    bind(&claims).await;
     let waiting = stage.says("first", "does not know VolumeSnapshots (snapshot.storage.k8s.io/v1): install").await;
     assert_eq!(condition(&waiting, "Ready")["reason"], "DependencyNotReady");
-    stage.install_snapshots().await;
+    install_definitions_of_snapshots(&stage.place.client).await;
 }
 
 async fn one_is_asked_for_and_the_operator_killed(stage: &Stage, account: &Account, operator: Operator) -> Operator {
