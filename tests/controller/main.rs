@@ -23,6 +23,7 @@ mod kstatus;
 mod link;
 mod node;
 mod operator;
+mod own_script;
 mod own_server;
 mod place;
 mod policies;

@@ -1,40 +1,25 @@
 //! An API server of a test's own, where it is about what is installed there: nobody else's definitions come and go.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
+use holdfast::api::crd;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use kube::{Api, Client, Config};
 
-use crate::server::root;
-
-/// Another run may be building its programs meanwhile.
-const START_LIMIT: Duration = Duration::from_secs(600);
-const END_LIMIT: Duration = Duration::from_secs(60);
+use crate::fixture::put_definition;
+use crate::own_script::OwnScript;
 
 /// A running API server without anything in it.
 pub(crate) struct OwnServer {
-    child: Child,
+    script: OwnScript,
     kubeconfig: PathBuf,
 }
 
 impl OwnServer {
     pub(crate) async fn start() -> Self {
-        let mut child = Command::new(root().join("tests/cluster/api-server.sh"))
-            // Runs as long as its input is open: it goes with the test, however that ends.
-            .args(["run", "--", "bash", "-c", "echo \"$KUBECONFIG\"; cat"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = timeout(START_LIMIT, lines.next_line()).await.expect("waited 600 s for an API server");
-        let kubeconfig = line.unwrap().expect("the API server did not start; what it said is above").into();
-        Self { child, kubeconfig }
+        let (script, kubeconfig) = OwnScript::start("api-server.sh", &[], "$KUBECONFIG").await;
+        Self { script, kubeconfig: kubeconfig.into() }
     }
 
     pub(crate) fn kubeconfig(&self) -> &Path {
@@ -47,10 +32,16 @@ impl OwnServer {
         Client::try_from(config).unwrap()
     }
 
+    /// Installs the definitions of today, or brings those that are there up to date.
+    pub(crate) async fn put_definitions(&self) {
+        let api: Api<CustomResourceDefinition> = Api::all(self.client().await);
+        for definition in crd::definitions().unwrap() {
+            put_definition(&api, &definition).await;
+        }
+    }
+
     /// Ends it, and waits until nothing of it is left.
-    pub(crate) async fn stop(mut self) {
-        drop(self.child.stdin.take());
-        let ended = timeout(END_LIMIT, self.child.wait()).await.expect("waited 60 s for the API server to end");
-        assert!(ended.unwrap().success());
+    pub(crate) async fn stop(self) {
+        self.script.stop().await;
     }
 }

@@ -1,16 +1,13 @@
 //! Gates and the chart's admission policies on a real API server: where the policies were uninstalled, nobody checks in whose name an
 //! approval is created, so no approval counts until they are back.
 
-use holdfast::api::crd;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt as _};
 use serde::Deserialize as _;
 use serde_json::json;
 
-use crate::fixture::put_definition;
 use crate::node::Node;
 use crate::operator::Operator;
 use crate::own_server::OwnServer;
@@ -50,10 +47,7 @@ async fn approve(place: &Place, digest: &str, by: &str, dry_run: bool) -> kube::
 async fn no_gate_opens_while_the_policies_are_uninstalled() {
     let server = OwnServer::start().await;
     let client = server.client().await;
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in crd::definitions().unwrap() {
-        put_definition(&definitions, &definition).await;
-    }
+    server.put_definitions().await;
     install(&client).await;
     let schema = "holdfast_policies";
     let place = Place::on(client.clone(), "guarded").await;

@@ -1,16 +1,14 @@
 //! An operator of another build was killed in the middle of a rollout, and today's one follows it. The files under `upgrades/` are
 //! what real runs left; `make upgrade-fixture` writes those of the build that it is run with.
 
-use holdfast::api::crd;
 use holdfast::mysql::SessionLimits;
 use holdfast::plan::Plan;
 use holdfast::plan::digest::plan_digest;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams};
-use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, config_maps, put_definition};
+use crate::fixture::{Fixture, config_maps};
 use crate::node::Node;
 use crate::operator::Operator;
 use crate::own_server::OwnServer;
@@ -33,13 +31,6 @@ async fn standing(place: &Place) -> String {
          (SELECT GROUP_CONCAT(operation, ' ', state ORDER BY sequence SEPARATOR ', ') FROM {JOURNAL}.operations))"
     );
     place.one_text(&statement).await
-}
-
-async fn definitions_of_today(client: &Client) {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in crd::definitions().unwrap() {
-        put_definition(&api, &definition).await;
-    }
 }
 
 /// Follows the killed operator to the end, and returns how it stands then.
@@ -75,7 +66,7 @@ async fn a_rollout_that_another_build_began_is_finished_or_held_by_name() {
     fixture.install_definitions(&client).await;
     let place = Place::on(client.clone(), "holdfast-upgrade").await;
     fixture.restore(&place).await;
-    definitions_of_today(&client).await;
+    server.put_definitions().await;
     let before = standing(&place).await;
     assert!(before.starts_with("fk_bookmarks_user; ") && before.contains("Running"), "{before}");
     let plan = stored(&fixture);
@@ -141,7 +132,7 @@ async fn held_by_an_unknown_journal(server: &OwnServer, place: &Place, fixture: 
 async fn write_the_fixture_of_this_build() {
     let server = OwnServer::start().await;
     let client = server.client().await;
-    definitions_of_today(&client).await;
+    server.put_definitions().await;
     let place = Place::on(client, "holdfast-upgrade").await;
     let node = Node::start(&place.client, &place.namespace);
     place.schema(SCHEMA).await;

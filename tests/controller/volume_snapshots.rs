@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use holdfast::api::crd;
 use holdfast::controller::names;
 use holdfast::controller::volume_snapshot::{UID_LABEL, resource};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -179,10 +178,7 @@ pub(crate) fn ready() -> Value {
 async fn a_snapshot_of_the_volume_is_asked_for_once_waited_for_and_left_alone() {
     let server = OwnServer::start().await;
     let client = server.client().await;
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in crd::definitions().unwrap() {
-        put_definition(&definitions, &definition).await;
-    }
+    server.put_definitions().await;
     let snapshots = Api::namespaced_with(client.clone(), NAMESPACE, &resource());
     let stage = Stage { place: Place::on(client, NAMESPACE).await, snapshots };
     let account = Account::new(server.kubeconfig());
