@@ -258,8 +258,11 @@ pub(super) async fn drift(work: &Work, plan: &Plan) -> Result<Option<String>, Er
     let catalogue = read_catalogue(&mut connection, &plan.schema, &tables).await;
     connection.close().await?;
     let catalogue = catalogue?;
-    if server_uuid != plan.server.server_uuid {
-        return Ok(Some(format!("the server {server_uuid} answers, but {} was planned for", plan.server.server_uuid)));
+    // A plan that is the same on another server is stored but once, with the server that it was first made on.
+    let status = work.migration.status.as_ref();
+    let known = status.and_then(|status| status.server_uuid.as_deref()).unwrap_or(&plan.server.server_uuid);
+    if server_uuid != known {
+        return Ok(Some(format!("the server {server_uuid} answers, but {known} was planned for")));
     }
     Ok(drift::since_planned(plan, &catalogue))
 }

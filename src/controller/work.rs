@@ -226,9 +226,13 @@ impl Work {
 
     async fn use_session(&self, task: Task, session: Session) -> (Result<TaskResult, Error>, Option<Session>) {
         let result = match task {
-            Task::Section(section) => {
-                session.run(section, self.allowance, &self.progress, &self.stop).await.map(TaskResult::Section)
-            }
+            // The server may be another one that a person accepted, and the status goes on from what the one before had.
+            Task::Section(section) => match session.check_done_before(section).await {
+                Ok(()) => {
+                    session.run(section, self.allowance, &self.progress, &self.stop).await.map(TaskResult::Section)
+                }
+                Err(error) => Err(error),
+            },
             Task::Prove => {
                 session.prove(&self.progress, &self.stop).await.map(|proof| TaskResult::Proven(Box::new(proof)))
             }
@@ -266,6 +270,10 @@ impl Work {
         let plan = self.plan().await?;
         let wanted = wanted(&self.migration.spec.tests);
         let limit = self.engine.settings.lock_timeout;
+        // What fails on a server that nobody accepted yet would be taken back.
+        let probe = self.engine.target.connect(SessionLimits::default()).await?;
+        self.same_server(&probe.server_uuid)?;
+        probe.close().await?;
         let found = checks::run(&self.engine.target, &plan, limit, &wanted, &self.stop).await?;
         let mut tested = TestedStatus {
             probes: signed(found.probes.probed.len()),

@@ -11,7 +11,7 @@ use super::report::OperationReport;
 use super::session::Work;
 use super::undo;
 use crate::plan::catalogue::{Catalogue, ForeignKey};
-use crate::plan::model::Action;
+use crate::plan::model::{Action, Section};
 use crate::plan::{Operation, Plan};
 
 /// Differences that a message names.
@@ -35,6 +35,32 @@ pub(crate) async fn check(work: &Work<'_>) -> Result<(), Error> {
 #[must_use]
 pub fn since_planned(plan: &Plan, catalogue: &Catalogue) -> Option<String> {
     told(&differences(plan, &[], catalogue))
+}
+
+/// Whether the journal knows everything as done that comes before a section, of which its owner says that it was done. A replica that became
+/// the server without the last transactions shows neither, and is in itself no contradiction.
+///
+/// # Errors
+/// [`Cause::Drifted`] naming what is missing.
+pub(crate) fn check_done_before(plan: &Plan, records: &[Record], section: Section) -> Result<(), Error> {
+    let is_done = |operation: &&Operation| {
+        records.iter().any(|record| record.operation.id == operation.id && record.state == OperationState::Done)
+    };
+    let earlier = plan.operations.iter().filter(|operation| operation.section < section);
+    let missing: Vec<&str> =
+        earlier.filter(|operation| !is_done(operation)).map(|operation| operation.id.as_str()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let named = missing.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = missing.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Err(Error::new(
+        Cause::Drifted,
+        format!(
+            "the journal of this server does not know as done what was done before: {named}{more}. So it is after a failover to a replica that              had not received it: nothing is built on it. Take back what is here, and begin the migration again"
+        ),
+    ))
 }
 
 fn told(found: &[String]) -> Option<String> {

@@ -302,6 +302,14 @@ impl Session {
         Ok(())
     }
 
+    /// Whether everything that comes before a section is done on this server, too.
+    ///
+    /// # Errors
+    /// [`Cause::Drifted`] naming what is not, or what the server answers.
+    pub async fn check_done_before(&self, section: Section) -> Result<(), Error> {
+        drift::check_done_before(&self.plan, &self.journal.read_operations().await?, section)
+    }
+
     /// Carries a section out. What is done already is verified and skipped.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! A way to the MySQL server that a test can cut: connections stay open then and nothing passes, as when a network drops packets. New ones
-//! are taken and get no answer either.
+//! are taken and get no answer either. Or it leads to another server from now on, as a Service does whose endpoints have changed:
+//! connections end then.
 
 use std::net::Ipv4Addr;
 
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct Link {
     pub(crate) port: u16,
     cut: watch::Sender<bool>,
+    server: watch::Sender<Option<(String, u16)>>,
     running: JoinHandle<()>,
 }
 
@@ -27,23 +29,39 @@ impl Link {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let own_port = listener.local_addr().unwrap().port();
         let (cut, is_cut) = watch::channel(false);
-        let server = (host.to_owned(), port);
+        let (server, leads_to) = watch::channel(Some((host.to_owned(), port)));
         let running = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                tokio::spawn(carry(client, server.clone(), is_cut.clone()));
+                tokio::spawn(carry(client, leads_to.clone(), is_cut.clone()));
             }
         });
-        Self { port: own_port, cut, running }
+        Self { port: own_port, cut, server, running }
     }
 
     pub(crate) fn cut(&self) {
         self.cut.send_replace(true);
     }
+
+    /// From now on to this server.
+    pub(crate) fn lead_to(&self, host: &str, port: u16) {
+        self.server.send_replace(Some((host.to_owned(), port)));
+    }
+
+    /// From now on to none: connections are closed at once.
+    pub(crate) fn lead_nowhere(&self) {
+        self.server.send_replace(None);
+    }
 }
 
-async fn carry(client: TcpStream, server: (String, u16), mut is_cut: watch::Receiver<bool>) {
+async fn carry(
+    client: TcpStream,
+    mut leads_to: watch::Receiver<Option<(String, u16)>>,
+    mut is_cut: watch::Receiver<bool>,
+) {
     let mut cut = is_cut.clone();
+    let server = leads_to.borrow_and_update().clone();
+    let Some(server) = server else { return };
     let Ok(server) = TcpStream::connect(server).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
@@ -52,6 +70,8 @@ async fn carry(client: TcpStream, server: (String, u16), mut is_cut: watch::Rece
     });
     tokio::select! {
         () = &mut both => {}
+        // Both ends are closed.
+        Ok(()) = leads_to.changed() => {}
         () = async { is_cut.wait_for(|cut| *cut).await.map(drop).unwrap_or_default() } => {
             // Both ends stay open, and nothing passes, until the link is dropped.
             let _ = cut.wait_for(|cut| !*cut).await.map(drop);

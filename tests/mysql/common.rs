@@ -61,7 +61,7 @@ pub(crate) fn replica() -> Option<Target> {
     std::env::var("HOLDFAST_TEST_REPLICA").ok().map(|url| parse(&url))
 }
 
-fn parse(url: &str) -> Target {
+pub(crate) fn parse(url: &str) -> Target {
     let (url, options) = url.split_once('?').unwrap_or((url, ""));
     let rest = url.strip_prefix("mysql://").expect("the address of a test's server must begin with mysql://");
     let (login, place) = rest.rsplit_once('@').expect("the address must name a user: mysql://USER@HOST:PORT");
