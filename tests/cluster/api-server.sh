@@ -60,6 +60,8 @@ command=
 stop_all() {
 	local status=$?
 	trap - EXIT
+	# Whoever ends a group of processes is heard twice; the second time must not leave half of it running.
+	trap '' INT TERM HUP
 	stop_child "the command" "$command" 60
 	# Its graceful stop drains watches for up to a minute; nothing here is worth that wait.
 	[[ -z $server ]] || kill -KILL "$server" 2>/dev/null || say "the API server had ended already"
@@ -71,7 +73,7 @@ stop_all() {
 }
 trap stop_all EXIT
 trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'exit 143' TERM HUP
 
 # certificate NAME SUBJECT EXTENSION: signed by the throw-away authority.
 certificate() {

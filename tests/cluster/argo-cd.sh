@@ -43,6 +43,8 @@ started=()
 stop_all() {
 	local status=$? process
 	trap - EXIT
+	# Whoever ends a group of processes is heard twice; the second time must not leave half of it running.
+	trap '' INT TERM HUP
 	stop_child "the command" "$command" 60
 	for process in "${started[@]}"; do
 		stop_child "a process of Argo CD" "$process" 20
@@ -55,7 +57,7 @@ stop_all() {
 }
 trap stop_all EXIT
 trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'exit 143' TERM HUP
 
 # begin NAME COMMAND...: in the background, in a session of its own; its number is in $! afterwards.
 begin() {
