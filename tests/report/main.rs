@@ -124,7 +124,7 @@ async fn pages_are_read_searched_and_followed_in_a_browser() {
     let folder = format!("{}/target/report", env!("CARGO_MANIFEST_DIR"));
     fs::create_dir_all(&folder).unwrap();
     for (name, example) in examples {
-        cluster.create(name, example).await;
+        Box::pin(cluster.create(name, example)).await;
         cluster.write(name, &folder).await;
     }
     let late: MigrationApproval = serde_json::from_value(json!({
