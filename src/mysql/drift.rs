@@ -58,7 +58,7 @@ pub(crate) fn check_done_before(plan: &Plan, records: &[Record], section: Sectio
     Err(Error::new(
         Cause::Drifted,
         format!(
-            "the journal of this server does not know as done what was done before: {named}{more}. So it is after a failover to a replica that              had not received it: nothing is built on it. Take back what is here, and begin the migration again"
+            "the journal of this server does not know as done what was done before: {named}{more}. So it is after a failover to a replica that had not received it: nothing is built on it. Take back what is here, and begin the migration again"
         ),
     ))
 }

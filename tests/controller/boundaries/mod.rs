@@ -77,7 +77,7 @@ async fn reference(story: Story) -> Reference {
     Reference { points, end }
 }
 
-/// Every point of every story; or, for a run that must be short, one of each kind, drawn by chance.
+/// Every point of every story; or, for a run that must be short, one of each boundary, before or after it, drawn by chance.
 fn cases(references: &BTreeMap<Story, Reference>, random: &mut Rng, all: bool) -> Vec<Case> {
     let every = references.iter().flat_map(|(story, reference)| {
         reference.points.iter().map(|point| Case { story: *story, point: point.clone() })
@@ -87,8 +87,11 @@ fn cases(references: &BTreeMap<Story, Reference>, random: &mut Rng, all: bool) -
     if all {
         return every;
     }
-    let kinds = Boundary::ALL.iter().flat_map(|boundary| ["before", "after"].map(|when| format!("{when} {boundary} ")));
-    kinds.filter_map(|kind| every.iter().find(|case| case.point.starts_with(&kind)).cloned()).collect()
+    let of = |boundary: &Boundary| {
+        let middle = format!(" {boundary} ");
+        every.iter().find(|case| case.point.contains(&middle)).cloned()
+    };
+    Boundary::ALL.iter().filter_map(of).collect()
 }
 
 fn is_killed(status: ExitStatus) -> bool {
