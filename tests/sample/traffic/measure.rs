@@ -94,7 +94,7 @@ pub(crate) struct Measurements {
 }
 
 /// One write of a list.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct ListedWrite {
     /// When it ended.
     pub(crate) at: SystemTime,
@@ -241,7 +241,7 @@ pub(crate) struct Report {
     #[serde(flatten)]
     pub(crate) ledger: Option<LedgerReport>,
     /// Every write, in the last report of who asked for them.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) listed_writes: Vec<ListedWrite>,
 }
 
