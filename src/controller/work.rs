@@ -227,7 +227,7 @@ impl Work {
     async fn use_session(&self, task: Task, session: Session) -> (Result<TaskResult, Error>, Option<Session>) {
         let result = match task {
             // The server may be another one that a person accepted, and the status goes on from what the one before had.
-            Task::Section(section) => match session.check_done_before(section).await {
+            Task::Section(section) => match session.check_done_before(section, &self.stop).await {
                 Ok(()) => {
                     session.run(section, self.allowance, &self.progress, &self.stop).await.map(TaskResult::Section)
                 }

@@ -305,9 +305,17 @@ impl Session {
     /// Whether everything that comes before a section is done on this server, too.
     ///
     /// # Errors
-    /// [`Cause::Drifted`] naming what is not, or what the server answers.
-    pub async fn check_done_before(&self, section: Section) -> Result<(), Error> {
-        drift::check_done_before(&self.plan, &self.journal.read_operations().await?, section)
+    /// [`Cause::Drifted`] naming what is not, [`Cause::FenceLost`] once the fence is lost, or what the server answers.
+    pub async fn check_done_before(&self, section: Section, stop: &Stop) -> Result<(), Error> {
+        let stop = Stop(stop.0.child_token());
+        let reading = async {
+            tokio::select! {
+                records = self.journal.read_operations() => drift::check_done_before(&self.plan, &records?, section),
+                // A server that does not answer must not hold up what waits for this to end.
+                () = stop.0.cancelled() => stop.check(),
+            }
+        };
+        self.fenced(&stop, reading).await
     }
 
     /// Carries a section out. What is done already is verified and skipped.
