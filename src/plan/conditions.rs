@@ -47,7 +47,7 @@ pub fn precondition(operation: &Operation) -> String {
     one_line(&text)
 }
 
-/// What holds after an operation, and is looked at before it counts as done.
+/// What holds after an operation.
 #[must_use]
 pub fn postcondition(operation: &Operation) -> String {
     let text = match &operation.action {

@@ -5,19 +5,15 @@ use std::fs;
 use holdfast::backup::rehearsal::Instructions;
 use holdfast::backup::rehearsed::End;
 use holdfast::backup::{Rehearsed, Summary};
-use holdfast::mysql::blast_radius::{EXACT_LIMIT, measure as measure_reach};
-use holdfast::mysql::catalogue::read_for_planning;
 use holdfast::mysql::checks::Checks;
 use holdfast::mysql::rehearsal::Step;
 use holdfast::mysql::{SessionLimits, Target};
-use holdfast::plan::input::tables;
-use holdfast::plan::{Identifier, Plan, build, stored};
+use holdfast::plan::{Plan, stored};
 
 use super::place::Place;
 use super::restores::proven;
 use crate::figure::Failure;
-use crate::rollout::engine::{self, DEADLINE, Ran, settings, told};
-use crate::rollout::world::{SCHEMA, specification};
+use crate::rollout::engine::{self, DEADLINE, Ran, planned, settings};
 
 /// A plan that was carried out twice.
 #[derive(Debug)]
@@ -36,7 +32,9 @@ pub(crate) struct Rehearsal {
 
 /// Rehearses on the backup in the folder `ours`, then changes the database, and takes the changes back.
 pub(crate) async fn measure(place: &Place, target: &Target, summary: &Summary) -> Result<Rehearsal, Failure> {
-    let plan = planned(target).await?;
+    let mut connection = target.connect(SessionLimits::default()).await?;
+    let plan = planned(&mut connection).await?;
+    connection.close().await?;
     let rehearsed = rehearse(place, &plan, summary)?;
     let real = engine::run("up").await?;
     engine::run("undo").await?;
@@ -63,17 +61,6 @@ pub(crate) async fn measure(place: &Place, target: &Target, summary: &Summary) -
 /// From the first change to the last proof.
 fn change(ran: &Ran) -> f64 {
     ["clean up", "stage", "probe", "prove"].iter().map(|phase| ran.phase(phase)).sum()
-}
-
-async fn planned(target: &Target) -> Result<Plan, Failure> {
-    let spec = specification()?;
-    let mut connection = target.connect(SessionLimits::default()).await?;
-    let tables = tables(&spec).map_err(told)?;
-    let catalogue = read_for_planning(&mut connection, &Identifier::new(SCHEMA)?, &tables).await?;
-    let mut plan = build(&spec, &catalogue).map_err(told)?;
-    measure_reach(&mut connection, &catalogue, &mut plan, EXACT_LIMIT).await?;
-    connection.close().await?;
-    Ok(plan)
 }
 
 fn rehearse(place: &Place, plan: &Plan, summary: &Summary) -> Result<Rehearsed, Failure> {

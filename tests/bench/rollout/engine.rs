@@ -12,7 +12,8 @@ use holdfast::mysql::report::{MigrationOutcome, SectionReport};
 use holdfast::mysql::session::Engine;
 use holdfast::mysql::validation::validate;
 use holdfast::mysql::{
-    Allowance, JournalLocation, KillBlockers, Progress, Reading, SessionLimits, Settings, Stop, Target, probes,
+    Allowance, Connection, JournalLocation, KillBlockers, Progress, Reading, SessionLimits, Settings, Stop, Target,
+    probes,
 };
 use holdfast::plan::catalogue::ForeignKey;
 use holdfast::plan::input::tables;
@@ -128,6 +129,16 @@ fn engine(target: &Target) -> Result<Engine, Failure> {
     Ok(Engine { target: target.clone(), replicas: Replicas::default(), settings: settings()? })
 }
 
+/// The plan of the keys, as the operator makes it.
+pub(crate) async fn planned(connection: &mut Connection) -> Result<Plan, Failure> {
+    let spec = specification()?;
+    let tables = tables(&spec).map_err(told)?;
+    let catalogue = read_for_planning(connection, &Identifier::new(SCHEMA)?, &tables).await?;
+    let mut plan = build(&spec, &catalogue).map_err(told)?;
+    measure_reach(connection, &catalogue, &mut plan, EXACT_LIMIT).await?;
+    Ok(plan)
+}
+
 /// Everything from the plan to the probes, in the order of the controller's phases.
 async fn up(target: &Target, plan_file: &Path) -> Result<Ran, Failure> {
     let mut ran = Ran { began: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64(), ..Ran::default() };
@@ -136,12 +147,8 @@ async fn up(target: &Target, plan_file: &Path) -> Result<Ran, Failure> {
         ran.phases.push((name.to_owned(), begun.elapsed().as_secs_f64()));
         begun = Instant::now();
     };
-    let spec = specification()?;
     let mut connection = target.connect(SessionLimits::default()).await?;
-    let tables = tables(&spec).map_err(told)?;
-    let catalogue = read_for_planning(&mut connection, &Identifier::new(SCHEMA)?, &tables).await?;
-    let mut plan = build(&spec, &catalogue).map_err(told)?;
-    measure_reach(&mut connection, &catalogue, &mut plan, EXACT_LIMIT).await?;
+    let plan = planned(&mut connection).await?;
     phase(&mut ran, "plan");
     validate(&mut connection, &plan).await?.check()?;
     connection.close().await?;
@@ -237,6 +244,6 @@ fn peak_memory() -> Result<f64, Failure> {
     Ok(kibibytes / 1024.0)
 }
 
-pub(crate) fn told(problems: Vec<holdfast::plan::Problem>) -> Failure {
+fn told(problems: Vec<holdfast::plan::Problem>) -> Failure {
     problems.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ").into()
 }
