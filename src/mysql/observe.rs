@@ -87,8 +87,8 @@ impl CountedBefore {
     }
 }
 
-/// Counts as [`orphans_of`] does for several keys, one after the other: two at a time end hardly sooner, and writers feel them
-/// (`make bench`). Gives what came with each key beside its count, in their order.
+/// Counts as [`orphans_of`] does for several keys, one after the other: two at a time end sooner by a quarter or so, and writers pay
+/// for it (docs/figures.md). Gives what came with each key beside its count, in their order.
 pub(crate) fn count_each<'a, T: Send + 'a>(
     work: &'a Work<'a>,
     keys: Vec<(T, &'a ForeignKey)>,
