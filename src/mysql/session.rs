@@ -315,7 +315,7 @@ impl Session {
                 () = stop.0.cancelled() => stop.check(),
             }
         };
-        self.fenced(&stop, reading).await
+        self.fenced(&stop, Box::pin(reading)).await
     }
 
     /// Carries a section out. What is done already is verified and skipped.
