@@ -48,7 +48,7 @@ pub(crate) async fn run_section(work: Work<'_>, section: Section) -> Result<Sect
     let total = operations.len() as u64;
     work.progress
         .update(|reading| "looking whether the catalogue is as plan and journal say".clone_into(&mut reading.activity));
-    drift::check(&work).await?;
+    work.stop.reading(Box::pin(drift::check(&work))).await?;
     work.counted.forget();
     if section == Section::CleanUp {
         Box::pin(row_operations::check_allowance(&work, &operations)).await?;

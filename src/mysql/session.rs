@@ -308,14 +308,8 @@ impl Session {
     /// [`Cause::Drifted`] naming what is not, [`Cause::FenceLost`] once the fence is lost, or what the server answers.
     pub async fn check_done_before(&self, section: Section, stop: &Stop) -> Result<(), Error> {
         let stop = Stop(stop.0.child_token());
-        let reading = async {
-            tokio::select! {
-                records = self.journal.read_operations() => drift::check_done_before(&self.plan, &records?, section),
-                // A server that does not answer must not hold up what waits for this to end.
-                () = stop.0.cancelled() => stop.check(),
-            }
-        };
-        self.fenced(&stop, Box::pin(reading)).await
+        let records = self.fenced(&stop, Box::pin(stop.reading(self.journal.read_operations()))).await?;
+        drift::check_done_before(&self.plan, &records, section)
     }
 
     /// Carries a section out. What is done already is verified and skipped.

@@ -133,9 +133,22 @@ impl Stop {
     /// # Errors
     /// [`Cause::Stopped`].
     pub fn check(&self) -> Result<(), Error> {
-        if self.0.is_cancelled() {
-            return Err(Error::new(Cause::Stopped, "stopped at a safe point, as asked; what was done is recorded"));
-        }
-        Ok(())
+        if self.0.is_cancelled() { Err(stopped()) } else { Ok(()) }
     }
+
+    /// Reads something, which is given up once a stop was asked for: a server that does not answer must not hold up what waits for the
+    /// end of the work.
+    ///
+    /// # Errors
+    /// [`Cause::Stopped`], or what the reading meets.
+    pub(crate) async fn reading<T>(&self, reading: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::select! {
+            read = reading => read,
+            () = self.0.cancelled() => Err(stopped()),
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(Cause::Stopped, "stopped at a safe point, as asked; what was done is recorded")
 }
